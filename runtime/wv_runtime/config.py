@@ -1,0 +1,103 @@
+"""What a model is: its network shape and its mel settings. No behaviour beyond checks.
+
+Usage: ``cfg = WaveRNNConfig(n_units=256, mel=PRESETS["16k"])``
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def _check(ok: bool, name: str, found: object, wanted: str) -> None:
+    if not ok:
+        raise ValueError(f"{name}: found {found!r}, wanted {wanted}")
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """Log-mel settings: ``log(max(mel_basis @ |STFT|, log_floor))``, natural logarithm.
+
+    Frame t is centred on the middle of samples [t * hop_length, (t + 1) * hop_length): the signal is
+    reflect-padded by (n_fft - hop_length) / 2 on both sides (HiFi-GAN's framing).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    name: str = "16k"
+    sample_rate: int = 16000  # Hz
+    n_fft: int = 1024  # samples
+    hop_length: int = 160  # samples
+    win_length: int = 640  # samples, Hann
+    n_mels: int = 80
+    fmin: float = 0.0  # Hz
+    fmax: float = 8000.0  # Hz
+    log_floor: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check(1000 <= self.sample_rate <= 192000, "sample_rate", self.sample_rate, "1000..192000 Hz")
+        _check(16 <= self.n_fft <= 16384, "n_fft", self.n_fft, "16..16384")
+        _check(1 <= self.hop_length <= 4096, "hop_length", self.hop_length, "1..4096")
+        _check(self.hop_length <= self.win_length <= self.n_fft, "win_length", self.win_length, "hop_length..n_fft")
+        _check(1 <= self.n_mels <= 512, "n_mels", self.n_mels, "1..512")
+        _check(0 <= self.fmin < self.fmax <= self.sample_rate / 2, "fmax", self.fmax, "fmin..sample_rate/2")
+        _check(0 < self.log_floor < 1, "log_floor", self.log_floor, "between 0 and 1")
+        _check(len(self.name.encode()) <= 31, "mel.name", self.name, "at most 31 bytes")
+
+
+# 22.05 kHz is the HiFi-GAN / Tacotron 2 front end, frame for frame;
+# the other two keep its transform (magnitude, Slaney mel, natural log) at 10 ms per frame.
+PRESETS = {
+    "22k": MelConfig("22k", 22050, 1024, 256, 1024, 80, 0.0, 8000.0),
+    "24k": MelConfig("24k", 24000, 1024, 240, 960, 80, 0.0, 12000.0),
+    "16k": MelConfig("16k", 16000, 1024, 160, 640, 80, 0.0, 8000.0),
+}
+
+
+@dataclass(frozen=True)
+class WaveRNNConfig:
+    """The network's shape (Kalchbrenner et al. 2018, section 2; conditioning as in train/wv_train/model.py).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    n_units: int = 256  # N, units of the GRU; the first N/2 are the coarse half of h
+    n_out: int = 256  # rows of O1 and O3
+    n_cond: int = 64  # channels of the conditioning network
+    cond_width: int = 5  # mel frames that one conditioning frame sees (odd)
+    n_sub: int = 2  # conditioning vectors per mel frame
+    preemphasis: float = 0.85  # a of x_t - a x_{t-1}, undone after sampling; 0 turns it off
+    mel: MelConfig = field(default_factory=lambda: PRESETS["16k"])
+
+    def __post_init__(self) -> None:
+        _check(32 <= self.n_units <= 8192 and self.n_units % 32 == 0, "n_units", self.n_units, "32..8192, by 32")
+        _check(16 <= self.n_out <= 4096 and self.n_out % 16 == 0, "n_out", self.n_out, "16..4096, by 16")
+        _check(16 <= self.n_cond <= 4096 and self.n_cond % 16 == 0, "n_cond", self.n_cond, "16..4096, by 16")
+        _check(1 <= self.cond_width <= 31 and self.cond_width % 2 == 1, "cond_width", self.cond_width, "odd, 1..31")
+        _check(1 <= self.n_sub <= 64 and self.mel.hop_length % self.n_sub == 0, "n_sub", self.n_sub,
+               "1..64, a divisor of hop_length")
+        _check(0.0 <= self.preemphasis < 1.0, "preemphasis", self.preemphasis, "0 up to, not including, 1")
+
+    @property
+    def sub_length(self) -> int:
+        """Samples that share one conditioning vector."""
+        return self.mel.hop_length // self.n_sub
+
+    def matrix_shapes(self) -> dict[str, tuple[int, int]]:
+        """(rows, cols) of every matrix that is stored as block-CSR, in file order."""
+        half = self.n_units // 2
+        return {
+            "C1": (self.n_cond, self.cond_width * self.mel.n_mels),
+            "C2": (self.n_sub * self.n_cond, self.n_cond),
+            "C3": (3 * self.n_units, self.n_cond),
+            "R": (3 * self.n_units, self.n_units),
+            "O1": (self.n_out, half),
+            "O2": (256, self.n_out),
+            "O3": (self.n_out, half),
+            "O4": (256, self.n_out),
+        }
