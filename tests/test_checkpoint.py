@@ -1,0 +1,138 @@
+"""checkpoint.py: the documented keys, atomic writes, and damaged files."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from dataclasses import asdict  # noqa: E402
+
+from wv_runtime.config import WaveRNNConfig  # noqa: E402
+from wv_runtime.errors import CheckpointError  # noqa: E402
+from wv_train import checkpoint as module  # noqa: E402
+from wv_train.checkpoint import KEYS, load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
+from wv_train.model import WaveRNN  # noqa: E402
+
+CFG = WaveRNNConfig(n_units=32, n_out=16, n_cond=16)
+
+
+@pytest.fixture
+def ckpt():
+    torch.manual_seed(0)
+    model = WaveRNN(CFG)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.zeros(1, 161, dtype=torch.int16), torch.zeros(1, 80, 5))[0].sum().backward()
+    optimizer.step()
+    return {
+        "format": 1, "config": asdict(CFG), "model": model.state_dict(),
+        "masks": {"R_u": torch.ones(32, 32, dtype=torch.bool)}, "step": 7, "minutes": 0.5, "train": {}, "prune": {},
+        "history": [], "data": {"name": "speech"}, "versions": {}, "optimizer": optimizer.state_dict(),
+        "rng": {"torch": torch.get_rng_state()},
+    }  # fmt: skip
+
+
+def test_round_trip(ckpt, tmp_path):
+    save_checkpoint(tmp_path / "m.pt", ckpt)
+    back = load_checkpoint(tmp_path / "m.pt")  # torch.load with weights_only=True
+    assert back.keys() == ckpt.keys() == KEYS.keys()
+    assert back["config"] == ckpt["config"] and back["step"] == 7
+    assert all(torch.equal(back["model"][k], v) for k, v in ckpt["model"].items())
+    assert torch.equal(back["masks"]["R_u"], ckpt["masks"]["R_u"])
+    assert [f.name for f in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_every_key_is_documented():
+    documented = re.findall(r"^    (\w+) +(?:int|dict|list|float) ", module.__doc__, re.MULTILINE)
+    assert documented == list(KEYS) or sorted(documented) == sorted(KEYS)
+
+
+def test_load_model_gives_the_same_logits(ckpt, tmp_path):
+    save_checkpoint(tmp_path / "slim.pt", slimmed(ckpt))
+    save_checkpoint(tmp_path / "whole.pt", ckpt)
+    assert (tmp_path / "slim.pt").stat().st_size < 0.5 * (tmp_path / "whole.pt").stat().st_size
+    model, back = load_model(tmp_path / "slim.pt")
+    assert back["optimizer"] is None and back["rng"] is None and not model.training and model.cfg == CFG
+    reference = WaveRNN(CFG).eval()
+    reference.load_state_dict(ckpt["model"])
+    samples, mel = torch.randint(-999, 999, (1, 161), dtype=torch.int16), torch.randn(1, 80, 5)
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(model(samples, mel), reference(samples, mel), strict=True))
+
+
+def test_a_failed_write_leaves_the_old_file(ckpt, tmp_path, monkeypatch):
+    path = tmp_path / "m.pt"
+    save_checkpoint(path, ckpt)
+
+    def no_space(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save_checkpoint(path, {**ckpt, "step": 8})
+    assert [f.name for f in tmp_path.iterdir()] == ["m.pt"]
+    assert load_checkpoint(path)["step"] == 7
+
+
+def test_unwritable(ckpt, tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "m.pt"):
+        with pytest.raises(CheckpointError, match="wanted a file that can be written"):
+            save_checkpoint(path, ckpt)
+
+
+def error_of(path):
+    with pytest.raises(CheckpointError) as error:
+        load_model(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    return message
+
+
+def test_missing_and_foreign_files(tmp_path):
+    assert "No such file" in error_of(tmp_path / "none.pt")
+    assert "Is a directory" in error_of(tmp_path)
+    for name, content in (("empty.pt", b""), ("text.pt", b"hello"), ("zip.pt", b"PK\x03\x04" + bytes(100))):
+        (tmp_path / name).write_bytes(content)
+        assert "damaged or not a model.pt" in error_of(tmp_path / name)
+    torch.save([1, 2], tmp_path / "list.pt")
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
+    for name in ("list.pt", "other.pt"):
+        assert "found no key 'format'" in error_of(tmp_path / name)
+
+
+def test_truncated(ckpt, tmp_path):
+    save_checkpoint(tmp_path / "m.pt", ckpt)
+    whole = (tmp_path / "m.pt").read_bytes()
+    for share in (0.01, 0.3, 0.9, 0.999):
+        (tmp_path / "cut.pt").write_bytes(whole[: int(share * len(whole))])
+        assert "damaged" in error_of(tmp_path / "cut.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format: found 2, wanted 1"),
+        ({"step": "7"}, "step: found str, wanted int"),
+        ({"optimizer": 3}, "optimizer: found int, wanted dict or NoneType"),
+        ({"config": {"n_units": 32}}, "config and model do not fit"),
+        ({"config": {**asdict(CFG), "n_units": 64}}, "config and model do not fit"),
+        ({"config": {**asdict(CFG), "n_units": 33}}, "n_units: found 33"),
+        ({"model": {}}, "config and model do not fit"),
+        ({"masks": {"R_u": torch.ones(32, 16, dtype=torch.bool)}}, "masks: found 'R_u'"),
+        ({"masks": {"R_u": torch.ones(32, 32)}}, "masks: found 'R_u'"),
+        ({"masks": {"C1": torch.ones(16, 400, dtype=torch.bool)}}, "masks: found 'C1'"),
+        ({"masks": {"R_u": 1}}, "masks: found 'R_u' int"),
+    ],
+)
+def test_broken_contract(ckpt, tmp_path, change, message):
+    torch.save({**ckpt, **change}, tmp_path / "m.pt")
+    assert message in error_of(tmp_path / "m.pt")
+
+
+def test_missing_key(ckpt, tmp_path):
+    del ckpt["masks"]
+    torch.save(ckpt, tmp_path / "m.pt")
+    assert "masks: found nothing, wanted dict" in error_of(tmp_path / "m.pt")

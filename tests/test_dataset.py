@@ -1,0 +1,184 @@
+"""dataset.py: windows against the audio itself, the cache, and split.tsv."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("torch")
+pytest.importorskip("librosa")
+
+from wv_runtime.config import WaveRNNConfig  # noqa: E402
+from wv_runtime.errors import AudioError  # noqa: E402
+from wv_runtime.mel import load_audio, log_mel  # noqa: E402
+from wv_train import dataset  # noqa: E402
+from wv_train.dataset import Windows, load_data, make_split, preemphasise  # noqa: E402
+
+CFG = WaveRNNConfig(n_units=32, n_out=16, n_cond=16)
+HOP = CFG.mel.hop_length
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """a.wav, b.flac, deep/c.wav and a stereo 22.05 kHz deep/d.wav of 10 to 30 frames, 16 kHz otherwise."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "speech/deep").mkdir(parents=True)
+    for name, rate, n_samples in [("a.wav", 16000, 10 * HOP), ("b.flac", 16000, 20 * HOP + 33),
+                                  ("deep/c.wav", 16000, 30 * HOP + 159), ("deep/d.wav", 22050, 6000)]:
+        audio = 0.1 * rng.standard_normal((n_samples, 2 if name == "deep/d.wav" else 1))
+        soundfile.write(tmp_path / "speech" / name, audio, rate)
+    return tmp_path / "speech"
+
+
+def write_split(folder, text="id\tsplit\na\tvalid\nb\ttrain\nc\ttrain\nd\ttest\n"):
+    (folder / "split.tsv").write_text(text)
+
+
+def test_preemphasis_is_undone_by_the_runtimes_filter():
+    audio = (0.2 * np.random.default_rng(3).standard_normal(2000)).astype(np.float32)
+    y = preemphasise(audio, 0.85)
+    assert y.dtype == np.int16 and y[0] == round(32768 * float(audio[0]))
+    x = np.zeros(2001)
+    for t, s in enumerate(y):
+        x[t + 1] = s + 0.85 * x[t]
+    assert np.abs(x[1:] - 32768 * audio).max() < 0.5 / (1 - 0.85) + 1e-6
+    loud = np.array([-1, 1], np.float32)
+    assert preemphasise(loud, 0.85).tolist() == [-32768, 32767] and loud.tolist() == [-1, 1]
+
+
+def test_windows_are_slices_of_the_clips(folder):
+    write_split(folder)
+    data = load_data(folder, CFG)
+    windows = Windows(data, "train", 6)
+    assert len(windows) == (20 - 5) + (30 - 5)
+    samples, mel = windows.at(np.arange(len(windows)))
+    assert samples.shape == (40, 6 * HOP + 1) and samples.dtype == np.int16
+    assert mel.shape == (40, 80, 10) and mel.dtype == np.float32 and mel.flags.c_contiguous
+    row = 0
+    for name, n_frames in (("b.flac", 20), ("deep/c.wav", 30)):
+        audio = load_audio(folder / name, 16000)
+        x = np.concatenate([[0], preemphasise(audio, 0.85)])  # the sample before the first is 0
+        m = np.pad(log_mel(audio, CFG.mel), ((0, 0), (2, 2)), mode="edge")
+        for k in range(n_frames - 5):
+            np.testing.assert_array_equal(samples[row], x[k * HOP : (k + 6) * HOP + 1])
+            np.testing.assert_array_equal(mel[row], m[:, k : k + 10])
+            row += 1
+
+
+def test_the_order_depends_on_seed_and_step_alone(folder):
+    write_split(folder)
+    first, second = (Windows(load_data(folder, CFG), "train", 6) for _ in range(2))
+    first.draw(0, 1, 4)
+    same = [w.draw(0, 7, 16)[0] for w in (first, second)]
+    np.testing.assert_array_equal(*same)
+    assert not np.array_equal(same[0], first.draw(0, 8, 16)[0])
+    assert not np.array_equal(same[0], first.draw(1, 7, 16)[0])
+    np.testing.assert_array_equal(first.spread(5)[0], first.at(np.array([0, 8, 16, 24, 32]))[0])
+    assert len(first.spread(1000)[0]) == len(first)
+
+
+def test_no_window_fits(folder):
+    write_split(folder)
+    with pytest.raises(AudioError, match="found no valid clip of at least 11 frames"):
+        Windows(load_data(folder, CFG), "valid", 11)
+
+
+def test_mel_stats_are_those_of_the_training_clips(folder):
+    write_split(folder)
+    mean, std = load_data(folder, CFG).mel_stats()
+    mels = np.concatenate([log_mel(load_audio(folder / f, 16000), CFG.mel) for f in ("b.flac", "deep/c.wav")], axis=1)
+    np.testing.assert_allclose(mean, mels.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(std, np.maximum(mels.std(axis=1), 0.01), atol=1e-3)
+
+
+def test_features_are_computed_once(folder, monkeypatch):
+    data = load_data(folder, CFG)
+    assert data.ids == ["a.wav", "b.flac", "deep/c.wav", "deep/d.wav"]
+    assert data.n_frames.tolist() == [10, 20, 30, int(6000 / 22050 * 16000) // HOP]
+    counted = []
+    monkeypatch.setattr(dataset, "load_audio", lambda *a: counted.append(a) or load_audio(*a))
+    again = load_data(folder, CFG)
+    np.testing.assert_array_equal(again.audio, data.audio)
+    assert counted == [] and isinstance(again.audio, np.memmap)
+    load_data(folder, WaveRNNConfig(preemphasis=0.5))  # another target
+    assert len(counted) == 4
+    os.utime(folder / "a.wav", ns=(1, 1))  # a changed file
+    load_data(folder, CFG)
+    assert len(counted) == 8
+    write_split(folder)  # the split is not part of the features
+    load_data(folder, CFG)
+    assert len(counted) == 8
+
+
+def test_a_failed_build_leaves_nothing(folder):
+    (folder / "z.wav").write_text("not audio")
+    with pytest.raises(AudioError, match=r"z\.wav"):
+        load_data(folder, CFG)
+    assert list((folder / ".wv-cache").iterdir()) == []
+
+
+def test_where_the_cache_lies(folder, tmp_path, monkeypatch):
+    load_data(folder, CFG, tmp_path / "elsewhere")
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1 and not (folder / ".wv-cache").exists()
+    monkeypatch.setattr(os, "access", lambda *a: False)  # a folder that cannot be written
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    load_data(folder, CFG)
+    assert len(list((tmp_path / "home/wavernn").iterdir())) == 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AudioError, match="wanted a writable cache folder"):
+        load_data(folder, CFG, tmp_path / "file")
+
+
+def test_without_split_tsv(folder, tmp_path):
+    data = load_data(folder, CFG)
+    assert sorted(data.splits) == ["train", "train", "train", "valid"]
+    files = [tmp_path / f"{i}.wav" for i in range(100)]
+    split = make_split(tmp_path, files)
+    assert list(split.values()).count("valid") == 5
+    assert make_split(tmp_path, files[::-1]) == split
+    with pytest.raises(AudioError, match="wanted at least 2"):
+        make_split(tmp_path, files[:1])
+
+
+def test_files_too_short_for_a_frame_are_left_out(folder):
+    soundfile.write(folder / "short.wav", np.zeros(100), 16000)
+    assert "short.wav" not in load_data(folder, CFG).ids
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\tsplit\na\ttrain\n", "line 1: found no column 'id'"),
+        ("", "line 1: found no column 'id'"),
+        ("id\tsplit\na\ttrain\nb\tdev\n", "line 3: split: found 'dev', wanted one of train, valid, test"),
+        ("id\tsplit\na\ttrain\nb\n", "line 3: split: found None"),
+        ("id\tsplit\na\ttrain\nnone\tvalid\n", "line 3: id 'none': found 0 audio files"),
+        ("id\tsplit\na\ttrain\na\tvalid\n", "line 3: id 'a': found again"),
+        ("id\tsplit\na\ttrain\n", "found no valid clip"),
+        ("id\tsplit\na\tvalid\n", "found no train clip"),
+        (b"id\tsplit\n\xff\xfe", "wanted UTF-8"),
+    ],
+)
+def test_wrong_split_tsv(folder, text, message):
+    (folder / "split.tsv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(AudioError, match=message) as error:
+        load_data(folder, CFG)
+    assert "split.tsv" in str(error.value)
+
+
+def test_an_id_may_be_a_path(folder):
+    soundfile.write(folder / "c.wav", np.zeros(4000), 16000)  # now `c` alone is ambiguous
+    write_split(folder, "id\tsplit\na\tvalid\ndeep/c\ttrain\n")
+    assert load_data(folder, CFG).ids == ["a.wav", "deep/c.wav"]
+    write_split(folder, "id\tsplit\na\tvalid\nc\ttrain\n")
+    with pytest.raises(AudioError, match="id 'c': found 2 audio files"):
+        load_data(folder, CFG)
+
+
+def test_no_folder_and_empty_folder(tmp_path):
+    for path, message in [(tmp_path / "none", "found nothing"), (tmp_path, "found no .wav")]:
+        with pytest.raises(AudioError, match=message):
+            load_data(path, CFG)

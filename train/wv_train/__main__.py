@@ -1,0 +1,5 @@
+"""``python -m wv_train`` is wv-train."""
+
+from .cli import main
+
+main()

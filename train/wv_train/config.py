@@ -1,0 +1,144 @@
+"""How to train: the schedule and the loop's settings, from defaults, a TOML file and flags, in that order.
+
+    # speech.toml
+    [model]                      # WaveRNNConfig, with `preset` for its mel settings
+    preset = "24k"
+    n_units = 384
+    [train]                      # TrainConfig, below
+    steps = 200000
+    [prune]                      # PruneConfig, see prune.py
+    sparsity = {R = 0.95, O = 0.9}
+
+The shape of the network is wv_runtime.config.WaveRNNConfig. All three end up in the checkpoint.
+
+Usage: ``tables = read_toml(Path("speech.toml")); cfg = make(TrainConfig, tables["train"], "speech.toml: [train]")``
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from wv_runtime.config import PRESETS, WaveRNNConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+TABLES = ("model", "train", "prune")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: where, what was found, what was wanted. A fault of usage, exit code 2."""
+
+
+def _setting(default: Any, low: float, high: float, about: str) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "help": about})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of the training loop. Every field is a flag of wv-train and a key of [train].
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    # length of the run
+    steps: int = _setting(100_000, 1, 10**9, "optimizer updates, from the start of the schedule")
+    # batches: `batch` windows of `window` samples (the paper trains on 960), drawn anew each step
+    batch: int = _setting(32, 1, 65536, "windows per update")
+    window: int = _setting(960, 1, 10**6, "samples per window, rounded up to whole mel frames")
+    seed: int = _setting(0, 0, 2**32 - 1, "initial weights and order of the data")
+    # Adam; linear warm-up, then a half cosine from lr to lr_end
+    lr: float = _setting(2e-3, 1e-8, 1.0, "peak learning rate")
+    lr_end: float = _setting(5e-5, 0.0, 1.0, "learning rate of the last step")
+    warmup: int = _setting(200, 0, 10**9, "steps of linear warm-up")
+    clip: float = _setting(1.0, 1e-6, 1e9, "largest norm of the gradient; longer ones are scaled down")
+    # validation: the same windows every time, longer than the training ones to see the state run on
+    valid_every: int = _setting(500, 1, 10**9, "steps between validations")
+    valid_windows: int = _setting(64, 1, 10**6, "windows of a validation, spread over the valid split")
+    valid_window: int = _setting(4800, 1, 10**7, "samples per validation window, rounded up to whole frames")
+    # output
+    save_minutes: float = _setting(5.0, 0.0, 1e6, "minutes between checkpoints")
+    audio_every: int = _setting(0, 0, 10**9, "steps between audio samples beside the checkpoint; 0 is never")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ConfigError(f"{f.name}: found {value!r}, wanted {low:g}..{high:g}")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of update `step` (the first is 0)."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return self.lr_end + (self.lr - self.lr_end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """The [model], [train] and [prune] tables of a file; absent ones are empty.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or has other tables.
+    """
+    try:
+        with path.open("rb") as f:
+            tables = tomllib.load(f)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}, wanted a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: found {error}, wanted TOML") from None
+    for name, table in tables.items():
+        if name not in TABLES or not isinstance(table, dict):
+            raise ConfigError(f"{path}: found {name!r}, wanted the tables {', '.join(f'[{t}]' for t in TABLES)}")
+    return {name: tables.get(name, {}) for name in TABLES}
+
+
+def make(cls: type[T], values: dict[str, Any], where: str) -> T:
+    """A config dataclass from a dict; `where` opens the message of every error.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or a value is of the wrong type or out of range.
+    """
+    types = get_type_hints(cls)
+    for name, value in values.items():
+        if name not in types:
+            raise ConfigError(f"{where}: found unknown key {name!r}, wanted one of {', '.join(types)}")
+        wanted = (int, float) if types[name] is float else (types[name],)
+        if types[name] in (int, float, str) and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise ConfigError(f"{where}: {name}: found {value!r}, wanted {types[name].__name__}")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def make_model_config(values: dict[str, Any], where: str) -> WaveRNNConfig:
+    """WaveRNNConfig from [model] values, where `preset` names the mel settings.
+
+    Raises
+    ------
+    ConfigError
+        As `make`, and if the preset is unknown.
+    """
+    keys = ["preset", *(f.name for f in fields(WaveRNNConfig) if f.name != "mel")]
+    for name in values.keys() - set(keys):
+        raise ConfigError(f"{where}: found unknown key {name!r}, wanted one of {', '.join(keys)}")
+    shape = {name: value for name, value in values.items() if name != "preset"}
+    preset = values.get("preset", WaveRNNConfig().mel.name)
+    if preset not in PRESETS:
+        raise ConfigError(f"{where}: preset: found {preset!r}, wanted one of {', '.join(PRESETS)}")
+    return make(WaveRNNConfig, {**shape, "mel": PRESETS[preset]}, where)

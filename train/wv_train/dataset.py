@@ -1,0 +1,312 @@
+"""A folder of speech -> windows of (samples, mel) for training.
+
+    DATA_DIR/**/*.wav, *.flac     any rate, any number of channels
+    DATA_DIR/split.tsv            optional; a header line, then columns `id` (file name without suffix, or path
+                                  below DATA_DIR without suffix) and `split` (train, valid or test)
+
+Features are computed once, and again whenever a file, the mel settings or the pre-emphasis change. They are
+kept in one folder per combination, memory-mapped:
+
+    audio.npy   (total,) int16               per clip one 0 (the sample before the first), then whole frames
+    mel.npy     (total_frames, n_mels) f32   log-mels, frame-major so that a window is one read
+    clips.json  [[path, n_frames], ...]      in the order of both arrays
+
+Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
+
+Usage: ``data = load_data(Path("speech"), cfg); train = Windows(data, "train", window_frames=6)``
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.config import WaveRNNConfig
+from wv_runtime.errors import AudioError
+from wv_runtime.mel import load_audio, log_mel
+
+SPLITS = ("train", "valid", "test")
+SUFFIXES = (".wav", ".flac")
+CACHE_VERSION = 1  # part of the key: raise it when the features or their layout change
+VALID_SHARE = 0.05  # of the clips, without a split.tsv
+MAX_VALID_CLIPS = 30
+
+
+@dataclass(frozen=True)
+class Data:
+    """Features of all clips and which split each clip is in.
+
+    audio : (total,) int16    mel : (total_frames, n_mels) float32
+    ids, splits, n_frames, first_sample, first_frame : one entry per clip
+    first_sample is where the clip's leading 0 lies, first_frame where its mel starts.
+    """
+
+    cfg: WaveRNNConfig
+    name: str
+    audio: NDArray[np.int16]
+    mel: NDArray[np.float32]
+    ids: list[str]
+    splits: NDArray[np.str_]
+    n_frames: NDArray[np.int64]
+    first_sample: NDArray[np.int64]
+    first_frame: NDArray[np.int64]
+
+    def mel_windows(
+        self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int
+    ) -> NDArray[np.float32]:
+        """Mels of frames [start, start + n_frames) of clips and their context; edge frames repeat beyond the ends.
+
+        clip, start : (B,)   Returns (B, n_mels, n_frames + cond_width - 1) float32
+        """
+        context = self.cfg.cond_width // 2
+        frame = start[:, None] + np.arange(-context, n_frames + context)
+        frame = self.first_frame[clip][:, None] + np.clip(frame, 0, self.n_frames[clip][:, None] - 1)
+        return np.ascontiguousarray(self.mel[frame].transpose(0, 2, 1))
+
+    def mel_stats(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation of the training split's log-mels, each (n_mels,) float32."""
+        total = np.zeros((2, self.mel.shape[1]))
+        count = 0
+        for clip in np.flatnonzero(self.splits == "train"):
+            m = self.mel[self.first_frame[clip] :][: self.n_frames[clip]].astype(np.float64)
+            total += m.sum(0), (m * m).sum(0)
+            count += len(m)
+        mean = total[0] / count
+        std = np.sqrt(np.maximum(total[1] / count - mean**2, 1e-4))
+        return mean.astype(np.float32), std.astype(np.float32)
+
+
+class Windows:
+    """All windows of `window_frames` whole frames in one split. Clips shorter than a window are left out.
+
+    Raises
+    ------
+    AudioError
+        If no clip of the split is long enough.
+    """
+
+    def __init__(self, data: Data, split: str, window_frames: int):
+        self.data, self.window_frames = data, window_frames
+        clips = np.flatnonzero(data.splits == split)
+        self.clips = clips[data.n_frames[clips] >= window_frames]
+        if len(self.clips) == 0:
+            raise AudioError(f"{data.name}: found no {split} clip of at least {window_frames} frames "
+                             f"(of {len(clips)}), wanted one")
+        self.ends = np.cumsum(data.n_frames[self.clips] - window_frames + 1)  # running count of window starts
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def draw(self, seed: int, step: int, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """The batch of a step: windows drawn uniformly, a pure function of (seed, step)."""
+        return self.at(np.random.default_rng([seed, step]).integers(len(self), size=n))
+
+    def spread(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """n windows (fewer if there are fewer) spread evenly over the split, always the same ones."""
+        n = min(n, len(self))
+        return self.at((np.arange(n) * len(self)) // n)
+
+    def at(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Windows by number.
+
+        Returns
+        -------
+        samples : (B, T + 1) int16                       sample 0 is the one before the window
+        mel : (B, n_mels, window_frames + cond_width - 1) float32
+        """
+        data, hop = self.data, self.data.cfg.mel.hop_length
+        which = np.searchsorted(self.ends, index, side="right")
+        start = index - np.concatenate([[0], self.ends])[which]  # frame within its clip
+        clip = self.clips[which]
+        sample = (data.first_sample[clip] + start * hop)[:, None] + np.arange(self.window_frames * hop + 1)
+        return data.audio[sample], data.mel_windows(clip, start, self.window_frames)
+
+
+def load_data(
+    folder: Path,
+    cfg: WaveRNNConfig,
+    cache_dir: Path | None = None,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> Data:
+    """Find the clips of a folder, split them, and compute or reuse their features.
+
+    `progress` wraps the iteration over files, so that a caller can show a bar.
+
+    Raises
+    ------
+    AudioError
+        If the folder, its split.tsv or one of its files cannot be used.
+    """
+    files = find_files(folder)
+    split_of = read_split(folder / "split.tsv", folder, files)
+    if not split_of:
+        split_of = make_split(folder, files)
+    files = [f for f in files if f in split_of]
+    cache = cache_root(folder, cache_dir) / _cache_key(folder, cfg, files)
+    if not (cache / "clips.json").exists():
+        _build(folder, cfg, files, cache, progress)
+    clips = json.loads((cache / "clips.json").read_text())
+    n_frames = np.array([n for _, n in clips], dtype=np.int64)
+    before = np.concatenate([[0], np.cumsum(n_frames)[:-1]])  # frames of the clips before
+    return Data(
+        cfg=cfg,
+        name=folder.resolve().name,
+        audio=np.load(cache / "audio.npy", mmap_mode="r"),
+        mel=np.load(cache / "mel.npy", mmap_mode="r"),
+        ids=[path for path, _ in clips],
+        splits=np.array([split_of[folder / path] for path, _ in clips]),
+        n_frames=n_frames,
+        first_sample=before * cfg.mel.hop_length + np.arange(len(clips)),
+        first_frame=before,
+    )
+
+
+def find_files(folder: Path) -> list[Path]:
+    """Every .wav and .flac below `folder`, sorted; hidden folders are not entered.
+
+    Raises
+    ------
+    AudioError
+        If there is no such folder or nothing in it.
+    """
+    if not folder.is_dir():
+        raise AudioError(f"{folder}: found {'a file' if folder.exists() else 'nothing'}, wanted a folder")
+    files = sorted(
+        path for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise AudioError(f"{folder}: found no .wav or .flac file, wanted some")
+    return files
+
+
+def read_split(table: Path, folder: Path, files: list[Path]) -> dict[Path, str]:
+    """split.tsv -> {file: split}; empty if there is no such table. Files that it does not list are not used.
+
+    Raises
+    ------
+    AudioError
+        If a column is missing, a split is unknown, an id has no file, several, or comes twice, or
+        `train` or `valid` is empty.
+    """
+    if not table.exists():
+        return {}
+    by_id: dict[str, list[Path]] = {}
+    for file in files:
+        stem = file.relative_to(folder).with_suffix("").as_posix()
+        for name in {stem, file.stem}:
+            by_id.setdefault(name, []).append(file)
+    split_of: dict[Path, str] = {}
+    try:
+        with table.open(encoding="utf-8", newline="") as f:
+            rows = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
+            for column in ("id", "split"):
+                if column not in (rows.fieldnames or ()):
+                    raise AudioError(f"{table}: line 1: found no column {column!r}, wanted id and split, tab-separated")
+            for row in rows:
+                where, found = f"{table}: line {rows.line_num}", by_id.get(row["id"], [])
+                if row["split"] not in SPLITS:
+                    raise AudioError(f"{where}: split: found {row['split']!r}, wanted one of {', '.join(SPLITS)}")
+                if len(found) != 1:
+                    raise AudioError(f"{where}: id {row['id']!r}: found {len(found)} audio files, wanted one")
+                if found[0] in split_of:
+                    raise AudioError(f"{where}: id {row['id']!r}: found again, wanted each id once")
+                split_of[found[0]] = row["split"]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AudioError(f"{table}: found {error}, wanted UTF-8 text") from None
+    for split in ("train", "valid"):
+        if split not in split_of.values():
+            raise AudioError(f"{table}: found no {split} clip, wanted some")
+    return split_of
+
+
+def make_split(folder: Path, files: list[Path]) -> dict[Path, str]:
+    """Without a split.tsv: a fixed 5 % of the files (at least one, at most 30) validate, chosen by name hash.
+
+    Raises
+    ------
+    AudioError
+        If there is only one file.
+    """
+    if len(files) < 2:
+        raise AudioError(f"{folder}: found 1 audio file, wanted at least 2 (one is kept for validation)")
+    n_valid = min(max(1, round(VALID_SHARE * len(files))), MAX_VALID_CLIPS)
+    order = sorted(files, key=lambda f: hashlib.sha256(f.relative_to(folder).as_posix().encode()).digest())
+    valid = set(order[:n_valid])
+    return {file: "valid" if file in valid else "train" for file in files}
+
+
+def cache_root(folder: Path, cache_dir: Path | None) -> Path:
+    """Where features go: `cache_dir`, or DATA_DIR/.wv-cache if that is writable, or the user's cache folder."""
+    if cache_dir is not None:
+        return cache_dir
+    beside = folder / ".wv-cache"
+    if os.access(beside if beside.exists() else folder, os.W_OK):
+        return beside
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavernn"
+
+
+def preemphasise(audio: NDArray[np.float32], a: float) -> NDArray[np.int16]:
+    """round(32768 (x_t - a x_{t-1})), clipped to int16; x_{-1} is 0. (n,) -> (n,)"""
+    x = audio.astype(np.float64)
+    x[1:] -= a * x[:-1].copy()
+    return np.clip(np.rint(32768.0 * x), -32768, 32767).astype(np.int16)
+
+
+def _cache_key(folder: Path, cfg: WaveRNNConfig, files: list[Path]) -> str:
+    stats = [(f.relative_to(folder).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    mel = {k: v for k, v in asdict(cfg.mel).items() if k != "name"}
+    text = json.dumps([CACHE_VERSION, mel, cfg.preemphasis, stats], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, progress: Any) -> None:
+    """Write the three files of a cache folder; it appears under its name only when it is whole."""
+    hop = cfg.mel.hop_length
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temp = Path(tempfile.mkdtemp(dir=cache.parent, prefix="building-"))
+    except OSError as error:
+        raise AudioError(f"{cache.parent}: {error.strerror}, wanted a writable cache folder (--cache-dir)") from None
+    try:
+        clips: list[tuple[str, int]] = []
+        with (temp / "audio.raw").open("wb") as audio_file, (temp / "mel.raw").open("wb") as mel_file:
+            for file in progress(files):
+                audio = load_audio(file, cfg.mel.sample_rate)
+                if len(audio) < hop:  # too short for a frame: of no use, but no reason to stop
+                    continue
+                mel = log_mel(audio, cfg.mel)
+                samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
+                audio_file.write(np.concatenate([np.zeros(1, np.int16), samples]).tobytes())
+                mel_file.write(np.ascontiguousarray(mel.T).tobytes())
+                clips.append((file.relative_to(folder).as_posix(), mel.shape[1]))
+        if not clips:
+            raise AudioError(f"{folder}: found no file of at least one frame ({hop} samples), wanted some")
+        _raw_to_npy(temp / "audio", np.int16, (-1,))
+        _raw_to_npy(temp / "mel", np.float32, (-1, cfg.mel.n_mels))
+        (temp / "clips.json").write_text(json.dumps(clips))
+        if not cache.exists():  # another process may have been faster
+            os.replace(temp, cache)
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def _raw_to_npy(stem: Path, dtype: Any, shape: tuple[int, ...]) -> None:
+    """STEM.raw, written clip by clip, -> STEM.npy, without holding it in memory."""
+    raw = np.memmap(stem.with_suffix(".raw"), dtype=dtype, mode="r").reshape(shape)
+    out = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="w+", dtype=dtype, shape=raw.shape)
+    out[:] = raw
+    out.flush()
+    stem.with_suffix(".raw").unlink()

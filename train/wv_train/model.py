@@ -1,0 +1,126 @@
+"""WaveRNN with a dual softmax, for training (Kalchbrenner et al. 2018, section 2).
+
+A 16-bit sample s in 0..65535 (silence is 32768) is two bytes, s = 256 c + f, each scaled to [-1, 1]:
+
+    x_t = [c_{t-1}, f_{t-1}, c_t]
+    u_t = sigmoid(R_u h_{t-1} + I*_u x_t + g_u)
+    r_t = sigmoid(R_r h_{t-1} + I*_r x_t + g_r)
+    e_t = tanh(r_t o (R_e h_{t-1} + b_e) + I*_e x_t + g_e)
+    h_t = u_t o h_{t-1} + (1 - u_t) o e_t
+    y_c, y_f = split(h_t)
+    P(c_t) = softmax(O2 relu(O1 y_c)),   P(f_t) = softmax(O4 relu(O3 y_f))
+
+I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t multiplies R_e h + b_e) and
+this masking make the cell exactly torch's fused GRU with z = u and n = e, which is what runs here.
+
+The conditioning g enters all three gates and is constant over a sub-frame (hop_length / n_sub samples):
+
+    a_t = tanh(C1 [m_{t-2} .. m_{t+2}])      one convolution over cond_width log-mel frames
+    b_t = tanh(C2 a_t)                       n_sub sub-frames per frame
+    g_t = C3 b_t                             3N values
+
+Usage: ``logits_c, logits_f = WaveRNN(WaveRNNConfig())(samples, mel)``
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from wv_runtime.config import WaveRNNConfig
+
+# The trained input matrix acts on I_PRECONDITION @ x_t instead of x_t, because speech is quiet: a clip at
+# -22 dBFS moves c by a few levels out of 256. Row 0 is then the previous sample's amplitude times a gain
+# (c + f/256 is the sample), row 2 the current coarse byte times the same gain. WaveRNN.I() folds it back,
+# so everything outside this file sees the paper's I* on the paper's x_t.
+INPUT_GAIN = 8.0
+I_PRECONDITION = ((INPUT_GAIN, INPUT_GAIN / 256, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, INPUT_GAIN))
+
+
+def split_bytes(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """int16-range samples, any integer dtype -> (coarse, fine), int64 in 0..255."""
+    s = samples.long() + 32768
+    return s >> 8, s & 255
+
+
+def scale_byte(byte: Tensor) -> Tensor:
+    """0..255 -> [-1, 1], float32."""
+    return byte.float() * (1.0 / 127.5) - 1.0
+
+
+class WaveRNN(nn.Module):
+    """The network above. Parameters carry the paper's letters; rows are ordered u, r, e, each half coarse, half fine.
+
+    R    : (3N, N)   C3 : (3N, n_cond)   I_raw : (3N, 3)   b_R, b_C3 : (3N,)
+    C1   : (n_cond, cond_width * n_mels), frame-major: columns of frame t-2 first
+    C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
+    O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
+    """
+
+    def __init__(self, cfg: WaveRNNConfig):
+        super().__init__()
+        self.cfg = cfg
+        for name, (rows, cols) in cfg.matrix_shapes().items():
+            bound = cols**-0.5
+            self.register_parameter(name, nn.Parameter(torch.empty(rows, cols).uniform_(-bound, bound)))
+            self.register_parameter("b_" + name, nn.Parameter(torch.zeros(rows)))
+        self.I_raw = nn.Parameter(torch.empty(3 * cfg.n_units, 3).uniform_(-0.5, 0.5))
+        self.register_buffer("mel_mean", torch.zeros(cfg.mel.n_mels))
+        self.register_buffer("mel_std", torch.ones(cfg.mel.n_mels))
+        self.register_buffer("precondition", torch.tensor(I_PRECONDITION), persistent=False)
+        mask = torch.ones(3, 2, cfg.n_units // 2, 3)
+        mask[:, 0, :, 2] = 0  # the coarse half never sees c_t
+        self.register_buffer("I_mask", mask.view(-1, 3), persistent=False)
+        # Largest relu(O1 y), relu(O3 y) seen lately: the int8 activation range of O2 and O4.
+        self.register_buffer("relu_max", torch.zeros(2))
+
+    def I(self) -> Tensor:  # noqa: E743, N802
+        """I*, the masked input matrix on the paper's x_t. (3N, 3)"""
+        return (self.I_raw @ self.precondition) * self.I_mask
+
+    def condition(self, mel: Tensor) -> Tensor:
+        """mel : (B, n_mels, F + cond_width - 1) log-mels -> b : (B, F * n_sub, n_cond)"""
+        m = (mel - self.mel_mean[:, None]) / self.mel_std[:, None]
+        kernel = self.C1.view(self.cfg.n_cond, self.cfg.cond_width, self.cfg.mel.n_mels).transpose(1, 2)
+        a = torch.tanh(F.conv1d(m, kernel, self.b_C1)).transpose(1, 2)  # (B, F, n_cond)
+        b = torch.tanh(F.linear(a, self.C2, self.b_C2))  # (B, F, n_sub * n_cond)
+        return b.reshape(b.shape[0], -1, self.cfg.n_cond)
+
+    def forward(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Teacher-forced logits of samples 1..T.
+
+        samples : (B, T + 1) int16, pre-emphasised; sample 0 only feeds x_1. T is a multiple of hop_length
+        mel     : (B, n_mels, T / hop_length + cond_width - 1) float32
+        h       : (1, B, N) float32 state before sample 1, zeros by default
+
+        Returns logits_c, logits_f : (B, T, 256) float32
+        """
+        c, f = split_bytes(samples)
+        x = torch.stack([scale_byte(c[:, :-1]), scale_byte(f[:, :-1]), scale_byte(c[:, 1:])], dim=-1)  # (B, T, 3)
+        b = self.condition(mel).repeat_interleave(self.cfg.sub_length, dim=1)  # (B, T, n_cond)
+        y, _ = self.gru(torch.cat([x, b], dim=-1), h)
+        y_c, y_f = y.chunk(2, dim=-1)
+        z_c = F.relu(F.linear(y_c, self.O1, self.b_O1))
+        z_f = F.relu(F.linear(y_f, self.O3, self.b_O3))
+        if self.training:
+            with torch.no_grad():
+                seen = torch.stack([z_c.max(), z_f.max()]).float()
+                self.relu_max.copy_(torch.maximum(seen, 0.999 * self.relu_max))
+        return F.linear(z_c, self.O2, self.b_O2), F.linear(z_f, self.O4, self.b_O4)
+
+    def gru(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """torch's fused GRU over (B, T, 3 + n_cond); its rows are ordered r, z, n = r, u, e."""
+        if h is None:
+            h = x.new_zeros(1, x.shape[0], self.cfg.n_units)
+        to_torch = [_swap_u_r(w) for w in (torch.cat([self.I(), self.C3], dim=1), self.R, self.b_C3, self.b_R)]
+        return torch._VF.gru(x, h, to_torch, True, 1, 0.0, self.training, False, True)
+
+
+def _swap_u_r(w: Tensor) -> Tensor:
+    u, r, e = w.chunk(3)
+    return torch.cat([r, u, e])
+
+
+def nll(logits: Tensor, byte: Tensor) -> Tensor:
+    """Mean negative log-likelihood in nats per byte. logits (B, T, 256), byte (B, T)"""
+    return F.cross_entropy(logits.flatten(0, 1).float(), byte.flatten())

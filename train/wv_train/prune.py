@@ -1,0 +1,191 @@
+"""Gradual block pruning (Kalchbrenner et al. 2018, section 3): which weights are zero at which step.
+
+From step t0 and over S steps a matrix with target sparsity Z has, every k steps, the blocks of smallest mean
+magnitude set to zero until its sparsity is
+
+    z(t) = Z (1 - (1 - (t - t0) / S)^3)
+
+The gates R_u, R_r, R_e (row thirds of R) and O1..O4 are pruned each by itself. A pruned block stays pruned.
+
+Usage::
+
+    pruner = Pruner(PruneConfig(sparsity={"R": 0.95}), model)   # once
+    pruner.mask_gradients(); optimizer.step(); pruner.step(t)   # every update
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from wv_runtime.config import WaveRNNConfig
+
+from .model import WaveRNN
+
+GROUPS = {"R": ("R_u", "R_r", "R_e"), "O": ("O1", "O2", "O3", "O4")}
+MATRICES = GROUPS["R"] + GROUPS["O"]  # what can be pruned
+
+
+@dataclass(frozen=True)
+class PruneConfig:
+    """What to prune, and when. Keys of `sparsity` and `block` are matrices (R_u .. O4) or the groups R and O.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is unknown or a value out of range.
+    """
+
+    sparsity: dict[str, float] = field(default_factory=dict)  # target Z of each matrix, 0 (dense) if absent
+    block: dict[str, str] = field(default_factory=dict)  # "HxW", rows x columns; 16x1 if absent
+    start: int = 1000  # t0, the last step with no zeros
+    steps: int = 50_000  # S, steps from the first zero to the target
+    every: int = 500  # k, steps between two prunings (the paper's)
+    exponent: float = 3.0  # 3 in the paper
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sparsity", dict.fromkeys(MATRICES, 0.0) | expand(self.sparsity))
+        object.__setattr__(self, "block", dict.fromkeys(MATRICES, "16x1") | expand(self.block))
+        for key, z in self.sparsity.items():
+            if isinstance(z, bool) or not isinstance(z, (int, float)) or not 0 <= z < 1:
+                raise ValueError(f"sparsity of {key}: found {z!r}, wanted 0 up to, not including, 1")
+        for key, text in self.block.items():
+            try:
+                parse_block(text)
+            except ValueError as error:
+                raise ValueError(f"block of {key}: {error}") from None
+        for name, low in (("start", 0), ("steps", 0), ("every", 1)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name}: found {getattr(self, name)}, wanted at least {low}")
+        if not 1 <= self.exponent <= 10:
+            raise ValueError(f"exponent: found {self.exponent}, wanted 1..10")
+
+
+def expand(value: object) -> dict[str, Any]:
+    """One value for all, or a table of matrices and groups -> {matrix: value}; R_u overrides R."""
+    table = value if isinstance(value, dict) else dict.fromkeys(GROUPS, value)
+    full: dict[str, Any] = {}
+    for key in sorted(table, key=lambda k: k not in GROUPS):  # groups first, so that a matrix overrides its group
+        if key not in GROUPS and key not in MATRICES:
+            raise ValueError(f"found matrix {key!r}, wanted R, O or one of {', '.join(MATRICES)}")
+        full.update(dict.fromkeys(GROUPS.get(key, (key,)), table[key]))
+    return full
+
+
+def parse_block(text: str) -> tuple[int, int]:
+    """'16x1' -> (block_h, block_w) = (16, 1)"""
+    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", text) if isinstance(text, str) else None
+    if not match or "0" in match.groups():
+        raise ValueError(f"found {text!r}, wanted rows x columns such as '16x1'")
+    return int(match[1]), int(match[2])
+
+
+def sparsity_at(step: int, cfg: PruneConfig) -> dict[str, float]:
+    """z(t) of every matrix after `step` updates."""
+    done = 1.0 if step >= cfg.start + cfg.steps else max(0.0, (step - cfg.start) / cfg.steps)
+    share = 1.0 - (1.0 - done) ** cfg.exponent
+    return {name: z * share for name, z in cfg.sparsity.items()}
+
+
+def is_due(step: int, cfg: PruneConfig) -> bool:
+    """Whether masks are renewed after `step` updates: every k steps from t0, and at t0 + S."""
+    since = step - cfg.start
+    return 0 <= since <= cfg.steps and (since % cfg.every == 0 or since == cfg.steps)
+
+
+def block_mask(W: Tensor, block_h: int, block_w: int, sparsity: float, previous: Tensor | None = None) -> Tensor:
+    """The blocks of largest mean magnitude: exactly n_blocks - floor(sparsity * n_blocks) of them.
+
+    Of equal blocks the one that comes first (row by row) is kept. Blocks outside `previous` are never kept, so
+    fewer are if `previous` is sparser already.
+
+    W        : (rows, cols)        block_h divides rows, block_w divides cols
+    previous : (rows, cols) bool   whole blocks of the same shape
+
+    Returns mask : (rows, cols) bool, True where the weight stays
+    """
+    rows, cols = W.shape
+    blocks = (rows // block_h, block_h, cols // block_w, block_w)
+    score = W.detach().abs().double().view(blocks).mean(dim=(1, 3)).flatten()  # (n_blocks,)
+    alive = torch.ones_like(score, dtype=torch.bool)
+    if previous is not None:
+        alive = previous.view(blocks)[:, 0, :, 0].flatten()
+        score = score.masked_fill(~alive, -1.0)
+    n_keep = len(score) - math.floor(sparsity * len(score) + 1e-9)  # 1e-9: 0.95 * 200 is 190, not 189.99..
+    keep = torch.zeros_like(alive)
+    keep[torch.argsort(score, descending=True, stable=True)[:n_keep]] = True
+    return (keep & alive).view(blocks[0], 1, blocks[2], 1).expand(blocks).reshape(rows, cols)
+
+
+class Pruner:
+    """The masks of a model in training.
+
+    masks    : {matrix: (rows, cols) bool}, of matrices with a target sparsity or a mask from before
+    sparsity : float, fraction of zeros in all prunable matrices together
+
+    Raises
+    ------
+    ValueError
+        If a block shape does not divide its matrix.
+    """
+
+    def __init__(self, cfg: PruneConfig, model: WaveRNN, masks: dict[str, Tensor] | None = None):
+        check_blocks(cfg, model.cfg)
+        self.cfg, self.model = cfg, model
+        self.masks = {}
+        for name in MATRICES:
+            given = (masks or {}).get(name)
+            if given is not None or cfg.sparsity[name] > 0:
+                W = self._view(name)
+                self.masks[name] = torch.ones_like(W, dtype=torch.bool) if given is None else given.to(W.device)
+        self._apply()
+        self._count()
+
+    def step(self, step: int) -> None:
+        """After update number `step` (the first is 1): renew the masks if it is time, and put zeros back."""
+        if is_due(step, self.cfg):
+            for name, z in sparsity_at(step, self.cfg).items():
+                if name in self.masks:
+                    block = parse_block(self.cfg.block[name])
+                    self.masks[name] = block_mask(self._view(name), *block, z, self.masks[name])
+            self._count()
+        self._apply()
+
+    def mask_gradients(self) -> None:
+        """Zero the gradients of pruned weights, so that they count neither in the norm nor in Adam's moments."""
+        for name, mask in self.masks.items():
+            self._view(name, grad=True).masked_fill_(~mask, 0.0)
+
+    def _count(self) -> None:
+        """Keep the fraction of zeros in all prunable matrices together."""
+        total = sum(self._view(name).numel() for name in MATRICES)
+        self.sparsity = sum(int((~mask).sum()) for mask in self.masks.values()) / total
+
+    def _apply(self) -> None:
+        for name, mask in self.masks.items():
+            self._view(name).masked_fill_(~mask, 0.0)
+
+    def _view(self, name: str, grad: bool = False) -> Tensor:
+        """The matrix or its gradient, to be changed in place; R_u, R_r, R_e are the row thirds of R."""
+        parameter = self.model.get_parameter("R" if name in GROUPS["R"] else name)
+        W = parameter.grad if grad else parameter.detach()
+        assert W is not None  # every matrix takes part in the loss
+        return W.chunk(3)[GROUPS["R"].index(name)] if name in GROUPS["R"] else W
+
+
+def check_blocks(cfg: PruneConfig, model_cfg: WaveRNNConfig) -> None:
+    """Raises ValueError if the block shape of a matrix that is to be pruned does not divide it."""
+    for name in MATRICES:
+        rows, cols = matrix_shape(name, model_cfg)
+        block_h, block_w = parse_block(cfg.block[name])
+        if cfg.sparsity[name] > 0 and (rows % block_h or cols % block_w):
+            raise ValueError(f"block of {name}: found {cfg.block[name]}, wanted divisors of {rows} x {cols}")
+
+
+def matrix_shape(name: str, cfg: WaveRNNConfig) -> tuple[int, int]:
+    """(rows, cols) of one of MATRICES."""
+    return (cfg.n_units, cfg.n_units) if name in GROUPS["R"] else cfg.matrix_shapes()[name]
