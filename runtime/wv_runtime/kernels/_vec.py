@@ -1,0 +1,441 @@
+"""Vector primitives for the Numba kernels: what vec_<isa>.h is to the C ones.
+
+A float vector holds n float32 lanes, an int vector n int32 lanes, a short vector n int16 lanes, for any power of
+two n; LLVM splits them to the width of the CPU. Every float operation rounds once per lane. Only `dot4`, `mulhrs`
+and `lookup` name instructions: VNNI's `vpdpbusd`, AVX2's `vpmaddubsw` + `vpmaddwd`, Arm's `sdot` and their like,
+or what they mean in plain LLVM elsewhere.
+
+On x86 the quantised input q is kept as the unsigned byte q + 128, because its dot products take unsigned times
+signed bytes; what they start from makes up for it (derive.start).
+
+Usage: inside a kernel, ``s = add(s, mul(load(16, values, i), broadcast(16, x[j])))``
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+F32 = ir.FloatType()
+LANE = {"f": F32, "i": I32, "s": I16}
+
+
+def _host_isa() -> str:
+    """Name of the dot product this process uses; $WV_ISA=portable or avx2 asks for less than the CPU has."""
+    features, asked = llvm.get_host_cpu_features(), os.environ.get("WV_ISA", "")
+    if asked == "portable":
+        return "portable"
+    if features.get("avx512vnni") and features.get("avx512vl") and asked != "avx2":
+        return "avx512vnni"
+    if features.get("avx2"):
+        return "avx2"
+    if features.get("dotprod") and asked != "neon":
+        return "neon_dot"
+    return "portable"
+
+
+ISA = _host_isa()
+Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
+
+
+class VecType(types.Type):
+    """n lanes of float32 ("f"), int32 ("i") or int16 ("s"), held in registers."""
+
+    def __init__(self, kind: str, n: int):
+        self.kind, self.n = kind, n
+        super().__init__(name=f"v{kind}{n}")
+
+
+@register_model(VecType)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: VecType):
+        super().__init__(dmm, fe_type, ir.VectorType(LANE[fe_type.kind], fe_type.n))
+
+
+def _lanes(n: Any) -> int | None:
+    return n.literal_value if isinstance(n, types.IntegerLiteral) else None
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Pointer to array[index] of a C-contiguous array, as a pointer to `vector`."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
+    value = builder.load(_pointer(context, builder, array_type, array, index, vector), typ=vector)
+    value.align = array_type.dtype.bitwidth // 8
+    return value
+
+
+def _splat(builder: Any, scalar: Any, n: int) -> Any:
+    vector = builder.insert_element(ir.Constant(ir.VectorType(scalar.type, n), ir.Undefined), scalar, I32(0))
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, n), [0] * n))
+
+
+def _part(builder: Any, vector: Any, first: int, n: int, step: int = 1) -> Any:
+    lanes = ir.Constant(ir.VectorType(I32, n), [first + step * i for i in range(n)])
+    return builder.shuffle_vector(vector, vector, lanes)
+
+
+def _concat(builder: Any, parts: list[Any]) -> Any:
+    while len(parts) > 1:
+        n = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(a, b, n) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def _constant(vector: Any, value: float | int) -> Any:
+    return ir.Constant(vector, [value] * vector.count)
+
+
+# Moving data
+
+
+@intrinsic(prefer_literal=True)
+def load(typingctx, n, array, index):
+    """n lanes from array[index:]: float32, int32 and int16 as they are, uint16 as binary16 bits widened exactly."""
+    dtype, lanes = array.dtype, _lanes(n)
+    kind = {types.int32: "i", types.int16: "s"}.get(dtype, "f")
+
+    def codegen(context, builder, signature, args):
+        if dtype == types.uint16:
+            half = _load(context, builder, array, args[1], args[2], ir.VectorType(ir.HalfType(), lanes))
+            return builder.fpext(half, ir.VectorType(F32, lanes))
+        return _load(context, builder, array, args[1], args[2], ir.VectorType(LANE[kind], lanes))
+
+    return VecType(kind, lanes)(n, array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, index, v):
+    """array[index : index + n] = v, same dtype."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, array, args[0], args[1], args[2].type)
+        builder.store(args[2], pointer).align = array.dtype.bitwidth // 8
+
+    return types.void(array, types.intp, v), codegen
+
+
+@intrinsic(prefer_literal=True)
+def broadcast(typingctx, n, x):
+    """n lanes of one float32 or int16."""
+
+    def codegen(context, builder, signature, args):
+        return _splat(builder, args[1], _lanes(n))
+
+    return VecType("s" if x == types.int16 else "f", _lanes(n))(n, x), codegen
+
+
+@intrinsic(prefer_literal=True)
+def zero(typingctx, n):
+    """n int lanes of 0."""
+
+    def codegen(context, builder, signature, args):
+        return _constant(ir.VectorType(I32, _lanes(n)), 0)
+
+    return VecType("i", _lanes(n))(n), codegen
+
+
+# Arithmetic
+
+
+def _binary(doc: str, on_float: Callable[..., Any] | None, on_int: Callable[..., Any] | None = None) -> Any:
+    def typer(typingctx, a, b):
+        operation = on_float if a.kind == "f" else on_int
+
+        def codegen(context, builder, signature, args):
+            return operation(builder, *args)
+
+        return a(a, b), codegen
+
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+add = _binary("a + b", lambda b, x, y: b.fadd(x, y), lambda b, x, y: b.add(x, y))
+sub = _binary("a - b", lambda b, x, y: b.fsub(x, y), lambda b, x, y: b.sub(x, y))
+mul = _binary("a * b", lambda b, x, y: b.fmul(x, y))
+div = _binary("a / b", lambda b, x, y: b.fdiv(x, y))
+minimum = _binary("a < b ? a : b", lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
+maximum = _binary("a > b ? a : b", lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
+
+
+@intrinsic
+def trunc(typingctx, v):
+    """float lanes -> int lanes, towards zero."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fptosi(args[0], ir.VectorType(I32, v.n))
+
+    return VecType("i", v.n)(v), codegen
+
+
+@intrinsic
+def to_float(typingctx, v):
+    """int lanes -> float lanes, rounded to nearest."""
+
+    def codegen(context, builder, signature, args):
+        return builder.sitofp(args[0], ir.VectorType(F32, v.n))
+
+    return VecType("f", v.n)(v), codegen
+
+
+@intrinsic
+def pow2(typingctx, v):
+    """2^v as float lanes for -126 <= v <= 127, by the exponent bits."""
+
+    def codegen(context, builder, signature, args):
+        bits = builder.shl(builder.add(args[0], _constant(args[0].type, 127)), _constant(args[0].type, 23))
+        return builder.bitcast(bits, ir.VectorType(F32, v.n))
+
+    return VecType("f", v.n)(v), codegen
+
+
+def _reduce(builder: Any, v: Any, combine: Callable[..., Any]) -> Any:
+    while v.type.count > 1:
+        n = v.type.count // 2
+        v = combine(_part(builder, v, 0, n), _part(builder, v, n, n))
+    return builder.extract_element(v, I32(0))
+
+
+@intrinsic
+def hmax(typingctx, v):
+    """The largest lane."""
+
+    def codegen(context, builder, signature, args):
+        return _reduce(builder, args[0], lambda a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+    return types.float32(v), codegen
+
+
+@intrinsic
+def hsum(typingctx, v):
+    """The sum of int lanes as uint32."""
+
+    def codegen(context, builder, signature, args):
+        return _reduce(builder, args[0], builder.add)
+
+    return types.uint32(v), codegen
+
+
+# int8 and int16
+
+
+@intrinsic
+def dot4(typingctx, acc, w, i, q, j):
+    """acc[r] + w[i + 4r : i + 4r + 4] . q[j : j + 4]; w and q int8."""
+
+    def codegen(context, builder, signature, args):
+        sums, w_array, i_, q_array, j_ = args
+        w4 = _load(context, builder, w, w_array, i_, ir.VectorType(I8, 4 * acc.n))
+        quad = _load(context, builder, q, q_array, j_, ir.VectorType(I8, 4))
+        q4 = builder.bitcast(_splat(builder, builder.bitcast(quad, I32), acc.n), w4.type)
+        width = min(acc.n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4, "portable": acc.n}[ISA])
+        return _concat(builder, [
+            _DOT4[ISA](builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
+                       _part(builder, q4, 4 * r, 4 * width))
+            for r in range(0, acc.n, width)
+        ])  # fmt: skip
+
+    return acc(acc, w, types.intp, q, types.intp), codegen
+
+
+def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, [a.type for a in args]), name)
+    return builder.call(function, args)
+
+
+def _dot4_avx512vnni(builder, sums, w, q):
+    name = f"llvm.x86.avx512.vpdpbusd.{32 * sums.type.count}"
+    if llvm.llvm_version_info >= (22,):
+        return _call(builder, name, sums.type, sums, q, w)
+    return _call(builder, name, sums.type, sums, builder.bitcast(q, sums.type), builder.bitcast(w, sums.type))
+
+
+def _dot4_avx2(builder, sums, w, q):
+    n = sums.type.count
+    pairs_name, quads_name = {
+        4: ("llvm.x86.ssse3.pmadd.ub.sw.128", "llvm.x86.sse2.pmadd.wd"),
+        8: ("llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"),
+    }[n]
+    pairs = _call(builder, pairs_name, ir.VectorType(I16, 2 * n), q, w)
+    return builder.add(sums, _call(builder, quads_name, sums.type, pairs, _constant(pairs.type, 1)))
+
+
+def _dot4_neon_dot(builder, sums, w, q):
+    return _call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", sums.type, sums, w, q)
+
+
+def _dot4_portable(builder, sums, w, q):
+    wide = ir.VectorType(I32, w.type.count)
+    products = builder.mul(builder.sext(w, wide), builder.sext(q, wide))
+    for column in range(4):
+        sums = builder.add(sums, _part(builder, products, column, sums.type.count, 4))
+    return sums
+
+
+_DOT4 = {"avx512vnni": _dot4_avx512vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_neon_dot, "portable": _dot4_portable}
+
+
+@intrinsic
+def store_q(typingctx, q, index, v):
+    """q[index:] = v - 128 as int8 for int lanes v in 1..255; for short lanes (v + 128) >> 8, at most 127.
+
+    Kept as q + 128 where Q_BIAS is 128.
+    """
+
+    def codegen(context, builder, signature, args):
+        value = args[2]
+        if v.kind == "s":
+            value = builder.ashr(builder.add(builder.sext(value, ir.VectorType(I32, v.n)), _constant32(v.n, 128)),
+                                 _constant32(v.n, 8))  # fmt: skip
+            value = builder.select(builder.icmp_signed("<", value, _constant32(v.n, 127)), value, _constant32(v.n, 127))
+            value = builder.add(value, _constant32(v.n, 128))
+        value = builder.add(value, _constant32(v.n, Q_BIAS - 128))
+        value = builder.trunc(value, ir.VectorType(I8, v.n))
+        builder.store(value, _pointer(context, builder, q, args[0], args[1], value.type)).align = 1
+
+    return types.void(q, types.intp, v), codegen
+
+
+@intrinsic
+def store_i16(typingctx, array, index, v):
+    """array[index:] = v - 32768 as int16, for int lanes v in 0..65535."""
+
+    def codegen(context, builder, signature, args):
+        value = builder.trunc(builder.add(args[2], _constant32(v.n, -32768)), ir.VectorType(I16, v.n))
+        builder.store(value, _pointer(context, builder, array, args[0], args[1], value.type)).align = 2
+
+    return types.void(array, types.intp, v), codegen
+
+
+def _constant32(n: int, value: int) -> Any:
+    return _constant(ir.VectorType(I32, n), value)
+
+
+@intrinsic
+def adds(typingctx, a, b):
+    """a + b, saturated to int16."""
+
+    def codegen(context, builder, signature, args):
+        return _call(builder, f"llvm.sadd.sat.v{a.n}i16", args[0].type, *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def mulhrs(typingctx, a, b):
+    """(a * b + 2^14) >> 15, the rounded Q15 product."""
+
+    def codegen(context, builder, signature, args):
+        name, width = {"avx512vnni": ("llvm.x86.avx2.pmul.hr.sw", 16), "avx2": ("llvm.x86.avx2.pmul.hr.sw", 16),
+                       "neon_dot": ("llvm.aarch64.neon.sqrdmulh.v8i16", 8)}.get(ISA, ("", a.n))  # fmt: skip
+        if name:
+            return _by_parts(builder, width, lambda x, y: _call(builder, name, x.type, x, y), *args)
+        x, y = (builder.sext(v, ir.VectorType(I32, a.n)) for v in args)
+        product = builder.add(builder.mul(x, y), _constant32(a.n, 0x4000))
+        return builder.trunc(builder.ashr(product, _constant32(a.n, 15)), args[0].type)
+
+    return a(a, b), codegen
+
+
+def _by_parts(builder: Any, width: int, operation: Callable[..., Any], *vectors: Any) -> Any:
+    n = vectors[0].type.count
+    return _concat(builder, [operation(*(_part(builder, v, i, width) for v in vectors)) for i in range(0, n, width)])
+
+
+@intrinsic
+def xor(typingctx, a, b):
+    """a ^ b"""
+
+    def codegen(context, builder, signature, args):
+        return builder.xor(*args)
+
+    return a(a, b), codegen
+
+
+@intrinsic(prefer_literal=True)
+def shift_right(typingctx, a, n):
+    """a >> n, keeping the sign: n = 15 gives -1 for negative lanes, else 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ashr(args[0], _constant(args[0].type, _lanes(n)))
+
+    return a(a, n), codegen
+
+
+@intrinsic
+def min_abs(typingctx, a, b):
+    """min(|a|, b) for 0 <= b"""
+
+    def codegen(context, builder, signature, args):
+        x, limit = args
+        negative = builder.icmp_signed("<", x, _constant(x.type, 0))
+        x = builder.select(negative, builder.neg(x), x)
+        return builder.select(builder.icmp_unsigned("<", x, limit), x, limit)
+
+    return a(a, b), codegen
+
+
+@intrinsic(prefer_literal=True)
+def segment(typingctx, a, shift):
+    """For 0 <= a < 8 << shift: the segment a >> shift, in the form `lookup` takes."""
+
+    def codegen(context, builder, signature, args):
+        x, n = args[0], _lanes(shift)
+        if not Q_BIAS and ISA != "neon_dot":
+            return builder.lshr(x, _constant(x.type, n))
+        # both bytes of entry s of a table of 8 int16: 2 s and 2 s + 1
+        even = builder.and_(builder.lshr(x, _constant(x.type, n - 1)), _constant(x.type, 0x0E))
+        return builder.add(builder.mul(even, _constant(x.type, 0x0101)), _constant(x.type, 0x0100))
+
+    return a(a, shift), codegen
+
+
+@intrinsic(prefer_literal=True)
+def fraction(typingctx, a, shift):
+    """For 0 <= a < 8 << shift: the rest of a above its segment, as Q15."""
+
+    def codegen(context, builder, signature, args):
+        x = args[0]
+        return builder.and_(builder.shl(x, _constant(x.type, 15 - _lanes(shift))), _constant(x.type, 0x7FFF))
+
+    return a(a, shift), codegen
+
+
+@intrinsic
+def lookup(typingctx, table, s):
+    """table[s] for a table of 8 int16 and the segments s."""
+
+    def codegen(context, builder, signature, args):
+        entries = _load(context, builder, table, args[0], ir.Constant(ir.IntType(64), 0), ir.VectorType(I16, 8))
+        width = {"avx512vnni": 16, "avx2": 16, "neon_dot": 8}.get(ISA, s.n)
+        bytes_ = ir.VectorType(I8, 2 * width)
+
+        def look(index):
+            table_ = builder.shuffle_vector(
+                entries, entries, ir.Constant(ir.VectorType(I32, width), [i % 8 for i in range(width)])
+            )
+            if not Q_BIAS and ISA != "neon_dot":
+                result = ir.Constant(index.type, ir.Undefined)
+                for lane in range(width):
+                    entry = builder.extract_element(entries, builder.zext(builder.extract_element(index, I32(lane)), I32))
+                    result = builder.insert_element(result, entry, I32(lane))
+                return result
+            name = "llvm.x86.avx2.pshuf.b" if Q_BIAS else "llvm.aarch64.neon.tbl1.v16i8"
+            found = _call(builder, name, bytes_, builder.bitcast(table_, bytes_), builder.bitcast(index, bytes_))
+            return builder.bitcast(found, index.type)
+
+        return _by_parts(builder, width, look, args[1])
+
+    return s(table, s), codegen

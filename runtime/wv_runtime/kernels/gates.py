@@ -1,0 +1,181 @@
+"""The nonlinearities and the gates of the WaveRNN cell (Kalchbrenner et al. 2018, eq. 2).
+
+    u_t = sigmoid(a_u + g_u + I*_u x_t)
+    r_t = sigmoid(a_r + g_r + I*_r x_t)
+    e_t = tanh(r_t o a_e + g_e + I*_e x_t)
+    h_t = u_t o h_{t-1} + (1 - u_t) o e_t
+
+with a = R h_{t-1} + b_R and the conditioning g. tanh is one rational function (largest error 1.9e-5, all x) and
+sigmoid(x) = 1/2 + tanh(x / 2) / 2 (largest error 9.2e-6); tests/test_kernels.py measures both.
+An int8 model runs the same in 16-bit fixed point, with a, g and I* x in Q10 and tanh as eight cubics from a table
+(largest error 6.5e-4 where tanh leaves the table at |x| = 4, 9.4e-5 inside it); h, u, r, e are Q15.
+C twin: libwavernn/kernels/gates.c
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import register_jitable
+
+from ._jit import OVERLOAD
+from ._vec import (
+    add,
+    adds,
+    broadcast,
+    div,
+    fraction,
+    load,
+    lookup,
+    maximum,
+    min_abs,
+    minimum,
+    mul,
+    mulhrs,
+    segment,
+    shift_right,
+    store,
+    store_q,
+    sub,
+    xor,
+)
+
+# tanh(x) = x (P0 + P1 y + P2 y^2) / (1 + Q1 y + Q2 y^2 + Q3 y^3), y = x^2, |x| <= 6: minimax in absolute error by
+# Lawson's reweighted least squares, then rounded to float32. tanh(6) is 1.2e-5 short of 1.
+TANH_X = np.float32(6.0)
+TANH_P0 = np.float32(0.9999711513519287)
+TANH_P1 = np.float32(0.11447278410196304)
+TANH_P2 = np.float32(0.001495557138696313)
+TANH_Q1 = np.float32(0.4477141499519348)
+TANH_Q2 = np.float32(0.017487427219748497)
+TANH_Q3 = np.float32(5.5186250392580405e-05)
+
+
+@register_jitable(**OVERLOAD)
+def tanh_clamp(x):
+    return minimum(maximum(x, broadcast(16, -TANH_X)), broadcast(16, TANH_X))
+
+
+@register_jitable(**OVERLOAD)
+def tanh_num(x, y):
+    p = add(mul(y, broadcast(16, TANH_P2)), broadcast(16, TANH_P1))
+    return mul(x, add(mul(y, p), broadcast(16, TANH_P0)))
+
+
+@register_jitable(**OVERLOAD)
+def tanh_den(y):
+    q = add(mul(y, broadcast(16, TANH_Q3)), broadcast(16, TANH_Q2))
+    return add(mul(y, add(mul(y, q), broadcast(16, TANH_Q1))), broadcast(16, np.float32(1.0)))
+
+
+@register_jitable(**OVERLOAD)
+def tanh_inplace(n, x):
+    """x = tanh(x), in place. x (n,) float32, n a multiple of 16."""
+    for i in range(0, n, 16):
+        v = tanh_clamp(load(16, x, i))
+        y = mul(v, v)
+        store(x, i, div(tanh_num(v, y), tanh_den(y)))
+
+
+@register_jitable(**OVERLOAD)
+def gates(n_units, first, n_x, a, g, I, x, h):  # noqa: E741, N803
+    """One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t].
+
+    n_units : N              first : 0 for the coarse half, N/2 for the fine half
+    n_x     : bytes of x that reach this half, 2 or 3
+    a, g    : (3N,) float32  u, r, e
+    I       : (9N,) float32  the columns of I*, one after the other
+    x       : (3,) float32   h : (N,) float32, updated in [first, first + N/2)
+    """
+    half = broadcast(16, np.float32(0.5))
+    for i in range(first, first + n_units // 2, 16):
+        # 1) u, r, e before their nonlinearities: g + I* x
+        u, r, e = load(16, g, i), load(16, g, n_units + i), load(16, g, 2 * n_units + i)
+        for j in range(n_x):
+            column = 3 * n_units * j + i
+            x_j = broadcast(16, x[j])
+            u = add(u, mul(load(16, I, column), x_j))
+            r = add(r, mul(load(16, I, column + n_units), x_j))
+            e = add(e, mul(load(16, I, column + 2 * n_units), x_j))
+        u = add(u, load(16, a, i))
+        r = add(r, load(16, a, n_units + i))
+        # 2) r = sigmoid(r) = 1/2 + tanh(r / 2) / 2, then e += r o a_e
+        r = tanh_clamp(mul(r, half))
+        y = mul(r, r)
+        r = add(mul(div(tanh_num(r, y), tanh_den(y)), half), half)
+        e = add(e, mul(r, load(16, a, 2 * n_units + i)))
+        # 3) u = sigmoid(u) and e = tanh(e) share one division
+        u = tanh_clamp(mul(u, half))
+        e = tanh_clamp(e)
+        u2, e2 = mul(u, u), mul(e, e)
+        u_den, e_den = tanh_den(u2), tanh_den(e2)
+        d = div(broadcast(16, np.float32(1.0)), mul(u_den, e_den))
+        u = add(mul(mul(tanh_num(u, u2), mul(e_den, d)), half), half)
+        e = mul(tanh_num(e, e2), mul(u_den, d))
+        # 4) h = u o h + (1 - u) o e = e + u o (h - e)
+        store(h, i, add(e, mul(u, sub(load(16, h, i), e))))
+
+
+# tanh on [0, 4) as eight cubics in Q15 over segments of 1/2, t = the fraction of the segment:
+# C0 + t (C1 + t (C2 + t C3)). Fitted as above, then polished over all inputs with the rounding of mulhrs.
+TANH_C0 = np.array([-2, 15140, 24957, 29662, 31590, 32331, 32604, 32710], np.int16)
+TANH_C1 = np.array([16447, 12943, 6872, 2947, 1157, 436, 160, 58], np.int16)
+TANH_C2 = np.array([-280, -3280, -2612, -1273, -532, -215, -74, -33], np.int16)
+TANH_C3 = np.array([-1025, 151, 444, 252, 114, 56, 18, 12], np.int16)
+
+
+def _make_tanh_q15(shift):
+    """Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it."""
+    x_max = np.int16((8 << shift) - 1)
+
+    @register_jitable(**OVERLOAD)
+    def tanh_q15(x):
+        x_abs = min_abs(x, broadcast(32, x_max))
+        s, t, sign = segment(x_abs, shift), fraction(x_abs, shift), shift_right(x, 15)
+        y = add(lookup(TANH_C2, s), mulhrs(t, lookup(TANH_C3, s)))
+        y = add(lookup(TANH_C1, s), mulhrs(t, y))
+        y = add(lookup(TANH_C0, s), mulhrs(t, y))
+        return sub(xor(y, sign), sign)
+
+    return tanh_q15
+
+
+tanh_q15, tanh_half_q15 = _make_tanh_q15(9), _make_tanh_q15(10)
+
+
+@register_jitable(**OVERLOAD)
+def sigmoid_q15(x):
+    """Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2"""
+    return add(shift_right(tanh_half_q15(x), 1), broadcast(32, np.int16(16384)))
+
+
+@register_jitable(**OVERLOAD)
+def gates_q(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):  # noqa: E741, N803
+    """`gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) int16 bytes as (2 byte - 255) * 128
+
+    a, g : (3N,) int16 Q10    I : (9N,) int16, I_shift : derive.quantize_I    h : (N,) int16 Q15    h_q : (N,) int8
+    """
+    for i in range(first, first + n_units // 2, 32):
+        # 1) u, r, e before their nonlinearities: I* x, then + g
+        u = broadcast(32, np.int16(0))
+        r, e = u, u
+        for j in range(n_x):
+            column = 3 * n_units * j + i
+            x_j = broadcast(32, x[j])
+            u = adds(u, mulhrs(load(32, I, column), x_j))
+            r = adds(r, mulhrs(load(32, I, column + n_units), x_j))
+            e = adds(e, mulhrs(load(32, I, column + 2 * n_units), x_j))
+        for _ in range(I_shift):
+            u, r, e = adds(u, u), adds(r, r), adds(e, e)
+        u = adds(u, load(32, g, i))
+        r = adds(r, load(32, g, n_units + i))
+        e = adds(e, load(32, g, 2 * n_units + i))
+        # 2) r = sigmoid(r + a_r), then e += r o a_e
+        r = sigmoid_q15(adds(r, load(32, a, n_units + i)))
+        e = tanh_q15(adds(e, mulhrs(r, load(32, a, 2 * n_units + i))))
+        # 3) u = sigmoid(u + a_u)
+        u = sigmoid_q15(adds(u, load(32, a, i)))
+        # 4) h = u o h + (e - u o e)
+        e = sub(e, mulhrs(u, e))
+        e = add(mulhrs(u, load(32, h, i)), e)
+        store(h, i, e)
+        store_q(h_q, i, e)
