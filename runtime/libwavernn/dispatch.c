@@ -1,0 +1,51 @@
+/* dispatch.c - which kernels this build holds and this CPU runs; chosen once, when a state is made. */
+/* WV_HAVE_<ISA> come from CMakeLists.txt, which builds an ISA only where the compiler can. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512;
+
+typedef struct {
+    const wv_kernels *kernels;
+    int (*runs_here)(void);
+} candidate;
+
+static int always(void) { return 1; }
+
+#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512)
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+#endif
+#ifdef WV_HAVE_AVX512
+static int has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+/* Best first. */
+static const candidate candidates[] = {
+#ifdef WV_HAVE_AVX512
+    {&wv_kernels_avx512, has_avx512},
+#endif
+#ifdef WV_HAVE_AVX2
+    {&wv_kernels_avx2, has_avx2},
+#endif
+    {&wv_kernels_portable, always},
+};
+enum { N_CANDIDATES = sizeof candidates / sizeof candidates[0] };
+
+const char *wv_isa_name(int32_t index) {
+    for (int32_t i = 0; i < N_CANDIDATES; i++)
+        if (candidates[i].runs_here() && index-- == 0) return candidates[i].kernels->name;
+    return NULL;
+}
+
+const wv_kernels *wv_kernels_find(const char *name) {
+    if (name == NULL) name = getenv("WV_ISA");
+    for (int32_t i = 0; i < N_CANDIDATES; i++)
+        if (candidates[i].runs_here() && (name == NULL || *name == '\0' || strcmp(name, candidates[i].kernels->name) == 0))
+            return candidates[i].kernels;
+    return NULL;
+}

@@ -1,0 +1,123 @@
+/* wavernn.h - the entire public API of libwavernn: log-mels in, 16-bit audio out, as a stream.
+ *
+ *     wv_model *model;  wv_state *state;  wv_info info;
+ *     wv_status s = wv_model_load(bytes, n_bytes, &model);    // bytes stay yours and must outlive the model
+ *     wv_model_info(model, &info);
+ *     wv_state_new(model, &(wv_options){.seed = 0, .temperature = 1.0f, .max_frames = 64}, &state);
+ *     for (;;) {
+ *         wv_push(state, mel, n_frames, &taken);              // mel: (n_frames, n_mels) float32, frame after frame
+ *         wv_pull(state, pcm, n_samples, &written);           // as many samples as the pushed frames allow
+ *     }
+ *     wv_finish(state);                                       // no more frames: pull what is left
+ *     wv_state_free(state);  wv_model_free(model);
+ *
+ * The audio depends on the model, the mels, the seed and the temperature alone: not on the CPU, the ISA, or
+ * how the stream is cut into pushes and pulls (FORMAT.md and docs/numerics.md define every bit).
+ * The library prints nothing, has no globals that change after load, and allocates only in wv_model_load and
+ * wv_state_new. A model is immutable and may be shared by threads; a state belongs to one thread at a time.
+ */
+#ifndef WAVERNN_H
+#define WAVERNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define WV_API __declspec(dllexport)
+#else
+#define WV_API __attribute__((visibility("default")))
+#endif
+
+#define WV_ABI_VERSION 1
+
+typedef enum {
+    WV_OK = 0,
+    WV_ERR_ARGUMENT,    /* a null pointer or a value out of range */
+    WV_ERR_MEMORY,      /* out of memory */
+    WV_ERR_ALIGNMENT,   /* the model bytes do not start on a 64-byte boundary */
+    WV_ERR_TRUNCATED,   /* fewer bytes than the header says, or than a header */
+    WV_ERR_MAGIC,       /* not a .bin of this project */
+    WV_ERR_VERSION,     /* a format version this library does not read */
+    WV_ERR_CHECKSUM,    /* the bytes were damaged */
+    WV_ERR_HEADER,      /* a header field is out of its legal range */
+    WV_ERR_SECTION,     /* a section lies wrong: bounds, order, alignment, padding, dtype or shape */
+    WV_ERR_ROW_PTR,     /* row_ptr does not start at 0, decreases, or does not end at nnz_blocks */
+    WV_ERR_COL_IDX,     /* a column index is out of range or not ascending within its row */
+    WV_ERR_VALUES,      /* an int8 pair exceeds |w0| + |w1| <= 128, or a float is not finite */
+    WV_ERR_MEL,         /* a pushed mel value is NaN or infinite */
+    WV_ERR_FINISHED,    /* pushed after wv_finish */
+    WV_ERR_ISA,         /* the ISA asked for is unknown, or this build or CPU lacks it */
+} wv_status;
+
+typedef struct wv_model wv_model;
+typedef struct wv_state wv_state;
+
+/* What a model is; sizes as in FORMAT.md. */
+typedef struct {
+    int32_t sample_rate;   /* Hz */
+    int32_t hop_length;    /* samples per mel frame */
+    int32_t n_mels;
+    int32_t n_units;
+    int32_t lookahead;     /* frames that must be pushed beyond the one being pulled */
+    int32_t dtype;         /* of R: 0 f32, 1 f16, 2 int8 */
+    char mel_name[32];     /* preset, zero-terminated */
+} wv_info;
+
+typedef struct {
+    uint64_t seed;
+    float temperature;     /* > 0; logits are divided by it; 1 samples the model as trained */
+    int32_t max_frames;    /* frames that may wait inside the state, 1..65536 */
+    const char *isa;       /* "portable", "avx2", ...; NULL takes the best one, or $WV_ISA if set */
+} wv_options;
+
+WV_API int32_t wv_abi_version(void);
+WV_API const char *wv_version(void);
+/* One lower-case line for a status, e.g. "column index out of range"; never NULL. */
+WV_API const char *wv_status_str(wv_status status);
+/* Its name without the prefix, in lower case, e.g. "col_idx": FormatError.status in Python. Never NULL. */
+WV_API const char *wv_status_name(wv_status status);
+
+/* Names of the ISAs this build holds and this CPU runs, best first; NULL past the end. */
+WV_API const char *wv_isa_name(int32_t index);
+
+/* Checks everything FORMAT.md demands, once. `data` is used in place: 64-byte aligned (mmap gives that),
+ * unchanged and alive until wv_model_free. */
+WV_API wv_status wv_model_load(const void *data, size_t n_bytes, wv_model **model);
+WV_API void wv_model_free(wv_model *model);
+WV_API wv_status wv_model_info(const wv_model *model, wv_info *info);
+
+WV_API wv_status wv_state_new(const wv_model *model, const wv_options *options, wv_state **state);
+WV_API void wv_state_free(wv_state *state);
+/* The ISA this state runs on. */
+WV_API const char *wv_state_isa(const wv_state *state);
+/* Back to silence and sample 0 with another seed; what was pushed is forgotten. */
+WV_API wv_status wv_reset(wv_state *state, uint64_t seed);
+
+/* Copies up to n_frames frames into the state; *taken says how many fitted. */
+WV_API wv_status wv_push(wv_state *state, const float *mel, size_t n_frames, size_t *taken);
+/* No more frames will come: the last one is repeated to the right, as training did. */
+WV_API wv_status wv_finish(wv_state *state);
+/* Samples that wv_pull could give now. */
+WV_API size_t wv_available(const wv_state *state);
+/* Writes up to n_samples int16 samples; *written says how many there were. */
+WV_API wv_status wv_pull(wv_state *state, int16_t *pcm, size_t n_samples, size_t *written);
+
+/* For benchmarks alone: runs one stage of the loop n_times. The audio after it is undefined until wv_reset. */
+typedef enum {
+    WV_STAGE_SAMPLE,    /* a whole sample */
+    WV_STAGE_R,         /* the mat-vec R h */
+    WV_STAGE_GATES,     /* both halves */
+    WV_STAGE_O,         /* O1..O4 */
+    WV_STAGE_SAMPLING,  /* both bytes drawn from their logits */
+    WV_STAGE_CONDITION, /* one mel frame through C1, C2 and C3 */
+} wv_stage;
+WV_API wv_status wv_bench_stage(wv_state *state, wv_stage stage, size_t n_times);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

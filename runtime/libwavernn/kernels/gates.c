@@ -1,0 +1,119 @@
+/* gates.c - twin of wv_runtime/kernels/gates.py. Included by every ISA after its vec_<isa>.h. */
+
+/* tanh(x) = num(x) / den(x^2) for |x| <= 6; the constants are explained in gates.py. */
+#define WV_TANH_X 6.0f
+#define WV_TANH_P0 0.9999711513519287f
+#define WV_TANH_P1 0.11447278410196304f
+#define WV_TANH_P2 0.001495557138696313f
+#define WV_TANH_Q1 0.4477141499519348f
+#define WV_TANH_Q2 0.017487427219748497f
+#define WV_TANH_Q3 5.5186250392580405e-05f
+
+WV_INLINE vf16 tanh_clamp(vf16 x) {
+    return vf16_min(vf16_max(x, vf16_set1(-WV_TANH_X)), vf16_set1(WV_TANH_X));
+}
+
+WV_INLINE vf16 tanh_num(vf16 x, vf16 y) {
+    vf16 p = vf16_add(vf16_mul(y, vf16_set1(WV_TANH_P2)), vf16_set1(WV_TANH_P1));
+    return vf16_mul(x, vf16_add(vf16_mul(y, p), vf16_set1(WV_TANH_P0)));
+}
+
+WV_INLINE vf16 tanh_den(vf16 y) {
+    vf16 q = vf16_add(vf16_mul(y, vf16_set1(WV_TANH_Q3)), vf16_set1(WV_TANH_Q2));
+    return vf16_add(vf16_mul(y, vf16_add(vf16_mul(y, q), vf16_set1(WV_TANH_Q1))), vf16_set1(1.0f));
+}
+
+/* x = tanh(x), in place; n a multiple of 16 */
+static void tanh_inplace(int32_t n, float *x) {
+    for (int32_t i = 0; i < n; i += 16) {
+        vf16 v = tanh_clamp(vf16_load(x + i)), y = vf16_mul(v, v);
+        vf16_store(x + i, vf16_div(tanh_num(v, y), tanh_den(y)));
+    }
+}
+
+/* One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t]. */
+static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, const float *g, const float *I,
+                  const float *x, float *h) {
+    const vf16 half = vf16_set1(0.5f);
+    for (int32_t i = first; i < first + n_units / 2; i += 16) {
+        /* 1) u, r, e before their nonlinearities: g + I* x */
+        vf16 u = vf16_load(g + i), r = vf16_load(g + n_units + i), e = vf16_load(g + 2 * n_units + i);
+        for (int32_t j = 0; j < n_x; j++) {
+            const float *column = I + 3 * n_units * j + i;
+            const vf16 x_j = vf16_set1(x[j]);
+            u = vf16_add(u, vf16_mul(vf16_load(column), x_j));
+            r = vf16_add(r, vf16_mul(vf16_load(column + n_units), x_j));
+            e = vf16_add(e, vf16_mul(vf16_load(column + 2 * n_units), x_j));
+        }
+        u = vf16_add(u, vf16_load(a + i));
+        r = vf16_add(r, vf16_load(a + n_units + i));
+        /* 2) r = sigmoid(r) = 1/2 + tanh(r / 2) / 2, then e += r o a_e */
+        r = tanh_clamp(vf16_mul(r, half));
+        vf16 y = vf16_mul(r, r);
+        r = vf16_add(vf16_mul(vf16_div(tanh_num(r, y), tanh_den(y)), half), half);
+        e = vf16_add(e, vf16_mul(r, vf16_load(a + 2 * n_units + i)));
+        /* 3) u = sigmoid(u) and e = tanh(e) share one division */
+        u = tanh_clamp(vf16_mul(u, half));
+        e = tanh_clamp(e);
+        vf16 u2 = vf16_mul(u, u), e2 = vf16_mul(e, e);
+        vf16 u_den = tanh_den(u2), e_den = tanh_den(e2);
+        vf16 d = vf16_div(vf16_set1(1.0f), vf16_mul(u_den, e_den));
+        u = vf16_add(vf16_mul(vf16_mul(tanh_num(u, u2), vf16_mul(e_den, d)), half), half);
+        e = vf16_mul(tanh_num(e, e2), vf16_mul(u_den, d));
+        /* 4) h = u o h + (1 - u) o e = e + u o (h - e) */
+        vf16_store(h + i, vf16_add(e, vf16_mul(u, vf16_sub(vf16_load(h + i), e))));
+    }
+}
+
+/* tanh on [0, 4) as eight cubics in Q15, t = the fraction of the segment; explained in gates.py. */
+static const int16_t WV_TANH_C0[8] = {-2, 15140, 24957, 29662, 31590, 32331, 32604, 32710};
+static const int16_t WV_TANH_C1[8] = {16447, 12943, 6872, 2947, 1157, 436, 160, 58};
+static const int16_t WV_TANH_C2[8] = {-280, -3280, -2612, -1273, -532, -215, -74, -33};
+static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 12};
+
+/* Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it. */
+WV_INLINE vs32 tanh_q15(vs32 x, int shift) {
+    vs32 x_abs = vs32_min_abs(x, vs32_set1((int16_t)((8 << shift) - 1)));
+    vs32 segment = vs32_segment(x_abs, shift), t = vs32_fraction(x_abs, shift), sign = vs32_sign(x);
+    vs32 y = vs32_add(vs32_lookup(WV_TANH_C2, segment), vs32_mulhrs(t, vs32_lookup(WV_TANH_C3, segment)));
+    y = vs32_add(vs32_lookup(WV_TANH_C1, segment), vs32_mulhrs(t, y));
+    y = vs32_add(vs32_lookup(WV_TANH_C0, segment), vs32_mulhrs(t, y));
+    return vs32_sub(vs32_xor(y, sign), sign);
+}
+
+/* Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2 */
+WV_INLINE vs32 sigmoid_q15(vs32 x) { return vs32_add(vs32_half(tanh_q15(x, 10)), vs32_set1(16384)); }
+
+/* `gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) bytes as (2 byte - 255) * 128 */
+static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g, const int16_t *I,
+                    int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
+    for (int32_t i = first; i < first + n_units / 2; i += 32) {
+        /* 1) u, r, e before their nonlinearities: I* x, then + g */
+        vs32 u = vs32_set1(0), r = u, e = u;
+        for (int32_t j = 0; j < n_x; j++) {
+            const int16_t *column = I + 3 * n_units * j + i;
+            const vs32 x_j = vs32_set1(x[j]);
+            u = vs32_adds(u, vs32_mulhrs(vs32_load(column), x_j));
+            r = vs32_adds(r, vs32_mulhrs(vs32_load(column + n_units), x_j));
+            e = vs32_adds(e, vs32_mulhrs(vs32_load(column + 2 * n_units), x_j));
+        }
+        for (int32_t k = 0; k < I_shift; k++) {
+            u = vs32_adds(u, u);
+            r = vs32_adds(r, r);
+            e = vs32_adds(e, e);
+        }
+        u = vs32_adds(u, vs32_load(g + i));
+        r = vs32_adds(r, vs32_load(g + n_units + i));
+        e = vs32_adds(e, vs32_load(g + 2 * n_units + i));
+        /* 2) r = sigmoid(r + a_r), then e += r o a_e */
+        r = sigmoid_q15(vs32_adds(r, vs32_load(a + n_units + i)));
+        e = tanh_q15(vs32_adds(e, vs32_mulhrs(r, vs32_load(a + 2 * n_units + i))), 9);
+        /* 3) u = sigmoid(u + a_u) */
+        u = sigmoid_q15(vs32_adds(u, vs32_load(a + i)));
+        /* 4) h = u o h + (e - u o e) */
+        e = vs32_sub(e, vs32_mulhrs(u, e));
+        e = vs32_add(vs32_mulhrs(u, vs32_load(h + i)), e);
+        vs32_store(h + i, e);
+        vs32_store_q(h_q + i, e);
+    }
+}

@@ -1,0 +1,79 @@
+/* kernels.h - what format.c hands to the kernels, and the table of kernels an ISA provides.
+ *
+ * Kernels check nothing: format.c has checked every index, size and alignment once, at load.
+ * Twins of wv_runtime/kernels/{spmv,gates,sample,wavernn}.py. format.c makes every length a multiple of 16.
+ */
+#ifndef WV_KERNELS_H
+#define WV_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wavernn.h"
+
+enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
+
+/* One block-CSR matrix; the arrays lie in the mapped file except row_offset. */
+typedef struct {
+    int32_t dtype, rows, cols, block_h, block_w, n_block_rows, nnz_blocks;
+    const void *values;        /* (nnz_blocks * block_h * block_w,) float, f16 bits or int8, in kernel order */
+    const int32_t *row_ptr;    /* (n_block_rows + 1,) */
+    const uint16_t *col_idx;   /* (nnz_blocks,) block columns */
+    const float *bias;         /* (rows,) */
+    const float *scale;        /* (rows,) int8 only, else NULL */
+    float x_scale;             /* int8 only: q = round(x * x_scale) + x_zero, clamped to -127..127 */
+    int32_t x_zero;
+    /* int8 only, (rows,), made at load: round(bias / scale); the same less 128 * the sum of the row, for q + 128 */
+    const int32_t *start, *start_biased;
+} wv_matrix;
+
+enum { WV_C1, WV_C2, WV_C3, WV_R, WV_O1, WV_O2, WV_O3, WV_O4, WV_N_MATRICES };
+
+struct wv_model {
+    int32_t n_units, n_out, n_cond, cond_width, n_sub;
+    float preemphasis;
+    int32_t sample_rate, n_fft, hop_length, win_length, n_mels;
+    char mel_name[32];
+    wv_matrix matrix[WV_N_MATRICES];
+    const float *I;            /* (3, 3 * n_units) columns of I*: c_{t-1}, f_{t-1}, c_t */
+    const int16_t *I_q;        /* int8 models: the same in Q10 / 2^I_shift, for bytes scaled to +-32640; made at load */
+    int32_t I_shift;
+    void *derived;             /* storage of what was made at load */
+};
+
+/* The mutable state of one audio stream; vectors are 64-byte aligned. A float model uses h, a, g; an int8 model,
+ * whose gates run in 16-bit fixed point, uses h_q15, a_q10, g_q10 and h_q. */
+typedef struct {
+    float *h;       /* (n_units,) */
+    float *a;       /* (3 n_units,) R h + b_R */
+    float *g;       /* (3 n_units,) conditioning of the current sub-frame */
+    int16_t *h_q15, *a_q10, *g_q10;
+    int8_t *h_q;    /* (n_units,) h in 8 bits, as R, O1 and O3 read it */
+    float *b;       /* (n_sub * n_cond,) conditioning vectors of the current frame */
+    float *z;       /* (max(n_out, n_cond),) */
+    float *logits;  /* (256,) */
+    int32_t *p;     /* (256,) */
+    int8_t *q;      /* (most columns of any matrix,) quantised input */
+    uint64_t seed, t;                /* t: samples drawn so far */
+    float log2e_over_temperature;
+    float y;                         /* last de-emphasised sample */
+    int32_t coarse, fine;            /* last bytes drawn */
+} wv_lane;
+
+/* What an ISA provides: the twins compiled over that ISA's vector primitives. */
+typedef struct {
+    const char *name;
+    void (*reset)(const wv_model *m, wv_lane *s);
+    void (*condition_frame)(const wv_model *m, wv_lane *s, const float *window);
+    void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
+    void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
+    void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
+} wv_kernels;
+
+/* derive.c: fills what is made at load. WV_OK or WV_ERR_MEMORY */
+wv_status wv_derive(wv_model *model);
+
+/* dispatch.c: the kernels of that name if this CPU runs them, else NULL; NULL as name: $WV_ISA or the best. */
+const wv_kernels *wv_kernels_find(const char *name);
+
+#endif

@@ -1,0 +1,148 @@
+/* spmv.c - twin of wv_runtime/kernels/spmv.py. Included by every ISA after its vec_<isa>.h; the first part is
+ * the body for one block height H and is included again for each of 4, 8, 16, 32. */
+#ifdef WV_H
+
+#define WV_CAT_(a, b) a##b
+#define WV_CAT(a, b) WV_CAT_(a, b)
+#define VF WV_CAT(vf, WV_H)
+#define VI WV_CAT(vi, WV_H)
+#define F(op) WV_CAT(VF, _##op)
+#define I(op) WV_CAT(VI, _##op)
+
+/* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. */
+#define WV_SPMV_FLOAT(name, type, LOAD)                                                                \
+    static void WV_CAT(name, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y) {         \
+        const type *values = m->values;                                                                \
+        const int32_t block_w = m->block_w, step = WV_H * block_w;                                      \
+        for (int32_t row = 0; row < m->n_block_rows; row++) {                                           \
+            /* 1) four partial sums; block k of the row adds to sum k mod 4 */                          \
+            VF s0 = F(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;                                           \
+            int32_t k = m->row_ptr[row], end = m->row_ptr[row + 1];                                     \
+            const type *v = values + (size_t)k * (size_t)step;                                          \
+            for (; k + 4 <= end; k += 4, v += 4 * step)                                                 \
+                for (int32_t j = 0; j < block_w; j++) {                                                 \
+                    s0 = F(add)(s0, F(mul)(LOAD(v + WV_H * j), F(set1)(x[m->col_idx[k] * block_w + j])));                  \
+                    s1 = F(add)(s1, F(mul)(LOAD(v + WV_H * j + step), F(set1)(x[m->col_idx[k + 1] * block_w + j])));       \
+                    s2 = F(add)(s2, F(mul)(LOAD(v + WV_H * j + 2 * step), F(set1)(x[m->col_idx[k + 2] * block_w + j])));   \
+                    s3 = F(add)(s3, F(mul)(LOAD(v + WV_H * j + 3 * step), F(set1)(x[m->col_idx[k + 3] * block_w + j])));   \
+                }                                                                                      \
+            /* 2) the last one to three blocks */                                                      \
+            for (int32_t j = 0; j < block_w && k < end; j++)                                            \
+                s0 = F(add)(s0, F(mul)(LOAD(v + WV_H * j), F(set1)(x[m->col_idx[k] * block_w + j])));   \
+            for (int32_t j = 0; j < block_w && k + 1 < end; j++)                                        \
+                s1 = F(add)(s1, F(mul)(LOAD(v + WV_H * j + step), F(set1)(x[m->col_idx[k + 1] * block_w + j])));           \
+            for (int32_t j = 0; j < block_w && k + 2 < end; j++)                                        \
+                s2 = F(add)(s2, F(mul)(LOAD(v + WV_H * j + 2 * step), F(set1)(x[m->col_idx[k + 2] * block_w + j])));       \
+            /* 3) pairwise sum, bias, floor */                                                         \
+            VF s = F(add)(F(load)(m->bias + row * WV_H), F(add)(F(add)(s0, s1), F(add)(s2, s3)));       \
+            F(store)(y + row * WV_H, F(max)(s, F(set1)(y_min)));                                        \
+        }                                                                                              \
+    }
+
+WV_SPMV_FLOAT(spmv_f32_, float, F(load))
+WV_SPMV_FLOAT(spmv_f16_, uint16_t, F(load_half))
+
+/* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
+WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
+    const int32_t *row_ptr = m->row_ptr, *start = WV_Q_BIAS ? m->start_biased : m->start;
+    const float *scale = m->scale;
+    const uint16_t *col_idx = m->col_idx;
+    const int8_t *v = m->values;
+    for (int32_t row = 0; row < m->n_block_rows; row++) {
+        /* 1) two partial sums */
+        VI s0 = I(load)(start + row * WV_H), s1 = I(zero)();
+        const uint16_t *end = m->col_idx + row_ptr[row + 1];
+        for (; col_idx + 2 <= end; col_idx += 2, v += 8 * WV_H) {
+            s0 = I(dot4)(s0, v, q + 4 * (size_t)col_idx[0]);
+            s1 = I(dot4)(s1, v + 4 * WV_H, q + 4 * (size_t)col_idx[1]);
+        }
+        /* 2) the last block of an odd number */
+        for (; col_idx < end; col_idx++, v += 4 * WV_H) s0 = I(dot4)(s0, v, q + 4 * (size_t)col_idx[0]);
+        /* 3) sum, scale */
+        VF s = F(mul)(I(to_float)(I(add)(s0, s1)), F(load)(scale + row * WV_H));
+        /* 4) store as float, as Q10, or quantised for the next matrix */
+        if (to == WV_TO_FLOAT) {
+            F(store)((float *)y + row * WV_H, s);
+        } else if (to == WV_TO_Q10) {
+            s = F(add)(F(mul)(s, F(set1)(1024.0f)), F(set1)(32768.5f));
+            s = F(min)(F(max)(s, F(set1)(0.0f)), F(set1)(65535.0f));
+            I(store_i16)((int16_t *)y + row * WV_H, F(trunc)(s));
+        } else {
+            s = F(add)(F(mul)(s, F(set1)(next->x_scale)), F(set1)((float)next->x_zero + 128.5f));
+            s = F(min)(F(max)(s, F(set1)(1.0f)), F(set1)(255.0f));
+            I(store_q)((int8_t *)y + row * WV_H, F(trunc)(s));
+        }
+    }
+}
+
+#undef WV_SPMV_FLOAT
+#undef VF
+#undef VI
+#undef F
+#undef I
+#undef WV_CAT
+#undef WV_CAT_
+
+#else
+
+typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
+
+#define WV_H 4
+#include "spmv.c"
+#undef WV_H
+#define WV_H 8
+#include "spmv.c"
+#undef WV_H
+#define WV_H 16
+#include "spmv.c"
+#undef WV_H
+#define WV_H 32
+#include "spmv.c"
+#undef WV_H
+
+/* q = round(x * x_scale) + x_zero, clamped to -127..127; n a multiple of 16 */
+static void quantize(int32_t n, const float *x, float x_scale, int32_t x_zero, int8_t *q) {
+    const vf16 scale = vf16_set1(x_scale), zero = vf16_set1((float)x_zero + 128.5f);
+    for (int32_t i = 0; i < n; i += 16) {
+        vf16 v = vf16_add(vf16_mul(vf16_load(x + i), scale), zero);
+        v = vf16_min(vf16_max(v, vf16_set1(1.0f)), vf16_set1(255.0f));
+        vi16_store_q(q + i, vf16_trunc(v));
+    }
+}
+
+#define WV_DISPATCH_H(name, m, ...)                            \
+    switch ((m)->block_h) {                                     \
+    case 4: name##4(m, __VA_ARGS__); break;                     \
+    case 8: name##8(m, __VA_ARGS__); break;                     \
+    case 16: name##16(m, __VA_ARGS__); break;                   \
+    default: name##32(m, __VA_ARGS__); break;                   \
+    }
+
+/* y = W q + bias as float */
+static void linear_q_to_float(const wv_matrix *m, const int8_t *q, float *y) {
+    WV_DISPATCH_H(spmv_i8_, m, q, WV_TO_FLOAT, NULL, y)
+}
+
+/* y = W q + bias as Q10: int16 in units of 2^-10, saturated */
+static void linear_q_to_q10(const wv_matrix *m, const int8_t *q, int16_t *y) {
+    WV_DISPATCH_H(spmv_i8_, m, q, WV_TO_Q10, NULL, y)
+}
+
+/* y = W q + bias quantised as `next` takes its input; next->x_zero = -127 makes that a relu */
+static void linear_q_to_q(const wv_matrix *m, const int8_t *q, const wv_matrix *next, int8_t *y) {
+    WV_DISPATCH_H(spmv_i8_, m, q, WV_TO_Q, next, y)
+}
+
+/* y = max(W x + bias, y_min) in the dtype of W; q : (cols,) scratch for int8, which takes no y_min */
+static void linear(const wv_matrix *m, const float *x, float y_min, int8_t *q, float *y) {
+    if (m->dtype == WV_I8) {
+        quantize(m->cols, x, m->x_scale, m->x_zero, q);
+        linear_q_to_float(m, q, y);
+    } else if (m->dtype == WV_F16) {
+        WV_DISPATCH_H(spmv_f16_, m, x, y_min, y)
+    } else {
+        WV_DISPATCH_H(spmv_f32_, m, x, y_min, y)
+    }
+}
+
+#endif

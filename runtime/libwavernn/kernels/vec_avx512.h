@@ -1,0 +1,48 @@
+/* vec_avx512.h - 4, 8 and 16 lanes in registers; the int8 dot product is VNNI's vpdpbusd, exact in int32. */
+#ifndef WV_VEC_AVX512_H
+#define WV_VEC_AVX512_H
+
+#if !defined(__AVX512F__) || !defined(__AVX512VL__) || !defined(__AVX512VNNI__)
+#error "vec_avx512.h needs -mavx512f -mavx512vl -mavx512vnni"
+#endif
+
+#include "vec_x86.h"
+
+typedef __m512 vf16;
+typedef __m512i vi16;
+
+WV_X86_FLOAT(16, _mm512, _mm256_loadu_si256((const void *)p))
+
+WV_INLINE float vf16_hmax(vf16 a) {
+    return vf8_hmax(_mm256_max_ps(_mm512_castps512_ps256(a), _mm256_castsi256_ps(_mm512_extracti64x4_epi64(_mm512_castps_si512(a), 1))));
+}
+WV_INLINE vf16 vi16_pow2(vi16 n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23));
+}
+WV_INLINE void vi16_store(int32_t *p, vi16 a) { _mm512_storeu_si512(p, a); }
+WV_INLINE vi16 vi16_zero(void) { return _mm512_setzero_si512(); }
+WV_INLINE uint32_t vi16_hsum(vi16 a) {
+    return vi8_hsum(_mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1)));
+}
+WV_INLINE vi16 vi16_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+WV_INLINE void vi16_store_q(int8_t *q, vi16 v) { _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8(v)); }
+WV_INLINE void vi16_store_i16(int16_t *p, vi16 v) {
+    __m256i s = _mm512_cvtepi32_epi16(v);
+    _mm256_storeu_si256((void *)p, _mm256_xor_si256(s, _mm256_set1_epi16(INT16_MIN)));
+}
+
+WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
+    return _mm_dpbusd_epi32(acc, _mm_set1_epi32(load_quad(x)), _mm_loadu_si128((const void *)w));
+}
+WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
+    return _mm256_dpbusd_epi32(acc, _mm256_set1_epi32(load_quad(x)), _mm256_loadu_si256((const void *)w));
+}
+WV_INLINE vi16 vi16_dot4(vi16 acc, const int8_t *w, const int8_t *x) {
+    return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(load_quad(x)), _mm512_loadu_si512(w));
+}
+
+#include "vec_pair.h"
+WV_PAIR(32, 16)
+WV_PAIR_SHORT(32, 16)
+
+#endif

@@ -1,0 +1,20 @@
+/* state.h - the stream state of synth.c, shared with bench.c. */
+#ifndef WV_STATE_H
+#define WV_STATE_H
+
+#include "kernels/kernels.h"
+
+struct wv_state {
+    const wv_model *model;
+    const wv_kernels *kernels;
+    wv_lane lane;
+    float *frames;          /* (capacity, n_mels): the window of the current frame first */
+    int32_t capacity;       /* frames */
+    int32_t n_frames;       /* frames held */
+    int32_t n_pushed;       /* 0 before the first push, then 1 */
+    int32_t finished;
+    int32_t sample;         /* next sample within the current frame, 0..hop_length-1 */
+    void *storage;
+};
+
+#endif

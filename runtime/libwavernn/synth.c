@@ -1,0 +1,151 @@
+/* synth.c - the stream around the sample loop: frames in, samples out. Twin of wv_runtime/synth.py (Stream).
+ *
+ * A frame's samples need cond_width / 2 frames on either side; before the first frame and, after wv_finish,
+ * behind the last one, that frame is repeated, as in training. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+static int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
+
+/* Hands out 64-byte aligned parts of `base`, or only counts bytes when base is NULL. */
+static void *take(char *base, size_t *used, size_t bytes) {
+    void *part = base ? base + *used : NULL;
+    *used += padded(bytes);
+    return part;
+}
+
+static size_t lay_out(wv_state *s, char *base) {
+    const wv_model *m = s->model;
+    size_t used = 0, f = sizeof(float), n_units = (size_t)m->n_units;
+    int32_t q_bytes = 0;
+    for (int32_t i = 0; i < WV_N_MATRICES; i++) q_bytes = max_i32(q_bytes, m->matrix[i].cols);
+    s->lane.h = take(base, &used, n_units * f);
+    s->lane.a = take(base, &used, 3 * n_units * f);
+    s->lane.g = take(base, &used, 3 * n_units * f);
+    s->lane.h_q15 = take(base, &used, n_units * sizeof(int16_t));
+    s->lane.a_q10 = take(base, &used, 3 * n_units * sizeof(int16_t));
+    s->lane.g_q10 = take(base, &used, 3 * n_units * sizeof(int16_t));
+    s->lane.h_q = take(base, &used, n_units);
+    s->lane.b = take(base, &used, (size_t)m->n_sub * (size_t)m->n_cond * f);
+    s->lane.z = take(base, &used, (size_t)max_i32(m->n_out, m->n_cond) * f);
+    s->lane.logits = take(base, &used, 256 * f);
+    s->lane.p = take(base, &used, 256 * sizeof(int32_t));
+    s->lane.q = take(base, &used, (size_t)q_bytes);
+    s->frames = take(base, &used, (size_t)s->capacity * (size_t)m->n_mels * f);
+    return used;
+}
+
+wv_status wv_reset(wv_state *s, uint64_t seed) {
+    if (s == NULL) return WV_ERR_ARGUMENT;
+    s->kernels->reset(s->model, &s->lane);
+    s->lane.seed = seed;
+    s->n_frames = s->n_pushed = s->finished = s->sample = 0;
+    return WV_OK;
+}
+
+wv_status wv_state_new(const wv_model *model, const wv_options *options, wv_state **state) {
+    if (model == NULL || options == NULL || state == NULL) return WV_ERR_ARGUMENT;
+    *state = NULL;
+    if (!(options->temperature > 0.0f) || !isfinite(options->temperature)) return WV_ERR_ARGUMENT;
+    if (options->max_frames < 1 || options->max_frames > 65536) return WV_ERR_ARGUMENT;
+    const wv_kernels *kernels = wv_kernels_find(options->isa);
+    if (kernels == NULL) return WV_ERR_ISA;
+
+    wv_state *s = calloc(1, sizeof *s);
+    if (s == NULL) return WV_ERR_MEMORY;
+    s->model = model;
+    s->kernels = kernels;
+    s->capacity = options->max_frames + 2 * model->cond_width;
+    s->storage = malloc(lay_out(s, NULL) + 63);
+    if (s->storage == NULL) {
+        free(s);
+        return WV_ERR_MEMORY;
+    }
+    lay_out(s, (char *)padded((size_t)(uintptr_t)s->storage));
+    s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options->temperature);
+    wv_reset(s, options->seed);
+    *state = s;
+    return WV_OK;
+}
+
+void wv_state_free(wv_state *s) {
+    if (s == NULL) return;
+    free(s->storage);
+    free(s);
+}
+
+const char *wv_state_isa(const wv_state *s) { return s ? s->kernels->name : ""; }
+
+/* Appends one frame, which the caller has made room for. */
+static void append(wv_state *s, const float *frame) {
+    size_t n_mels = (size_t)s->model->n_mels;
+    memmove(s->frames + (size_t)s->n_frames * n_mels, frame, n_mels * sizeof(float));
+    s->n_frames++;
+}
+
+wv_status wv_push(wv_state *s, const float *mel, size_t n_frames, size_t *taken) {
+    if (s == NULL || taken == NULL || (mel == NULL && n_frames > 0)) return WV_ERR_ARGUMENT;
+    *taken = 0;
+    if (s->finished) return WV_ERR_FINISHED;
+    const int32_t pad = s->model->cond_width / 2, n_mels = s->model->n_mels;
+    while (*taken < n_frames && s->n_frames < s->capacity - pad - 1) {
+        const float *frame = mel + *taken * (size_t)n_mels;
+        for (int32_t i = 0; i < n_mels; i++)
+            if (!isfinite(frame[i])) return WV_ERR_MEL;
+        if (!s->n_pushed)
+            for (int32_t i = 0; i < pad; i++) append(s, frame);
+        append(s, frame);
+        s->n_pushed = 1;
+        ++*taken;
+    }
+    return WV_OK;
+}
+
+wv_status wv_finish(wv_state *s) {
+    if (s == NULL) return WV_ERR_ARGUMENT;
+    if (!s->finished && s->n_pushed) {
+        const float *last = s->frames + (size_t)(s->n_frames - 1) * (size_t)s->model->n_mels;
+        for (int32_t i = 0; i < s->model->cond_width / 2; i++) append(s, last);
+    }
+    s->finished = 1;
+    return WV_OK;
+}
+
+size_t wv_available(const wv_state *s) {
+    if (s == NULL) return 0;
+    int32_t n_ready = max_i32(0, s->n_frames - (s->model->cond_width - 1));
+    return (size_t)n_ready * (size_t)s->model->hop_length - (size_t)s->sample;
+}
+
+wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
+    if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
+    *written = 0;
+    const wv_model *m = s->model;
+    const int32_t sub_length = m->hop_length / m->n_sub;
+    size_t left = wv_available(s), used = 0; /* frames used up */
+    if (left > n_samples) left = n_samples;
+    while (left > 0) {
+        /* 1) conditioning, at the start of a frame and of a sub-frame */
+        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, s->frames + used * (size_t)m->n_mels);
+        if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
+        /* 2) samples up to the end of the sub-frame */
+        int32_t n = sub_length - s->sample % sub_length;
+        if ((size_t)n > left) n = (int32_t)left;
+        s->kernels->sample_loop(m, &s->lane, n, pcm + *written);
+        *written += (size_t)n;
+        left -= (size_t)n;
+        s->sample += n;
+        if (s->sample == m->hop_length) {
+            s->sample = 0;
+            used++;
+        }
+    }
+    s->n_frames -= (int32_t)used;
+    memmove(s->frames, s->frames + used * (size_t)m->n_mels, (size_t)s->n_frames * (size_t)m->n_mels * sizeof(float));
+    return WV_OK;
+}
