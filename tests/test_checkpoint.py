@@ -17,7 +17,7 @@ from wv_train import checkpoint as module  # noqa: E402
 from wv_train.checkpoint import KEYS, load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 
-CFG = WaveRNNConfig(n_units=32, n_out=16, n_cond=16)
+CFG = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def ckpt():
     optimizer.step()
     return {
         "format": 1, "config": asdict(CFG), "model": model.state_dict(),
-        "masks": {"R_u": torch.ones(32, 32, dtype=torch.bool)}, "step": 7, "minutes": 0.5, "train": {}, "prune": {},
+        "masks": {"R_u": torch.ones(64, 64, dtype=torch.bool)}, "step": 7, "minutes": 0.5, "train": {}, "prune": {},
         "history": [], "data": {"name": "speech"}, "versions": {}, "optimizer": optimizer.state_dict(),
         "rng": {"torch": torch.get_rng_state()},
     }  # fmt: skip
@@ -117,8 +117,8 @@ def test_truncated(ckpt, tmp_path):
         ({"format": 2}, "format: found 2, wanted 1"),
         ({"step": "7"}, "step: found str, wanted int"),
         ({"optimizer": 3}, "optimizer: found int, wanted dict or NoneType"),
-        ({"config": {"n_units": 32}}, "config and model do not fit"),
-        ({"config": {**asdict(CFG), "n_units": 64}}, "config and model do not fit"),
+        ({"config": {"n_units": 64}}, "config and model do not fit"),
+        ({"config": {**asdict(CFG), "n_units": 128}}, "config and model do not fit"),
         ({"config": {**asdict(CFG), "n_units": 33}}, "n_units: found 33"),
         ({"model": {}}, "config and model do not fit"),
         ({"masks": {"R_u": torch.ones(32, 16, dtype=torch.bool)}}, "masks: found 'R_u'"),

@@ -13,11 +13,11 @@ pytest.importorskip("librosa")
 
 from wv_runtime.config import WaveRNNConfig  # noqa: E402
 from wv_runtime.errors import AudioError  # noqa: E402
-from wv_runtime.mel import load_audio, log_mel  # noqa: E402
+from wv_runtime.mel import load_audio, log_mel, preemphasise  # noqa: E402
 from wv_train import dataset  # noqa: E402
-from wv_train.dataset import Windows, load_data, make_split, preemphasise  # noqa: E402
+from wv_train.dataset import Windows, load_data, make_split  # noqa: E402
 
-CFG = WaveRNNConfig(n_units=32, n_out=16, n_cond=16)
+CFG = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
 HOP = CFG.mel.hop_length
 
 

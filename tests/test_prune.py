@@ -20,7 +20,7 @@ from wv_train.prune import (  # noqa: E402
     sparsity_at,
 )
 
-SMALL = WaveRNNConfig(n_units=32, n_out=32, n_cond=16)
+SMALL = WaveRNNConfig(n_units=64, n_out=32, n_cond=16)
 
 
 def test_the_schedule_is_the_papers_cubic():
@@ -73,13 +73,13 @@ def test_masks_only_shrink():
 def test_gates_are_pruned_each_by_itself():
     model = WaveRNN(SMALL)
     with torch.no_grad():
-        model.R[:32] *= 1e-3  # R_u is small throughout, and yet loses no more than the others
+        model.R[:64] *= 1e-3  # R_u is small throughout, and yet loses no more than the others
     pruner = Pruner(PruneConfig(sparsity={"R": 0.75, "R_e": 0.5, "O1": 0.25}, start=0, steps=0), model)
     pruner.step(0)
     sparsity = {name: 1 - float(mask.float().mean()) for name, mask in pruner.masks.items()}
     assert sparsity == {"R_u": 0.75, "R_r": 0.75, "R_e": 0.5, "O1": 0.25}
-    zeros = sum(z * {"R": 32 * 32, "O": 32 * 16}[name[0]] for name, z in sparsity.items())
-    assert pruner.sparsity == pytest.approx(zeros / (3 * 32 * 32 + 2 * 32 * 16 + 2 * 256 * 32))
+    zeros = sum(z * {"R": 64 * 64, "O": 32 * 32}[name[0]] for name, z in sparsity.items())
+    assert pruner.sparsity == pytest.approx(zeros / (3 * 64 * 64 + 2 * 32 * 32 + 2 * 256 * 32))
 
 
 def test_zeros_stay_exactly_zero_through_adam():
@@ -95,7 +95,7 @@ def test_zeros_stay_exactly_zero_through_adam():
         optimizer.zero_grad()
         (nll(logits_c, coarse) + nll(logits_f, fine)).backward()
         pruner.mask_gradients()
-        assert not model.R.grad[:32][~pruner.masks["R_u"]].any()
+        assert not model.R.grad[:64][~pruner.masks["R_u"]].any()
         optimizer.step()
         pruner.step(step)
         for name, mask in pruner.masks.items():
@@ -133,7 +133,7 @@ def test_bad_settings(values, message):
 
 def test_blocks_must_divide_their_matrix():
     check_blocks(PruneConfig(sparsity={"O": 0.5}, block={"R": "3x1", "O": "32x4"}), SMALL)  # R stays dense
-    with pytest.raises(ValueError, match="block of R_u: found 3x1, wanted divisors of 32 x 32"):
+    with pytest.raises(ValueError, match="block of R_u: found 3x1, wanted divisors of 64 x 64"):
         check_blocks(PruneConfig(sparsity={"R": 0.5}, block={"R": "3x1"}), SMALL)
-    with pytest.raises(ValueError, match="block of O1: found 16x32, wanted divisors of 32 x 16"):
-        Pruner(PruneConfig(sparsity={"O": 0.5}, block={"O": "16x32"}), WaveRNN(SMALL))
+    with pytest.raises(ValueError, match="block of O1: found 16x64, wanted divisors of 32 x 32"):
+        Pruner(PruneConfig(sparsity={"O": 0.5}, block={"O": "16x64"}), WaveRNN(SMALL))

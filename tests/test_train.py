@@ -21,7 +21,7 @@ from wv_train.config import TrainConfig, make, read_toml  # noqa: E402
 from wv_train.dataset import Windows  # noqa: E402
 from wv_train.model import split_bytes  # noqa: E402
 
-SHAPE = ("--n-units", 32, "--n-out", 16, "--n-cond", 16)
+SHAPE = ("--n-units", 64, "--n-out", 16, "--n-cond", 16)
 QUICK = ("--steps", 8, "--batch", 2, "--window", 320, "--valid-windows", 2, "--valid-window", 320, "--valid-every", 4,
          "--warmup", 2, "--threads", 1, "--no-log")  # fmt: skip
 PRUNED = ("--sparsity", 0.75, "--sparsity", "O=0.5", "--block", "R=4x4", "--prune-start", 1, "--prune-steps", 6,
@@ -178,7 +178,7 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
 
 def test_toml_then_flags(speech, tmp_path, wv_train):
     (tmp_path / "c.toml").write_text(
-        '[model]\npreset = "24k"\nn_units = 32\nn_out = 16\nn_cond = 16\n'
+        '[model]\npreset = "24k"\nn_units = 64\nn_out = 16\nn_cond = 16\n'
         "[train]\nlr = 0.003\nclip = 2\nseed = 5\n"
         '[prune]\nsparsity = 0.5\nblock = {R = "4x4", O2 = "8x4"}\nstart = 3\n'
     )
@@ -186,7 +186,7 @@ def test_toml_then_flags(speech, tmp_path, wv_train):
                     "--sparsity", "O=0.25", "--max-minutes", 1e-6)[0] == 0
     ckpt = load_checkpoint(tmp_path / "m.pt")
     assert ckpt["train"]["lr"] == 1e-3 and ckpt["train"]["clip"] == 2 and ckpt["train"]["seed"] == 5
-    assert ckpt["config"]["mel"]["sample_rate"] == 24000 and ckpt["config"]["n_units"] == 32
+    assert ckpt["config"]["mel"]["sample_rate"] == 24000 and ckpt["config"]["n_units"] == 64
     assert ckpt["prune"]["sparsity"]["R_e"] == 0.5 and ckpt["prune"]["sparsity"]["O3"] == 0.25
     assert ckpt["prune"]["block"]["R_u"] == "4x4" and ckpt["prune"]["block"]["O2"] == "8x4"
     assert ckpt["prune"]["block"]["O1"] == "16x1" and ckpt["prune"]["start"] == 3
@@ -216,7 +216,7 @@ def test_learning_rate():
 def test_generation_is_the_model():
     """Fed back its own free-running samples, the model gives each byte the interval its draw fell into."""
     torch.manual_seed(0)
-    model = cli.WaveRNN(WaveRNNConfig(n_units=32, n_out=16, n_cond=16)).eval()
+    model = cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(3)  # away from uniform
@@ -270,7 +270,7 @@ BAD = {
     "wrong type": (["SPEECH", "--steps", "many"], 2, "many"),
     "out of range": (["SPEECH", "--lr", "-1"], 2, "options: lr: found -1.0"),
     "nan": (["SPEECH", "--lr", "nan"], 2, "options: lr: found nan"),
-    "network shape": (["SPEECH", "--n-units", "100"], 2, "options: n_units: found 100, wanted 32..8192, by 32"),
+    "network shape": (["SPEECH", "--n-units", "100"], 2, "options: n_units: found 100, wanted 64..8192, by 64"),
     "block does not divide": (["SPEECH", "--sparsity", "0.5", "--block", "12x1"], 2, "block of R_u: found 12x1"),
     "block shape": (["SPEECH", "--block", "R=big"], 2, "block of R_u: found 'big'"),
     "unknown matrix": (["SPEECH", "--sparsity", "C1=0.5"], 2, "options: sparsity: found matrix 'C1'"),
@@ -322,8 +322,8 @@ def test_bad_use_of_checkpoints(speech, tmp_path, wv_train, monkeypatch):
     before = (tmp_path / "m.pt").read_bytes()
     code, err = wv_train(*args)
     assert code == 2 and "m.pt: found a file, wanted none; --resume" in err
-    code, err = wv_train(*args, "--resume", "--n-units", 64)
-    assert code == 2 and "options: n_units: found 64, wanted 32, the checkpoint's" in err
+    code, err = wv_train(*args, "--resume", "--n-units", 128)
+    assert code == 2 and "options: n_units: found 128, wanted 64, the checkpoint's" in err
     code, err = wv_train(speech, "-o", "n.pt", "--init-from", "m.pt", "--preset", "24k")
     assert code == 2 and "options: preset: found '24k', wanted '16k', the checkpoint's" in err
     save_checkpoint("slim.pt", slimmed(load_checkpoint("m.pt")))

@@ -136,7 +136,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(0 <= h->fmin && h->fmin < h->fmax && h->fmax <= h->sample_rate / 2.0, WV_ERR_HEADER);
     NEED(0 < h->log_floor && h->log_floor < 1, WV_ERR_HEADER);
 
-    NEED(in_range(h->n_units, 32, 8192) && h->n_units % 32 == 0, WV_ERR_HEADER);
+    NEED(in_range(h->n_units, 64, 8192) && h->n_units % 64 == 0, WV_ERR_HEADER);
     NEED(in_range(h->n_out, 16, 4096) && h->n_out % 16 == 0, WV_ERR_HEADER);
     NEED(in_range(h->n_cond, 16, 4096) && h->n_cond % 16 == 0, WV_ERR_HEADER);
     NEED(in_range(h->cond_width, 1, 31) && h->cond_width % 2 == 1, WV_ERR_HEADER);

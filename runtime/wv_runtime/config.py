@@ -6,6 +6,7 @@ Usage: ``cfg = WaveRNNConfig(n_units=256, mel=PRESETS["16k"])``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 def _check(ok: bool, name: str, found: object, wanted: str) -> None:
@@ -75,13 +76,18 @@ class WaveRNNConfig:
     mel: MelConfig = field(default_factory=lambda: PRESETS["16k"])
 
     def __post_init__(self) -> None:
-        _check(32 <= self.n_units <= 8192 and self.n_units % 32 == 0, "n_units", self.n_units, "32..8192, by 32")
+        _check(64 <= self.n_units <= 8192 and self.n_units % 64 == 0, "n_units", self.n_units, "64..8192, by 64")
         _check(16 <= self.n_out <= 4096 and self.n_out % 16 == 0, "n_out", self.n_out, "16..4096, by 16")
         _check(16 <= self.n_cond <= 4096 and self.n_cond % 16 == 0, "n_cond", self.n_cond, "16..4096, by 16")
         _check(1 <= self.cond_width <= 31 and self.cond_width % 2 == 1, "cond_width", self.cond_width, "odd, 1..31")
         _check(1 <= self.n_sub <= 64 and self.mel.hop_length % self.n_sub == 0, "n_sub", self.n_sub,
                "1..64, a divisor of hop_length")
         _check(0.0 <= self.preemphasis < 1.0, "preemphasis", self.preemphasis, "0 up to, not including, 1")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WaveRNNConfig:
+        """The inverse of dataclasses.asdict, as model.pt stores it. TypeError for unknown or missing keys."""
+        return cls(**{**values, "mel": MelConfig(**values["mel"])})
 
     @property
     def sub_length(self) -> int:
@@ -101,3 +107,11 @@ class WaveRNNConfig:
             "O3": (self.n_out, half),
             "O4": (256, self.n_out),
         }
+
+
+# What model.pt stores of I* acts on I_PRECONDITION @ x_t instead of x_t, because speech is quiet: a clip at -22 dBFS
+# moves c by a few levels out of 256. Row 0 is then the previous sample's amplitude times a gain (c + f/256 is the
+# sample), row 2 the current coarse byte times the same gain. WaveRNN.I() and wv-export fold it back, so a .bin and
+# every equation hold the paper's I* on the paper's x_t.
+INPUT_GAIN = 8.0
+I_PRECONDITION = ((INPUT_GAIN, INPUT_GAIN / 256, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, INPUT_GAIN))

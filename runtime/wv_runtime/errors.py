@@ -18,7 +18,7 @@ class WaveRNNError(Exception):
 class FormatError(WaveRNNError):
     """A .bin that breaks FORMAT.md; `status` is the name libwavernn gives it."""
 
-    def __init__(self, message: str, status: str = "bad_section"):
+    def __init__(self, message: str, status: str = "section"):
         super().__init__(message)
         self.status = status
 

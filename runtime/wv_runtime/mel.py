@@ -96,6 +96,13 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
     return np.ascontiguousarray(mel, dtype=np.float32)
 
 
+def preemphasise(audio: NDArray[np.float32], a: float) -> NDArray[np.int16]:
+    """round(32768 (x_t - a x_{t-1})), clipped to int16; x_{-1} is 0. What the model learns to draw. (n,) -> (n,)"""
+    x = audio.astype(np.float64)
+    x[1:] -= a * x[:-1].copy()
+    return np.clip(np.rint(32768.0 * x), -32768, 32767).astype(np.int16)
+
+
 @functools.lru_cache(maxsize=8)
 def _mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
     """(n_mels, n_fft / 2 + 1)"""

@@ -34,7 +34,7 @@ from typing import Any
 
 import torch
 from wv_runtime.atomic import atomic_path
-from wv_runtime.config import MelConfig, WaveRNNConfig
+from wv_runtime.config import WaveRNNConfig
 from wv_runtime.errors import CheckpointError
 
 from .model import WaveRNN
@@ -121,7 +121,7 @@ def model_from(ckpt: dict[str, Any], path: str | Path) -> WaveRNN:
         If weights, masks and config do not fit each other.
     """
     try:
-        cfg = WaveRNNConfig(**{**ckpt["config"], "mel": MelConfig(**ckpt["config"]["mel"])})
+        cfg = WaveRNNConfig.from_dict(ckpt["config"])
         model = WaveRNN(cfg)
         model.load_state_dict(ckpt["model"])
     except (TypeError, KeyError, ValueError, RuntimeError, AttributeError) as error:

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.config import WaveRNNConfig
 from wv_runtime.errors import AudioError
-from wv_runtime.mel import load_audio, log_mel
+from wv_runtime.mel import load_audio, log_mel, preemphasise
 
 SPLITS = ("train", "valid", "test")
 SUFFIXES = (".wav", ".flac")
@@ -256,13 +256,6 @@ def cache_root(folder: Path, cache_dir: Path | None) -> Path:
     if os.access(beside if beside.exists() else folder, os.W_OK):
         return beside
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavernn"
-
-
-def preemphasise(audio: NDArray[np.float32], a: float) -> NDArray[np.int16]:
-    """round(32768 (x_t - a x_{t-1})), clipped to int16; x_{-1} is 0. (n,) -> (n,)"""
-    x = audio.astype(np.float64)
-    x[1:] -= a * x[:-1].copy()
-    return np.clip(np.rint(32768.0 * x), -32768, 32767).astype(np.int16)
 
 
 def _cache_key(folder: Path, cfg: WaveRNNConfig, files: list[Path]) -> str:

@@ -27,14 +27,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from wv_runtime.config import WaveRNNConfig
-
-# The trained input matrix acts on I_PRECONDITION @ x_t instead of x_t, because speech is quiet: a clip at
-# -22 dBFS moves c by a few levels out of 256. Row 0 is then the previous sample's amplitude times a gain
-# (c + f/256 is the sample), row 2 the current coarse byte times the same gain. WaveRNN.I() folds it back,
-# so everything outside this file sees the paper's I* on the paper's x_t.
-INPUT_GAIN = 8.0
-I_PRECONDITION = ((INPUT_GAIN, INPUT_GAIN / 256, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, INPUT_GAIN))
+from wv_runtime.config import I_PRECONDITION, WaveRNNConfig
 
 
 def split_bytes(samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,6 +49,28 @@ class WaveRNN(nn.Module):
     C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
     O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
     """
+
+    C1: Tensor
+    C2: Tensor
+    C3: Tensor
+    R: Tensor
+    O1: Tensor
+    O2: Tensor
+    O3: Tensor
+    O4: Tensor
+    b_C1: Tensor
+    b_C2: Tensor
+    b_C3: Tensor
+    b_R: Tensor
+    b_O1: Tensor
+    b_O2: Tensor
+    b_O3: Tensor
+    b_O4: Tensor
+    mel_mean: Tensor
+    mel_std: Tensor
+    precondition: Tensor
+    I_mask: Tensor
+    relu_max: Tensor
 
     def __init__(self, cfg: WaveRNNConfig):
         super().__init__()

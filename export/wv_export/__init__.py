@@ -1,0 +1,1 @@
+"""From a checkpoint of wv-train to a .bin: ``wv-export model.pt out.bin``."""

@@ -1,0 +1,96 @@
+"""wv-export: pack a checkpoint of wv-train into a .bin.
+
+Usage: ``wv-export model.pt out.bin --dtype int8 --check clip.npy clip.wav``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from wv_runtime import format as bin_format
+from wv_runtime.cli_common import Command, atomic_path
+from wv_runtime.inspect import table
+
+from . import convert
+
+
+@click.command("wv-export", cls=Command)
+@click.argument("checkpoint", metavar="MODEL.PT", type=click.Path())
+@click.argument("out", metavar="OUT.BIN", type=click.Path())
+@click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
+@click.option("--block", metavar="HxW", help="block shape of matrices that are not pruned [16x1; int8 16x4]")
+@click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
+@click.option("--check", "clip", nargs=2, type=click.Path(), metavar="MELS.NPY AUDIO.WAV",
+              help="measure on a clip what the dtype costs against f32")  # fmt: skip
+@click.option("--onnx", "onnx_path", type=click.Path(), metavar="OUT.ONNX",
+              help="also write the float32 network: the step here, the conditioning in OUT.cond.onnx")  # fmt: skip
+def main(
+    checkpoint: str,
+    out: str,
+    dtype: str,
+    block: str | None,
+    meta: tuple[str, ...],
+    clip: tuple[str, str] | None,
+    onnx_path: str | None,
+) -> None:
+    """Pack a checkpoint of wv-train into the file that wv-run and the C library read."""
+    _distinct(checkpoint, out, onnx_path)
+    extra = dict(_key_value(text) for text in meta)
+    dense_block = _block(block) if block else None
+
+    # 1) convert
+    ckpt = convert.read_checkpoint(checkpoint)
+    model = convert.with_metadata(convert.to_model(ckpt, dtype, dense_block), **extra)
+    data = bin_format.pack(model)
+
+    # 2) everything that may fail, before anything is written
+    cost, graphs = None, {}
+    if clip:
+        from . import check
+
+        cost = check.report(dtype, *check.check(bin_format.parse(data), convert.to_model(ckpt, "f32"), *clip))
+    if onnx_path:
+        from . import onnx
+
+        f32 = convert.to_model(ckpt, "f32")
+        graphs = {Path(onnx_path): onnx.step(f32), _conditioning_path(onnx_path): onnx.conditioning(f32)}
+
+    # 3) write
+    with atomic_path(out) as tmp:
+        tmp.write_bytes(data)
+    for path, graph in graphs.items():
+        with atomic_path(path) as tmp:
+            tmp.write_bytes(graph.SerializeToString())
+
+    click.echo(table(model, len(data)))
+    if cost:
+        click.echo("\n" + cost)
+
+
+def _conditioning_path(onnx_path: str) -> Path:
+    return Path(onnx_path).with_suffix(".cond" + Path(onnx_path).suffix)
+
+
+def _distinct(checkpoint: str, out: str, onnx_path: str | None) -> None:
+    paths = [checkpoint, out, *([onnx_path, str(_conditioning_path(onnx_path))] if onnx_path else [])]
+    if len({Path(p).resolve() for p in paths}) < len(paths):
+        raise click.UsageError(f"found one file named twice among {', '.join(paths)}, wanted different ones")
+
+
+def _key_value(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.BadParameter(f"found {text!r}, wanted KEY=VALUE", param_hint="--meta")
+    return key, value
+
+
+def _block(text: str) -> tuple[int, int]:
+    try:
+        return convert.parse_block(text)
+    except ValueError as e:
+        raise click.BadParameter(str(e), param_hint="--block") from None
+
+
+if __name__ == "__main__":
+    main()

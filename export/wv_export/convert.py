@@ -1,0 +1,261 @@
+"""A checkpoint of wv-train -> format.Model. Only `read_checkpoint` needs torch.
+
+Folds what training keeps apart: the mel normalisation into C1, the input gain into I*. Computes in float64 and
+rounds once. The keys of a checkpoint are listed in train/wv_train/checkpoint.py.
+
+Usage: ``model = to_model(read_checkpoint("model.pt"), "int8")``
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime import __version__
+from wv_runtime.config import I_PRECONDITION, WaveRNNConfig
+from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.format import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
+
+from .blocksparse import block_matrix
+
+CHECKPOINT_FORMAT = 1
+GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What export needs of a model.pt, as NumPy arrays.
+
+    weights : parameters and buffers by name, float64
+    masks   : (rows, cols) bool of every matrix of the file, True where a weight may differ from zero
+    blocks  : block shape of every pruned matrix; R has the finest its gates share
+    """
+
+    path: str
+    config: WaveRNNConfig
+    weights: dict[str, NDArray[np.float64]]
+    masks: dict[str, NDArray[np.bool_]]
+    blocks: dict[str, tuple[int, int]]
+    metadata: dict[str, Any]
+
+
+def read_checkpoint(path: str) -> Checkpoint:
+    """Read a model.pt and check everything that is used of it.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, of another version, or breaks the contract of checkpoint.py.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise WaveRNNError("torch: not installed, wanted for export; pip install 'wavernn[train]'") from None
+
+    def numpy(tensors: Any, dtype: Any) -> dict[str, NDArray[Any]]:
+        return {str(k): v.detach().to(dtype).numpy() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+
+    with open(path, "rb") as f, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an error has one line, and here every doubt is one
+        try:
+            raw = torch.load(f, map_location="cpu", weights_only=True)
+        except Exception as e:  # whatever torch's readers raise on bytes that are not a checkpoint
+            reason = " ".join(str(e).split())[:80] or type(e).__name__
+            raise CheckpointError(f"{path}: damaged or not a checkpoint ({reason})") from None
+    _need(isinstance(raw, dict), path, f"found {type(raw).__name__}, wanted a dict of wv-train")
+    found = raw.get("format")
+    _need(found == CHECKPOINT_FORMAT, path, f"format: found {found!r}, wanted {CHECKPOINT_FORMAT}")
+    for key in ("config", "model", "masks", "prune"):
+        _need(isinstance(raw.get(key), dict), path, f"{key}: found {type(raw.get(key)).__name__}, wanted a dict")
+    try:
+        cfg = WaveRNNConfig.from_dict(raw["config"])
+    except (TypeError, KeyError, ValueError) as e:
+        raise CheckpointError(f"{path}: config: {e}") from None
+    weights = _check_weights(numpy(raw["model"], torch.float64), cfg, path)
+    parts = _check_masks(numpy(raw["masks"], torch.bool), weights, path)
+    masks = {name: np.ones(shape, bool) for name, shape in cfg.matrix_shapes().items()}
+    blocks: dict[str, tuple[int, int]] = {}
+    pruned = {name: _prune_block(raw["prune"], name, path) for name in parts}
+    for name, mask in parts.items():
+        matrix = "R" if name in GATES else name
+        _part(masks, name)[:] = mask
+        blocks[matrix] = _finest(blocks.get(matrix, pruned[name]), pruned[name])
+    metadata = _metadata(raw) | {
+        "pruned": {
+            name: {"block": "{}x{}".format(*pruned[name]), "sparsity": round(float(1 - mask.mean()), 6)}
+            for name, mask in parts.items()
+        }
+    }
+    return Checkpoint(path, cfg, weights, masks, blocks, metadata)
+
+
+def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None = None) -> Model:
+    """The model as it will be stored.
+
+    dtype       : "f32", "f16" or "int8"; in int8 C1 stays f16, because its input has no range of its own
+    dense_block : block shape of matrices that are not pruned; 16x1 by default, 16x4 in int8
+
+    Raises
+    ------
+    ValueError
+        If dense_block does not divide a matrix or is no block shape of the format.
+    CheckpointError
+        If the checkpoint lacks what int8 needs.
+    """
+    w = ckpt.weights
+    m: dict[str, Matrix] = {}
+
+    def matrix(name: str, W: NDArray[Any], bias: NDArray[Any], relu_max: float | None = None) -> None:
+        d = "f16" if (name, dtype) == ("C1", "int8") else dtype
+        block = _stored_block(name, W.shape, ckpt.blocks.get(name), dense_block, d)
+        x = (0.0, 0)
+        if d == "int8":
+            x = (X_SCALE[name], 0) if relu_max is None else (_relu_scale(relu_max, ckpt.path), -127)
+        m[name] = block_matrix(name, W, ckpt.masks[name], bias, d, block, *x)
+
+    # C1 ((mel - mean) / std) + b  =  (C1 / std) mel + (b - (C1 / std) mean); the window is frame-major
+    C1 = w["C1"] / np.tile(w["mel_std"], ckpt.config.cond_width)
+    matrix("C1", C1, w["b_C1"] - C1 @ np.tile(w["mel_mean"], ckpt.config.cond_width))
+    matrix("C2", w["C2"], w["b_C2"])
+    matrix("C3", w["C3"], w["b_C3"])
+    matrix("R", w["R"], w["b_R"])
+    matrix("O1", w["O1"], w["b_O1"])
+    matrix("O2", w["O2"], w["b_O2"], w["relu_max"][0])
+    matrix("O3", w["O3"], w["b_O3"])
+    matrix("O4", w["O4"], w["b_O4"], w["relu_max"][1])
+    metadata = {**ckpt.metadata, "dtype": dtype}
+    with np.errstate(over="ignore"):  # format.pack refuses an infinity
+        columns = np.ascontiguousarray(w["I"].T, np.float32)
+    return Model(ckpt.config, m, columns, metadata)
+
+
+def with_metadata(model: Model, **changes: Any) -> Model:
+    """The same model with entries of its metadata added or replaced."""
+    return replace(model, metadata={**model.metadata, **changes})
+
+
+def _need(ok: bool, path: str, message: str) -> None:
+    if not ok:
+        raise CheckpointError(f"{path}: {message}")
+
+
+def _check_weights(
+    weights: dict[str, NDArray[np.float64]], cfg: WaveRNNConfig, path: str
+) -> dict[str, NDArray[np.float64]]:
+    """Shapes, finite values; adds I*, (3N, 3)."""
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, (rows, cols) in cfg.matrix_shapes().items():
+        wanted |= {name: (rows, cols), "b_" + name: (rows,)}
+    wanted["I_raw"] = (3 * cfg.n_units, 3)
+    wanted |= {"mel_mean": (cfg.mel.n_mels,), "mel_std": (cfg.mel.n_mels,), "relu_max": (2,)}
+    for name, shape in wanted.items():
+        a = weights.get(name)
+        _need(a is not None, path, f"model.{name}: found nothing, wanted a tensor {shape}")
+        assert a is not None
+        _need(a.shape == shape, path, f"model.{name}: found shape {a.shape}, wanted {shape}")
+        _need(bool(np.isfinite(a).all()), path, f"model.{name}: found NaN or infinity, wanted finite numbers")
+    _need(bool((weights["mel_std"] > 0).all()), path, "model.mel_std: found 0 or less, wanted positive numbers")
+    columns = (weights["I_raw"] @ np.array(I_PRECONDITION)).reshape(3, 2, -1, 3)  # (gate, half, unit, column)
+    columns[:, 0, :, 2] = 0  # the mask of I*: c_t reaches only the fine half
+    return {**{name: weights[name] for name in wanted}, "I": columns.reshape(-1, 3)}
+
+
+def _part(matrices: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """The matrix, or for a gate its third of R, as a view."""
+    if name not in GATES:
+        return matrices[name]
+    return np.split(matrices["R"], 3)[GATES.index(name)]
+
+
+def _check_masks(
+    parts: dict[str, NDArray[np.bool_]], weights: dict[str, NDArray[np.float64]], path: str
+) -> dict[str, NDArray[np.bool_]]:
+    for name, mask in parts.items():
+        known = name in (*GATES, "O1", "O2", "O3", "O4")
+        _need(known, path, f"masks.{name}: found an unknown name, wanted R_u, R_r, R_e or O1 .. O4")
+        W = _part(weights, name)
+        _need(mask.shape == W.shape, path, f"masks.{name}: found shape {mask.shape}, wanted {W.shape}")
+        astray = int(np.count_nonzero(W[~mask]))
+        _need(astray == 0, path, f"masks.{name}: found {astray} non-zero weights outside the mask, wanted 0")
+    return parts
+
+
+def _prune_block(prune: dict[str, Any], name: str, path: str) -> tuple[int, int]:
+    text = prune.get("block", {}).get(name) if isinstance(prune.get("block"), dict) else None
+    try:
+        return parse_block(text)
+    except ValueError as e:
+        raise CheckpointError(f"{path}: prune.block.{name}: {e}") from None
+
+
+def parse_block(text: object) -> tuple[int, int]:
+    """'16x1' -> (block_h, block_w)"""
+    parts = text.split("x") if isinstance(text, str) else []
+    if len(parts) != 2 or not all(p.isdecimal() and p.isascii() and int(p) > 0 for p in parts):
+        raise ValueError(f"found {text!r}, wanted rows x columns such as '16x1'")
+    return int(parts[0]), int(parts[1])
+
+
+def _finest(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """The largest block that tiles both."""
+    return math.gcd(a[0], b[0]), math.gcd(a[1], b[1])
+
+
+def _stored_block(
+    name: str,
+    shape: tuple[int, ...],
+    pruned: tuple[int, int] | None,
+    dense: tuple[int, int] | None,
+    dtype: str,
+) -> tuple[int, int]:
+    """The block shape in the file.
+
+    A pruned matrix keeps its own, or the largest of the format's that tiles it; where it is finer than any
+    (fewer than 4 rows, or in int8 fewer than 4 columns) blocks are joined and hold explicit zeros.
+    """
+    widths = (4,) if dtype == "int8" else BLOCK_W
+    if pruned:
+        h = max((h for h in BLOCK_H if pruned[0] % h == 0), default=min(BLOCK_H))
+        return h, max((w for w in widths if pruned[1] % w == 0), default=min(widths))
+    h, w = dense or (16, 4 if dtype == "int8" else 1)
+    if h not in BLOCK_H or w not in widths or shape[0] % h or shape[1] % w:
+        legal = f"{BLOCK_H} x {widths}"
+        raise ValueError(f"block {h}x{w}: does not fit {name} ({shape[0]}x{shape[1]}, {dtype}), wanted one of {legal}")
+    return h, w
+
+
+def _relu_scale(relu_max: float, path: str) -> float:
+    """A relu lies in [0, relu_max]: 254 levels from -127 up."""
+    found = f"model.relu_max: found {relu_max}, wanted the largest activation seen in training (int8 needs it)"
+    _need(relu_max > 0, path, found)
+    return float(np.float32(254 / relu_max))
+
+
+def _metadata(raw: dict[str, Any]) -> dict[str, Any]:
+    """What a user may want to know: numbers and strings of the checkpoint that are there."""
+    history = raw.get("history") or [{}]
+    last = history[-1] if isinstance(history[-1], dict) else {}
+    minutes = raw.get("minutes")
+    out = {
+        "step": raw.get("step"),
+        "hours": round(minutes / 60, 3) if isinstance(minutes, (int, float)) else None,
+        "nll": {k.removeprefix("valid_"): last.get(k) for k in ("valid_nll_c", "valid_nll_f")},
+        "data": raw.get("data"),
+        "versions": {**(raw.get("versions") or {}), "wv_export": __version__},
+    }
+    return {k: v for k, v in ((k, _plain(v)) for k, v in out.items()) if v not in (None, {})}
+
+
+def _plain(v: Any) -> Any:
+    """JSON of it: anything that JSON lacks becomes None and then leaves its dict."""
+    if isinstance(v, dict):
+        return {str(k): p for k, p in ((k, _plain(x)) for k, x in v.items()) if p is not None}
+    if isinstance(v, float):
+        return round(v, 6) if math.isfinite(v) else None
+    return v if isinstance(v, (str, bool, int)) else None

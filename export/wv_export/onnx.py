@@ -1,0 +1,122 @@
+"""The network as two ONNX graphs, in float32 and dense: what another runtime needs to make the same audio.
+
+    conditioning   mel (n_mels, F)                             -> g (F * n_sub, 3N)
+    step           x (B, 3), h (B, N), g (B, 3N)               -> h_next (B, N), logits_c (B, 256), logits_f (B, 256)
+
+x is [c_{t-1}, f_{t-1}, c_t], each byte as byte / 127.5 - 1, and row t of g serves hop_length / n_sub samples.
+logits_c does not depend on c_t: run the step with any c_t, draw the coarse byte from logits_c, put it into x, run
+the step again for logits_f and h_next. Teacher-forced, one run a sample is enough.
+
+Usage: ``onnx.save(step(to_model(ckpt, "f32")), "out.onnx")``
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.errors import WaveRNNError
+from wv_runtime.format import Model
+
+from .blocksparse import dense_of
+
+OPSET = 17
+
+
+def conditioning(model: Model) -> Any:
+    """a = tanh(C1 mel), b = tanh(C2 a), g = C3 b; edge frames are repeated as in training. An onnx.ModelProto."""
+    cfg, graph = model.config, _Graph()
+    C1, b_C1 = dense_of(model.matrices["C1"])
+    kernel = C1.reshape(cfg.n_cond, cfg.cond_width, cfg.mel.n_mels).transpose(0, 2, 1)  # columns are frame-major
+    reach = cfg.cond_width // 2
+    graph.node("Pad", ["mel", graph.constant("reach", np.array([0, reach, 0, reach]))], "padded", mode="edge")
+    graph.node("Unsqueeze", ["padded", graph.constant("axis", np.array([0]))], "frames")
+    graph.node("Conv", ["frames", graph.constant("C1", kernel), graph.constant("b_C1", b_C1)], "a_in")
+    graph.node("Tanh", ["a_in"], "a_columns")
+    graph.node("Squeeze", ["a_columns", "axis"], "a_transposed")
+    graph.node("Transpose", ["a_transposed"], "a", perm=[1, 0])
+    graph.node("Tanh", [graph.linear(model, "C2", "a")], "b_frames")
+    graph.node("Reshape", ["b_frames", graph.constant("shape", np.array([-1, cfg.n_cond]))], "b")
+    graph.node("Identity", [graph.linear(model, "C3", "b")], "g")
+    return graph.model(model, "conditioning", {"mel": [cfg.mel.n_mels, "F"]}, {"g": ["F * n_sub", 3 * cfg.n_units]})
+
+
+def step(model: Model) -> Any:
+    """One sample: the equations of train/wv_train/model.py, one node per operation. An onnx.ModelProto."""
+    cfg, graph = model.config, _Graph()
+    N = cfg.n_units
+    graph.node("MatMul", ["x", graph.constant("I", model.I)], "I_x")
+    graph.node("Add", ["I_x", "g"], "input")
+    graph.split("input", ["input_u", "input_r", "input_e"])
+    graph.split(graph.linear(model, "R", "h"), ["R_u_h", "R_r_h", "R_e_h"])
+    for gate in "ur":
+        graph.node("Add", [f"R_{gate}_h", f"input_{gate}"], f"{gate}_in")
+        graph.node("Sigmoid", [f"{gate}_in"], gate)
+    graph.node("Mul", ["r", "R_e_h"], "r_R_e_h")
+    graph.node("Add", ["r_R_e_h", "input_e"], "e_in")
+    graph.node("Tanh", ["e_in"], "e")
+    # u o h + (1 - u) o e  =  e + u o (h - e)
+    graph.node("Sub", ["h", "e"], "h_minus_e")
+    graph.node("Mul", ["u", "h_minus_e"], "u_h_minus_e")
+    graph.node("Add", ["e", "u_h_minus_e"], "h_next")
+    graph.split("h_next", ["y_c", "y_f"])
+    for byte, first, second in (("c", "O1", "O2"), ("f", "O3", "O4")):
+        graph.node("Relu", [graph.linear(model, first, f"y_{byte}")], f"relu_{byte}")
+        graph.node("Identity", [graph.linear(model, second, f"relu_{byte}")], f"logits_{byte}")
+    return graph.model(
+        model,
+        "step",
+        {"x": ["B", 3], "h": ["B", N], "g": ["B", 3 * N]},
+        {"h_next": ["B", N], "logits_c": ["B", 256], "logits_f": ["B", 256]},
+    )
+
+
+class _Graph:
+    """Collects nodes and constants."""
+
+    def __init__(self) -> None:
+        try:
+            self.onnx = importlib.import_module("onnx")
+        except ImportError:
+            raise WaveRNNError("onnx: not installed, wanted for --onnx; pip install 'wavernn[train]'") from None
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, a: NDArray[Any]) -> str:
+        a = a.astype(np.int64 if a.dtype.kind == "i" else np.float32)
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(a), name))
+        return name
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name=output, **attributes))
+
+    def split(self, name: str, parts: list[str]) -> None:
+        """Equal parts of the last axis."""
+        node = self.onnx.helper.make_node("Split", [name], parts, name=f"split_{name}", axis=-1)
+        self.nodes.append(node)
+
+    def linear(self, model: Model, name: str, x: str) -> str:
+        """W x + bias of a matrix of the file."""
+        W, bias = dense_of(model.matrices[name])
+        inputs = [x, self.constant(name, W), self.constant(f"b_{name}", bias)]
+        self.node("Gemm", inputs, f"{name}_{x}", transB=1)
+        return f"{name}_{x}"
+
+    def model(self, model: Model, name: str, inputs: dict[str, list[Any]], outputs: dict[str, list[Any]]) -> Any:
+        helper, cfg = self.onnx.helper, model.config
+        ports = [
+            [helper.make_tensor_value_info(k, self.onnx.TensorProto.FLOAT, shape) for k, shape in ports.items()]
+            for ports in (inputs, outputs)
+        ]
+        graph = helper.make_graph(self.nodes, name, *ports, initializer=self.constants, doc_string=__doc__)
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="wv-export")
+        proto.ir_version = 8  # the one of opset 17, so that older runtimes read it
+        settings = {
+            "sample_rate": cfg.mel.sample_rate, "hop_length": cfg.mel.hop_length, "n_sub": cfg.n_sub,
+            "preemphasis": cfg.preemphasis, "mel": cfg.mel.name,
+        }  # fmt: skip
+        helper.set_model_props(proto, {k: str(v) for k, v in settings.items()})
+        self.onnx.checker.check_model(proto)
+        return proto
