@@ -67,9 +67,9 @@ static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, c
 
 /* tanh on [0, 4) as eight cubics in Q15, t = the fraction of the segment; explained in gates.py. */
 static const int16_t WV_TANH_C0[8] = {-2, 15140, 24957, 29662, 31590, 32331, 32604, 32710};
-static const int16_t WV_TANH_C1[8] = {16447, 12943, 6872, 2947, 1157, 436, 160, 58};
-static const int16_t WV_TANH_C2[8] = {-280, -3280, -2612, -1273, -532, -215, -74, -33};
-static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 12};
+static const int16_t WV_TANH_C1[8] = {16447, 12943, 6872, 2947, 1157, 436, 160, 57};
+static const int16_t WV_TANH_C2[8] = {-280, -3280, -2612, -1273, -532, -215, -74, 0};
+static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 0};
 
 /* Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it. */
 WV_INLINE vs32 tanh_q15(vs32 x, int shift) {

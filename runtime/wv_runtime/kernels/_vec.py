@@ -429,7 +429,8 @@ def lookup(typingctx, table, s):
             if not Q_BIAS and ISA != "neon_dot":
                 result = ir.Constant(index.type, ir.Undefined)
                 for lane in range(width):
-                    entry = builder.extract_element(entries, builder.zext(builder.extract_element(index, I32(lane)), I32))
+                    at = builder.zext(builder.extract_element(index, I32(lane)), I32)
+                    entry = builder.extract_element(entries, at)
                     result = builder.insert_element(result, entry, I32(lane))
                 return result
             name = "llvm.x86.avx2.pshuf.b" if Q_BIAS else "llvm.aarch64.neon.tbl1.v16i8"
