@@ -5,7 +5,7 @@
 
 #include "kernels/kernels.h"
 
-extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512;
+extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512, wv_kernels_neon, wv_kernels_neon_dot;
 
 typedef struct {
     const wv_kernels *kernels;
@@ -24,6 +24,19 @@ static int has_avx512(void) {
 }
 #endif
 
+#ifdef WV_HAVE_NEON_DOT
+#include <sys/auxv.h>
+static int has_neon_dot(void) { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; /* HWCAP_ASIMDDP */ }
+#endif
+#ifdef WV_HAVE_NEON
+#if defined(__aarch64__)
+static int has_neon(void) { return 1; }
+#else
+#include <sys/auxv.h>
+static int has_neon(void) { return (getauxval(AT_HWCAP) & (1ul << 12)) != 0; /* HWCAP_NEON */ }
+#endif
+#endif
+
 /* Best first. */
 static const candidate candidates[] = {
 #ifdef WV_HAVE_AVX512
@@ -31,6 +44,12 @@ static const candidate candidates[] = {
 #endif
 #ifdef WV_HAVE_AVX2
     {&wv_kernels_avx2, has_avx2},
+#endif
+#ifdef WV_HAVE_NEON_DOT
+    {&wv_kernels_neon_dot, has_neon_dot},
+#endif
+#ifdef WV_HAVE_NEON
+    {&wv_kernels_neon, has_neon},
 #endif
     {&wv_kernels_portable, always},
 };
