@@ -46,6 +46,12 @@ def run_tanh_q15(x, y, z):
 
 
 @njit
+def run_sigmoid_den(x, y):
+    for i in range(0, len(x), 16):
+        gates.store(y, i, gates.sigmoid_den(gates.load(16, x, i)))
+
+
+@njit
 def run_gates(n_units, first, n_x, a, g, I, x, h):
     gates.gates(n_units, first, n_x, a, g, I, x, h)
 
@@ -148,6 +154,15 @@ def test_fixed_point_tanh_and_sigmoid_error_over_all_inputs():
     assert error[inside].max() < 9.4e-5 and error.max() < 6.5e-4
     assert y.max() == 32767 and z.max() == 32767, "u must reach 1"
     assert np.abs(z / 32768.0 - 1 / (1 + np.exp(-real))).max() < 3.4e-4
+
+
+def test_sigmoid_keeps_its_relative_error_in_both_tails():
+    x = np.linspace(-20, 20, 2**20, dtype=np.float32)
+    y = np.empty_like(x)
+    run_sigmoid_den(x, y)
+    wanted = 1 + np.exp(-x.astype(np.float64))
+    assert np.abs(y / wanted - 1).max() < 6e-6
+    assert np.abs((y.astype(np.float64) - 1) / (wanted - 1) - 1)[x < 8].max() < 1e-3  # above, 1 + E rounds E away
 
 
 @pytest.mark.parametrize("half", [0, 1])

@@ -66,12 +66,11 @@ def test_same_steps(stem):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("stem", ["gates", "sample"])
-def test_same_constants(stem):
-    """Every constant, by its digits."""
-    python = (RUNTIME / f"wv_runtime/kernels/{stem}.py").read_text()
-    c = c_path(stem).read_text()
+def test_same_constants():
+    """Every constant of the gates, by its digits."""
+    python = (RUNTIME / "wv_runtime/kernels/gates.py").read_text()
+    c = c_path("gates").read_text()
     ours = dict(re.findall(r"^(\w+) = np\.(?:float32\(|array\(\[)([^\])]*)", python, flags=re.MULTILINE))
     theirs = dict(re.findall(r"^#define WV_(\w+) ([-\d.e]+)f$", c, flags=re.MULTILINE))
     theirs |= dict(re.findall(r"^static const int16_t WV_(\w+)\[8\] = \{(.*)\};", c, flags=re.MULTILINE))
-    assert len(ours) >= 4 and ours == theirs
+    assert len(ours) >= 15 and ours == theirs

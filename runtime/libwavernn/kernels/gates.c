@@ -31,10 +31,35 @@ static void tanh_inplace(int32_t n, float *x) {
     }
 }
 
+/* 2^f on (-1, 0]; the constants are explained in gates.py. */
+#define WV_EXP2_C1 0.6930635571479797f
+#define WV_EXP2_C2 0.23945674300193787f
+#define WV_EXP2_C3 0.05322357639670372f
+#define WV_EXP2_C4 0.006831894163042307f
+
+/* 2^x for -126 < x <= 0 */
+WV_INLINE vf16 exp2_negative(vf16 x) {
+    vi16 n = vf16_trunc(x);
+    vf16 f = vf16_sub(x, vi16_to_float(n));
+    vf16 e = vf16_add(vf16_mul(f, vf16_set1(WV_EXP2_C4)), vf16_set1(WV_EXP2_C3));
+    e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C2));
+    e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C1));
+    e = vf16_add(vf16_mul(f, e), vf16_set1(1.0f));
+    return vf16_mul(e, vi16_pow2(n));
+}
+
+/* 1 / sigmoid(x) = 1 + 2^(-x log2(e)), the exponent clamped to +-30 */
+WV_INLINE vf16 sigmoid_den(vf16 x) {
+    vf16 z = vf16_mul(x, vf16_set1(-1.4426950408889634f));
+    z = vf16_min(vf16_max(z, vf16_set1(-30.0f)), vf16_set1(30.0f));
+    vf16 e = exp2_negative(vf16_sub(z, vf16_set1(31.0f)));
+    return vf16_add(vf16_mul(e, vf16_set1(2147483648.0f)), vf16_set1(1.0f));
+}
+
 /* One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t]. */
 static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, const float *g, const float *I,
                   const float *x, float *h) {
-    const vf16 half = vf16_set1(0.5f);
+    const vf16 one = vf16_set1(1.0f);
     for (int32_t i = first; i < first + n_units / 2; i += 16) {
         /* 1) u, r, e before their nonlinearities: g + I* x */
         vf16 u = vf16_load(g + i), r = vf16_load(g + n_units + i), e = vf16_load(g + 2 * n_units + i);
@@ -47,21 +72,17 @@ static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, c
         }
         u = vf16_add(u, vf16_load(a + i));
         r = vf16_add(r, vf16_load(a + n_units + i));
-        /* 2) r = sigmoid(r) = 1/2 + tanh(r / 2) / 2, then e += r o a_e */
-        r = tanh_clamp(vf16_mul(r, half));
-        vf16 y = vf16_mul(r, r);
-        r = vf16_add(vf16_mul(vf16_div(tanh_num(r, y), tanh_den(y)), half), half);
+        /* 2) r = sigmoid(r), then e += r o a_e */
+        r = vf16_div(one, sigmoid_den(r));
         e = vf16_add(e, vf16_mul(r, vf16_load(a + 2 * n_units + i)));
-        /* 3) u = sigmoid(u) and e = tanh(e) share one division */
-        u = tanh_clamp(vf16_mul(u, half));
+        /* 3) v = 1 - u = sigmoid(-u) and e = tanh(e) share one division */
         e = tanh_clamp(e);
-        vf16 u2 = vf16_mul(u, u), e2 = vf16_mul(e, e);
-        vf16 u_den = tanh_den(u2), e_den = tanh_den(e2);
-        vf16 d = vf16_div(vf16_set1(1.0f), vf16_mul(u_den, e_den));
-        u = vf16_add(vf16_mul(vf16_mul(tanh_num(u, u2), vf16_mul(e_den, d)), half), half);
-        e = vf16_mul(tanh_num(e, e2), vf16_mul(u_den, d));
-        /* 4) h = u o h + (1 - u) o e = e + u o (h - e) */
-        vf16_store(h + i, vf16_add(e, vf16_mul(u, vf16_sub(vf16_load(h + i), e))));
+        vf16 y = vf16_mul(e, e), v_den = sigmoid_den(vf16_sub(vf16_set1(0.0f), u)), e_den = tanh_den(y);
+        vf16 d = vf16_div(one, vf16_mul(v_den, e_den)), v = vf16_mul(e_den, d);
+        e = vf16_mul(tanh_num(e, y), vf16_mul(v_den, d));
+        /* 4) h = u o h + (1 - u) o e = h + v o (e - h) */
+        vf16 h_i = vf16_load(h + i);
+        vf16_store(h + i, vf16_add(h_i, vf16_mul(v, vf16_sub(e, h_i))));
     }
 }
 

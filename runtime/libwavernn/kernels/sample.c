@@ -1,11 +1,5 @@
 /* sample.c - twin of wv_runtime/kernels/sample.py. Included by every ISA after its vec_<isa>.h. */
 
-/* 2^f on (-1, 0]; the constants are explained in sample.py. */
-#define WV_EXP2_C1 0.6930635571479797f
-#define WV_EXP2_C2 0.23945674300193787f
-#define WV_EXP2_C3 0.05322357639670372f
-#define WV_EXP2_C4 0.006831894163042307f
-
 /* The 64 random bits of sample t: splitmix64 (Steele, Lea, Flood 2014) as a counter-based generator. */
 WV_INLINE uint64_t random_bits(uint64_t seed, uint64_t t) {
     uint64_t z = seed + (t + 1) * UINT64_C(0x9E3779B97F4A7C15);
@@ -25,13 +19,7 @@ static int32_t sample_byte(const float *logits, float log2e_over_temperature, ui
     uint32_t group_sum[16], sum = 0;
     for (int32_t g = 0; g < 16; g++) {
         vf16 l = vf16_max(vf16_sub(vf16_mul(vf16_load(logits + 16 * g), k), l_max), vf16_set1(-30.0f));
-        vi16 n = vf16_trunc(l);
-        vf16 f = vf16_sub(l, vi16_to_float(n));
-        vf16 e = vf16_add(vf16_mul(f, vf16_set1(WV_EXP2_C4)), vf16_set1(WV_EXP2_C3));
-        e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C2));
-        e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C1));
-        e = vf16_add(vf16_mul(f, e), vf16_set1(1.0f));
-        vi16 p_g = vf16_trunc(vf16_mul(vf16_mul(e, vi16_pow2(n)), vf16_set1(8388608.0f)));
+        vi16 p_g = vf16_trunc(vf16_mul(exp2_negative(l), vf16_set1(8388608.0f)));
         vi16_store(p + 16 * g, p_g);
         group_sum[g] = vi16_hsum(p_g);
         sum += group_sum[g];

@@ -9,13 +9,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ._jit import OVERLOAD
-from ._vec import add, broadcast, hmax, hsum, load, maximum, mul, pow2, store, sub, to_float, trunc
-
-# 2^f = 1 + f (C1 + f (C2 + f (C3 + f C4))) on (-1, 0]: minimax in relative error (3.0e-6), exactly 1 at 0.
-EXP2_C1 = np.float32(0.6930635571479797)
-EXP2_C2 = np.float32(0.23945674300193787)
-EXP2_C3 = np.float32(0.05322357639670372)
-EXP2_C4 = np.float32(0.006831894163042307)
+from ._vec import broadcast, hmax, hsum, load, maximum, mul, store, sub, trunc
+from .gates import exp2_negative
 
 
 @register_jitable(**OVERLOAD)
@@ -43,13 +38,7 @@ def sample_byte(logits, log2e_over_temperature, bits, p):
     total = np.uint64(0)
     for i in range(0, 256, 16):
         l = maximum(sub(mul(load(16, logits, i), k), l_max), broadcast(16, np.float32(-30.0)))  # noqa: E741
-        n = trunc(l)
-        f = sub(l, to_float(n))
-        e = add(mul(f, broadcast(16, EXP2_C4)), broadcast(16, EXP2_C3))
-        e = add(mul(f, e), broadcast(16, EXP2_C2))
-        e = add(mul(f, e), broadcast(16, EXP2_C1))
-        e = add(mul(f, e), broadcast(16, np.float32(1.0)))
-        p_i = trunc(mul(mul(e, pow2(n)), broadcast(16, np.float32(8388608.0))))
+        p_i = trunc(mul(exp2_negative(l), broadcast(16, np.float32(8388608.0))))
         store(p, i, p_i)
         total += hsum(p_i)
     # 3) find the group, then the symbol
