@@ -130,7 +130,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             samples, mel = (torch.from_numpy(a).to(run.device) for a in train_windows.draw(cfg.seed, step, cfg.batch))
             coarse, fine = split_bytes(samples[:, 1:])
             with torch.autocast(run.device, torch.bfloat16, enabled=run.device == "cuda"):  # on a CPU it is slower
-                logits_c, logits_f = model(samples, mel)
+                logits_c, logits_f = model(samples, mel, initial_state(cfg, step, model.cfg.n_units).to(run.device))
             loss = torch.stack([nll(logits_c, coarse), nll(logits_f, fine)])
             if not torch.isfinite(loss).all():
                 raise WaveRNNError(f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
@@ -160,6 +160,13 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 saved = time.monotonic()
     save()
     return signals.seen
+
+
+def initial_state(cfg: TrainConfig, step: int, n_units: int) -> torch.Tensor:
+    """The states that the windows of `step` start from: uniform, each window of its own size. (1, batch, n_units)"""
+    rng = np.random.default_rng((cfg.seed, step, 1))
+    size = cfg.state_noise * rng.random((1, cfg.batch, 1), np.float32)
+    return torch.from_numpy(size * rng.uniform(-1, 1, (1, cfg.batch, n_units)).astype(np.float32))
 
 
 @torch.no_grad()

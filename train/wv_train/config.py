@@ -62,6 +62,9 @@ class TrainConfig:
     lr_end: float = _setting(5e-5, 0.0, 1.0, "learning rate of the last step")
     warmup: int = _setting(200, 0, 10**9, "steps of linear warm-up")
     clip: float = _setting(1.0, 1e-6, 1e9, "largest norm of the gradient; longer ones are scaled down")
+    # Windows are short, utterances long: units that hold on for longer than a window drift where training never saw
+    # them. Starting each window from a random state teaches the network to do without what it cannot know.
+    state_noise: float = _setting(0.0, 0.0, 1.0, "largest size of the random state a window starts from; 0 is silence")
     # validation: the same windows every time, longer than the training ones to see the state run on
     valid_every: int = _setting(500, 1, 10**9, "steps between validations")
     valid_windows: int = _setting(64, 1, 10**6, "windows of a validation, spread over the valid split")
