@@ -15,6 +15,9 @@ from model_fixtures import tiny_mel, tiny_model
 from wv_runtime import format as bin_format
 from wv_runtime.mel_file import save_mel
 
+# torch's threads wait for each other: on a machine that does anything else, a small test takes minutes with two
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 LIBWAVERNN = ROOT / "runtime/libwavernn"
 

@@ -1,0 +1,43 @@
+# Two targets do everything on a machine with Python >= 3.10, a C compiler and make: `make demo`, `make test`.
+PYTHON ?= python3
+# One exact version, so that every machine tests the same trainer
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+VOICE := voices/kathleen16/model.pt
+CLIP := tests/data/clips/arctic_a0281.flac
+C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt)
+
+.PHONY: help demo test lint types wheel check clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+.venv/ready: pyproject.toml $(C_FILES) # an editable install: Python edits count at once, C edits install again
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[train,test]'
+	@touch $@
+
+demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report
+	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8
+	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
+	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
+	$(BIN)/python -m wv_runtime.demo demo.npy demo.wav demo.png --model demo.bin
+
+test: .venv/ready ## set up what is needed and run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready ## ruff
+	$(BIN)/ruff check .
+
+types: .venv/ready ## mypy
+	$(BIN)/mypy
+
+wheel: .venv/ready ## build the wheel and run it in a clean environment
+	$(BIN)/python -m pytest -m wheel
+
+check: lint types wheel test ## exactly what CI runs
+
+clean: ## remove what these targets made
+	rm -rf .venv build dist demo.* .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,53 @@
+"""What wv-run says about a run: the same keys and lines as tools/wv_run.c, its C twin.
+
+Usage: ``print(Report(...).text())``
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run; the fields are the keys of ``--json``, in this order. Durations in seconds."""
+
+    model: str
+    mel: str
+    out: str
+    backend: str
+    isa: str
+    dtype: str  # of R: f32, f16 or int8
+    seed: int
+    temperature: float
+    n_frames: int
+    n_samples: int
+    sample_rate: int  # Hz
+    audio_s: float
+    compute_s: float
+    real_time_factor: float  # compute_s / audio_s: below 1 is faster than real time
+    samples_per_s: float
+    first_audio_s: float  # from pushing the first frame to holding its samples
+    jit_s: float  # compiling or loading the kernels, not in compute_s
+    verified: bool  # both backends gave the same samples
+    sha256: str  # of the PCM: int16, little-endian
+
+    def json(self) -> str:
+        """One line."""
+        return json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()})
+
+    def text(self) -> str:
+        """One screen."""
+        lines = [
+            f"audio             {self.audio_s:.3f} s, {self.n_samples} samples at {self.sample_rate} Hz -> {self.out}",
+            f"model             {self.model}, {self.dtype}",
+            f"backend           {self.backend}, {self.isa}",
+            f"compute           {self.compute_s:.3f} s, {self.samples_per_s:.0f} samples/s",
+            f"real-time factor  {self.real_time_factor:.3f} (compute seconds per second of audio)",
+            f"first audio       {1e3 * self.first_audio_s:.2f} ms after the first frame",
+            f"JIT               {self.jit_s:.1f} s, not counted above",
+            "verified          the same samples from numba and c" if self.verified else "",
+            f"sha256 of PCM     {self.sha256}",
+        ]
+        return "\n".join(line for line in lines if line)

@@ -1,0 +1,97 @@
+"""wv-mel: real speech to mels that wv-run takes, and one clear line for what it cannot use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT
+from model_fixtures import tiny_config, tiny_model
+from wv_runtime import format as bin_format
+from wv_runtime.config import PRESETS
+from wv_runtime.mel import load_audio, log_mel
+from wv_runtime.mel_cli import main, mel_config_of
+from wv_runtime.mel_file import load_mel, settings
+
+pytest.importorskip("librosa")
+CLIP = ROOT / "tests/data/clips/arctic_b0182.flac"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets(command, folder, preset):
+    if preset != "16k":
+        pytest.importorskip("soxr")
+    cfg = PRESETS[preset]
+    result = command(main, CLIP, "out.npy", "--preset", preset)
+    assert result.code == 0, result.err
+    mel = np.load("out.npy")
+    assert mel.dtype == np.float32 and mel.shape[0] == 80
+    assert f"{mel.shape[1]} frames" in result.out and settings(cfg) in result.out
+    np.testing.assert_array_equal(mel, log_mel(load_audio(CLIP, cfg.sample_rate), cfg))
+    np.testing.assert_array_equal(load_mel("out.npy", cfg), mel)  # real speech passes wv-run's checks
+
+
+def test_settings_of_a_bin(command, folder):
+    assert command(main, CLIP, "out.npy", "--model", "tiny.bin").code == 0
+    assert load_mel("out.npy", tiny_config().mel).shape == (8, 40305 // 20)
+
+
+def test_settings_of_a_checkpoint_without_torch(folder):
+    torch = pytest.importorskip("torch")
+    cfg = {**vars(PRESETS["24k"])}
+    model = {"R": torch.zeros(3, 3), "mask": torch.ones(2, dtype=torch.bool)}
+    torch.save({"format": 1, "config": {"n_units": 64, "mel": cfg}, "model": model, "optimizer": None}, "model.pt")
+    assert mel_config_of("model.pt") == PRESETS["24k"]
+
+
+def bad_files() -> None:
+    Path("text.wav").write_text("no audio")
+    Path("empty.wav").touch()
+    soundfile.write("short.wav", np.zeros(10), 16000)
+    soundfile.write("nan.wav", np.full(4000, np.nan), 16000, subtype="FLOAT")
+    Path("bad.bin").write_bytes(b"x" * 1000)
+    Path("bad.pt").write_bytes(b"x" * 1000)
+
+
+BAD = {
+    "missing": (["none.wav", "out.npy", "--preset", "16k"], 1, "none.wav: no such file"),
+    "not_audio": (["text.wav", "out.npy", "--preset", "16k"], 1, "text.wav: "),
+    "empty": (["empty.wav", "out.npy", "--preset", "16k"], 1, "empty.wav: "),
+    "too_short": (["short.wav", "out.npy", "--preset", "16k"], 1, "10 samples"),
+    "nan": (["nan.wav", "out.npy", "--preset", "16k"], 1, "nan.wav: found NaN"),
+    "directory": ([".", "out.npy", "--preset", "16k"], 1, ""),
+    "bad_bin": ([CLIP, "out.npy", "--model", "bad.bin"], 1, "bad.bin: "),
+    "bad_pt": ([CLIP, "out.npy", "--model", "bad.pt"], 1, "bad.pt: damaged, or not a checkpoint"),
+    "no_such_model": ([CLIP, "out.npy", "--model", "none.bin"], 1, "none.bin: No such file"),
+    "no_such_checkpoint": ([CLIP, "out.npy", "--model", "none.pt"], 1, "none.pt: No such file"),
+    "no_folder": ([CLIP, "none/out.npy", "--preset", "16k"], 1, "none"),
+    "out_is_directory": ([CLIP, "d.npy", "--preset", "16k"], 1, "d.npy"),
+    "no_settings": ([CLIP, "out.npy"], 2, "--preset or --model"),
+    "both_settings": ([CLIP, "out.npy", "--preset", "16k", "--model", "tiny.bin"], 2, "--preset or --model"),
+    "unknown_preset": ([CLIP, "out.npy", "--preset", "8k"], 2, "8k"),
+    "not_npy": ([CLIP, "out.wav", "--preset", "16k"], 2, "ending in .npy"),
+    "no_arguments": ([], 2, ""),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(command, folder, name):
+    args, code, words = BAD[name]
+    bad_files()
+    Path("d.npy").mkdir()
+    before = set(Path().iterdir())
+    result = command(main, *args)
+    assert result.code == code and words in result.err, result
+    assert result.err.startswith("wv-mel: error: ") and result.err.count("\n") == 1
+    assert set(Path().iterdir()) == before
+
+
+def test_model_for_another_rate_refuses_the_mels(command, folder):
+    from wv_runtime import cli
+
+    bin_format.save(tiny_model(cfg=tiny_config(mel=PRESETS["22k"])), "22k.bin")
+    command(main, CLIP, "out.npy", "--preset", "16k")
+    result = command(cli.main, "22k.bin", "out.npy")
+    assert result.code == 1 and "made for 16k, 16000 Hz, hop 160; the model wants 22k" in result.err

@@ -1,0 +1,123 @@
+"""What a stranger gets: a library that builds from its folder alone, and a wheel that runs in a clean environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import LIBWAVERNN, ROOT, build_c
+from model_fixtures import tiny_mel, tiny_model
+from wv_runtime import __version__
+from wv_runtime import format as bin_format
+from wv_runtime._native import isa_names
+from wv_runtime.mel_file import save_mel
+
+SOURCES = {p.relative_to(LIBWAVERNN).as_posix() for p in LIBWAVERNN.rglob("*.c") if "build" not in p.parts}
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-Iinclude", "-fsyntax-only"]
+
+
+def run(*args: object, **kwargs) -> str:
+    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kwargs)
+    assert done.returncode == 0, f"{args}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_cmake_lists_every_c_file():
+    cmake = (LIBWAVERNN / "CMakeLists.txt").read_text()
+    listed = set(re.findall(r"[\w/]+\.c\b", re.sub(r"#.*", "", cmake)))
+    listed |= {f"kernels/{isa}.c" for isa in re.findall(r"add_isa\((\w+) -", cmake)}
+    included = {f"kernels/{name}" for p in LIBWAVERNN.rglob("*.[ch]")
+                for name in re.findall(r'#include "(\w+\.c)"', p.read_text())}  # fmt: skip
+    assert listed | included == SOURCES and not listed & included
+
+
+def test_flags_that_keep_the_bits():
+    cmake = (LIBWAVERNN / "CMakeLists.txt").read_text()
+    assert "-ffp-contract=off" in cmake
+    assert not re.search(r"march=native|fast-math|-Ofast|-mfma\b", cmake)
+
+
+def test_library_exports_its_api_and_nothing_else(c_build):
+    library = next(c_build.glob("libwavernn.[sd]*"))
+    flags = ["-gU"] if sys.platform == "darwin" else ["-D", "--defined-only"]
+    exported = {line.split()[-1].lstrip("_") for line in run("nm", *flags, library).splitlines()}
+    api = set(re.findall(r"WV_API .*?(wv_\w+)\(", (LIBWAVERNN / "include/wavernn.h").read_text()))
+    assert {name for name in exported if name not in ("init", "fini")} == api
+
+
+def test_header_is_self_contained_c_and_cpp(tmp_path):
+    compilers = [("a.c", ["cc", "-std=c11"]), ("a.cpp", ["c++", "-std=c++11"])]
+    for name, compiler in [c for c in compilers if shutil.which(c[1][0])]:
+        (tmp_path / name).write_text('#include "wavernn.h"\nint f(void) { return WV_ABI_VERSION; }\n')
+        strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
+        run(*compiler, *strict, f"-I{LIBWAVERNN / 'include'}", tmp_path / name)
+
+
+@pytest.mark.parametrize("source", ["derive.c", "dispatch.c", "format.c", "status.c", "synth.c", "kernels/portable.c"])
+def test_strict_warnings(source):
+    run("cc", *STRICT, source, cwd=LIBWAVERNN)
+
+
+def test_wv_run_strict_warnings():
+    run("cc", *STRICT, "tools/wv_run.c", cwd=LIBWAVERNN)
+
+
+def test_sanitizers_find_nothing(folder):
+    """wv_run on good and damaged files, compiled with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+    program = build_c(folder, "-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_C_FLAGS={flags}") / "wv_run"
+    mel = Path("mel.npy").read_bytes()
+    for dtype in ("f32", "f16", "int8"):
+        good = bin_format.pack(tiny_model(dtype))
+        Path("good.bin").write_bytes(good)
+        for isa in isa_names():
+            run(program, "good.bin", "mel.npy", "--isa", isa, "--verify", "--chunk-frames", 2)
+    pairs = [(good[:n], mel) for n in (0, 1, 191, 192, 700, len(good) - 1)]
+    pairs += [(bin_format.with_checksum(good[:n] + b"\xff" + good[n + 1 :]), mel) for n in range(16, 704, 37)]
+    pairs += [(good, mel[:n]) for n in (0, 5, 9, 11, 64, 127, 128, 200)]
+    for model_bytes, mel_bytes in pairs:
+        Path("bad.bin").write_bytes(model_bytes)
+        Path("bad.npy").write_bytes(mel_bytes)
+        # on an error the program leaves its memory to the system
+        done = subprocess.run([program, "bad.bin", "bad.npy"], capture_output=True, text=True,
+                              env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})  # fmt: skip
+        assert (done.returncode, done.stderr.count("\n")) in ((0, 0), (1, 1)), done.stderr
+
+
+@pytest.mark.wheel
+def test_wheel_runs_in_a_clean_environment(tmp_path):
+    """`pip install .` with the core dependencies alone: both backends run, and what is missing is named in one line."""
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT)
+    wheel = next(tmp_path.glob("wavernn-*.whl"))
+    assert wheel.name.startswith(f"wavernn-{__version__}-py3-none-")
+    bin_dir = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    venv.create(bin_dir.parent, with_pip=True)
+    run(bin_dir / "python", "-m", "pip", "install", "--only-binary=:all:", wheel)
+    installed = run(bin_dir / "python", "-m", "pip", "list").lower()
+    assert "numba" in installed and not re.search(r"^(torch|librosa|matplotlib|scipy) ", installed, re.M)
+
+    work = tmp_path / "work"
+    work.mkdir()
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "WV_", "NUMBA"))}
+    for dtype in ("f32", "f16", "int8"):
+        model = tiny_model(dtype)
+        bin_format.save(model, work / "tiny.bin")
+        save_mel(work / "mel.npy", tiny_mel(model.config, 20), model.config.mel)
+        out = run(bin_dir / "wv-run", "tiny.bin", "mel.npy", "--verify", "--json", cwd=work, env=clean)
+        assert json.loads(out)["verified"] is True
+        assert "tiny" in run(bin_dir / "wv-inspect", "tiny.bin", cwd=work, env=clean)
+
+    (work / "model.pt").write_bytes(b"x")
+    clip = Path(__file__).parent / "data/clips/arctic_b0182.flac"
+    for command in (["wv-mel", clip, "o.npy", "--preset", "16k"], ["wv-train", ".", "-o", "m.pt"],
+                    ["wv-export", "model.pt", "o.bin"]):  # fmt: skip
+        done = subprocess.run([bin_dir / command[0], *command[1:]], cwd=work, env=clean, capture_output=True, text=True)
+        assert done.returncode in (1, 2), done
+        assert "wavernn[train]" in done.stderr and done.stderr.count("\n") == 1, done.stderr
