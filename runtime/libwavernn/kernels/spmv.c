@@ -9,38 +9,55 @@
 #define F(op) WV_CAT(VF, _##op)
 #define I(op) WV_CAT(VI, _##op)
 
-/* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. */
-#define WV_SPMV_FLOAT(name, type, LOAD)                                                                \
-    static void WV_CAT(name, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y) {         \
-        const type *values = m->values;                                                                \
-        const int32_t block_w = m->block_w, step = WV_H * block_w;                                      \
-        for (int32_t row = 0; row < m->n_block_rows; row++) {                                           \
-            /* 1) four partial sums; block k of the row adds to sum k mod 4 */                          \
-            VF s0 = F(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;                                           \
-            int32_t k = m->row_ptr[row], end = m->row_ptr[row + 1];                                     \
-            const type *v = values + (size_t)k * (size_t)step;                                          \
-            for (; k + 4 <= end; k += 4, v += 4 * step)                                                 \
-                for (int32_t j = 0; j < block_w; j++) {                                                 \
-                    s0 = F(add)(s0, F(mul)(LOAD(v + WV_H * j), F(set1)(x[m->col_idx[k] * block_w + j])));                  \
-                    s1 = F(add)(s1, F(mul)(LOAD(v + WV_H * j + step), F(set1)(x[m->col_idx[k + 1] * block_w + j])));       \
-                    s2 = F(add)(s2, F(mul)(LOAD(v + WV_H * j + 2 * step), F(set1)(x[m->col_idx[k + 2] * block_w + j])));   \
-                    s3 = F(add)(s3, F(mul)(LOAD(v + WV_H * j + 3 * step), F(set1)(x[m->col_idx[k + 3] * block_w + j])));   \
-                }                                                                                      \
-            /* 2) the last one to three blocks */                                                      \
-            for (int32_t j = 0; j < block_w && k < end; j++)                                            \
-                s0 = F(add)(s0, F(mul)(LOAD(v + WV_H * j), F(set1)(x[m->col_idx[k] * block_w + j])));   \
-            for (int32_t j = 0; j < block_w && k + 1 < end; j++)                                        \
-                s1 = F(add)(s1, F(mul)(LOAD(v + WV_H * j + step), F(set1)(x[m->col_idx[k + 1] * block_w + j])));           \
-            for (int32_t j = 0; j < block_w && k + 2 < end; j++)                                        \
-                s2 = F(add)(s2, F(mul)(LOAD(v + WV_H * j + 2 * step), F(set1)(x[m->col_idx[k + 2] * block_w + j])));       \
-            /* 3) pairwise sum, bias, floor */                                                         \
-            VF s = F(add)(F(load)(m->bias + row * WV_H), F(add)(F(add)(s0, s1), F(add)(s2, s3)));       \
-            F(store)(y + row * WV_H, F(max)(s, F(set1)(y_min)));                                        \
-        }                                                                                              \
+/* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. The compiler sees block_w = 1. */
+#define WV_SPMV_FLOAT(name, type, LOAD)                                                                            \
+    /* s + one block times its x */                                                                                \
+    WV_INLINE __attribute__((always_inline)) VF WV_CAT(name##block_, WV_H)(VF s, const type *v, const float *x,     \
+                                                                           size_t block_w) {                       \
+        for (size_t j = 0; j < block_w; j++) s = F(add)(s, F(mul)(LOAD(v + WV_H * j), F(set1)(x[j])));              \
+        return s;                                                                                                  \
+    }                                                                                                              \
+    WV_INLINE void WV_CAT(name##body_, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y,             \
+                                             size_t block_w) {                                                     \
+        const int32_t *row_ptr = m->row_ptr;                                                                       \
+        const float *bias = m->bias;                                                                               \
+        const uint16_t *col_idx = m->col_idx;                                                                      \
+        const type *v = m->values;                                                                                 \
+        const size_t step = WV_H * block_w;                                                                        \
+        for (int32_t row = 0; row < m->n_block_rows; row++) {                                                       \
+            /* 1) four partial sums; block k of the row adds to sum k mod 4 */                                      \
+            VF s0 = F(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;                                                       \
+            const uint16_t *end = m->col_idx + row_ptr[row + 1];                                                    \
+            for (; col_idx + 4 <= end; col_idx += 4, v += 4 * step) {                                               \
+                s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);                          \
+                s1 = WV_CAT(name##block_, WV_H)(s1, v + step, x + block_w * col_idx[1], block_w);                   \
+                s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w);               \
+                s3 = WV_CAT(name##block_, WV_H)(s3, v + 3 * step, x + block_w * col_idx[3], block_w);               \
+            }                                                                                                      \
+            /* 2) the last one to three blocks */                                                                  \
+            if (col_idx < end) s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);           \
+            if (col_idx + 1 < end) s1 = WV_CAT(name##block_, WV_H)(s1, v + step, x + block_w * col_idx[1], block_w); \
+            if (col_idx + 2 < end) s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w); \
+            v += step * (size_t)(end - col_idx);                                                                   \
+            col_idx = end;                                                                                         \
+            /* 3) pairwise sum, bias, floor */                                                                     \
+            VF s = F(add)(F(load)(bias + row * WV_H), F(add)(F(add)(s0, s1), F(add)(s2, s3)));                      \
+            F(store)(y + row * WV_H, F(max)(s, F(set1)(y_min)));                                                    \
+        }                                                                                                          \
+    }                                                                                                              \
+    static void WV_CAT(name, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y) {                     \
+        if (m->block_w == 1)                                                                                       \
+            WV_CAT(name##body_, WV_H)(m, x, y_min, y, 1);                                                           \
+        else                                                                                                       \
+            WV_CAT(name##body_, WV_H)(m, x, y_min, y, (size_t)m->block_w);                                          \
     }
 
 WV_SPMV_FLOAT(spmv_f32_, float, F(load))
+#undef VF
+#define VF WV_CAT(vf, WV_CAT(WV_HALF_, WV_H))
 WV_SPMV_FLOAT(spmv_f16_, uint16_t, F(load_half))
+#undef VF
+#define VF WV_CAT(vf, WV_H)
 
 /* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
 WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
@@ -86,6 +103,14 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
 #else
 
 typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
+
+/* The vectors of f16 blocks: those of f32 unless the ISA has said otherwise. */
+#define WV_HALF_4 4
+#define WV_HALF_8 8
+#ifndef WV_HALF_16
+#define WV_HALF_16 16
+#endif
+#define WV_HALF_32 32
 
 #define WV_H 4
 #include "spmv.c"

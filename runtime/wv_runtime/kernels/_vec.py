@@ -18,10 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+from numpy.typing import NDArray
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32 = ir.FloatType()
@@ -33,7 +35,7 @@ def _host_isa() -> str:
     features, asked = llvm.get_host_cpu_features(), os.environ.get("WV_ISA", "")
     if asked == "portable":
         return "portable"
-    if features.get("avx512vnni") and features.get("avx512vl") and asked != "avx2":
+    if all(features.get(f) for f in ("avx512vnni", "avx512vl", "avx512bw")) and asked != "avx2":
         return "avx512vnni"
     if features.get("avx2"):
         return "avx2"
@@ -44,6 +46,17 @@ def _host_isa() -> str:
 
 ISA = _host_isa()
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
+
+
+def aligned(a: NDArray[Any]) -> NDArray[Any]:
+    """The same array from a 64-byte boundary, or itself: a vector that straddles cache lines is read twice."""
+    if a.flags.c_contiguous and a.ctypes.data % 64 == 0:
+        return a
+    raw = np.empty(a.nbytes + 64, np.uint8)
+    copy = raw[-raw.ctypes.data % 64 :][: a.nbytes].view(a.dtype).reshape(a.shape)
+    copy[:] = a
+    copy.flags.writeable = a.flags.writeable  # part of its Numba type
+    return copy
 
 
 class VecType(types.Type):
@@ -113,6 +126,16 @@ def load(typingctx, n, array, index):
         return _load(context, builder, array, args[1], args[2], ir.VectorType(LANE[kind], lanes))
 
     return VecType(kind, lanes)(n, array, types.intp), codegen
+
+
+@intrinsic
+def at(typingctx, array, index):
+    """array[index] for 0 <= index: Numba's own indexing looks for negative ones first."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]]))
+
+    return array.dtype(array, types.intp), codegen
 
 
 @intrinsic
@@ -338,7 +361,7 @@ def mulhrs(typingctx, a, b):
     """(a * b + 2^14) >> 15, the rounded Q15 product."""
 
     def codegen(context, builder, signature, args):
-        name, width = {"avx512vnni": ("llvm.x86.avx2.pmul.hr.sw", 16), "avx2": ("llvm.x86.avx2.pmul.hr.sw", 16),
+        name, width = {"avx512vnni": ("llvm.x86.avx512.pmul.hr.sw.512", 32), "avx2": ("llvm.x86.avx2.pmul.hr.sw", 16),
                        "neon_dot": ("llvm.aarch64.neon.sqrdmulh.v8i16", 8)}.get(ISA, ("", a.n))  # fmt: skip
         if name:
             return _by_parts(builder, width, lambda x, y: _call(builder, name, x.type, x, y), *args)
@@ -419,7 +442,7 @@ def lookup(typingctx, table, s):
 
     def codegen(context, builder, signature, args):
         entries = _load(context, builder, table, args[0], ir.Constant(ir.IntType(64), 0), ir.VectorType(I16, 8))
-        width = {"avx512vnni": 16, "avx2": 16, "neon_dot": 8}.get(ISA, s.n)
+        width = {"avx512vnni": 32, "avx2": 16, "neon_dot": 8}.get(ISA, s.n)
         bytes_ = ir.VectorType(I8, 2 * width)
 
         def look(index):
@@ -433,8 +456,9 @@ def lookup(typingctx, table, s):
                     entry = builder.extract_element(entries, at)
                     result = builder.insert_element(result, entry, I32(lane))
                 return result
-            name = "llvm.x86.avx2.pshuf.b" if Q_BIAS else "llvm.aarch64.neon.tbl1.v16i8"
-            found = _call(builder, name, bytes_, builder.bitcast(table_, bytes_), builder.bitcast(index, bytes_))
+            name = {8: "aarch64.neon.tbl1.v16i8", 16: "x86.avx2.pshuf.b", 32: "x86.avx512.pshuf.b.512"}[width]
+            table_, index_ = builder.bitcast(table_, bytes_), builder.bitcast(index, bytes_)
+            found = _call(builder, f"llvm.{name}", bytes_, table_, index_)
             return builder.bitcast(found, index.type)
 
         return _by_parts(builder, width, look, args[1])

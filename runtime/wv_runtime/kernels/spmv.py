@@ -20,6 +20,8 @@ from . import derive
 from ._jit import OVERLOAD
 from ._vec import (
     add,
+    aligned,
+    at,
     broadcast,
     dot4,
     load,
@@ -89,7 +91,7 @@ def tile(m: Any) -> _Tile:
     scale, start = (m.scale, derive.start(m)) if is_i8 else (np.zeros(0, np.float32), np.zeros(0, np.int32))
     arrays = (values, m.row_ptr, m.col_idx, m.bias, scale, start)
     return TILES[m.block_h](
-        m.n_block_rows, m.cols, m.block_w, *(np.ascontiguousarray(a) for a in arrays),
+        m.n_block_rows, m.cols, m.block_w, *(aligned(a) for a in arrays),
         np.float32(m.x_scale), np.int32(m.x_zero),
     )  # fmt: skip
 
@@ -102,42 +104,48 @@ def _spmv_float(m, x, y_min, y):
 def _(m, x, y_min, y):
     H = BLOCK_H[m.instance_class]
 
-    def spmv_float(m, x, y_min, y):
-        values, col_idx, block_w = m.values, m.col_idx, m.block_w
+    @register_jitable(**OVERLOAD)
+    def block(s, values, v, x, i, block_w):
+        """s + one block times its x"""
+        for j in range(block_w):
+            s = add(s, mul(load(H, values, v + H * j), broadcast(H, at(x, i + j))))
+        return s
+
+    @register_jitable(**OVERLOAD)
+    def body(m, x, y_min, y, block_w):
+        values, row_ptr, col_idx = m.values, m.row_ptr, m.col_idx
         step = H * block_w
+        k, v = 0, 0
         for row in range(m.n_block_rows):
             # 1) four partial sums; block k of the row adds to sum k mod 4
             s0 = broadcast(H, np.float32(0.0))
             s1, s2, s3 = s0, s0, s0
-            k, end = m.row_ptr[row], m.row_ptr[row + 1]
-            v = k * step
+            end = np.intp(at(row_ptr, row + 1))
             while k + 4 <= end:
-                for j in range(block_w):
-                    s0 = add(s0, mul(load(H, values, v + H * j), broadcast(H, x[col_idx[k] * block_w + j])))
-                    s1 = add(s1, mul(load(H, values, v + H * j + step), broadcast(H, x[col_idx[k + 1] * block_w + j])))
-                    s2 = add(
-                        s2, mul(load(H, values, v + H * j + 2 * step), broadcast(H, x[col_idx[k + 2] * block_w + j]))
-                    )
-                    s3 = add(
-                        s3, mul(load(H, values, v + H * j + 3 * step), broadcast(H, x[col_idx[k + 3] * block_w + j]))
-                    )
+                s0 = block(s0, values, v, x, block_w * np.intp(at(col_idx, k)), block_w)
+                s1 = block(s1, values, v + step, x, block_w * np.intp(at(col_idx, k + 1)), block_w)
+                s2 = block(s2, values, v + 2 * step, x, block_w * np.intp(at(col_idx, k + 2)), block_w)
+                s3 = block(s3, values, v + 3 * step, x, block_w * np.intp(at(col_idx, k + 3)), block_w)
                 k += 4
                 v += 4 * step
             # 2) the last one to three blocks
             if k < end:
-                for j in range(block_w):
-                    s0 = add(s0, mul(load(H, values, v + H * j), broadcast(H, x[col_idx[k] * block_w + j])))
+                s0 = block(s0, values, v, x, block_w * np.intp(at(col_idx, k)), block_w)
             if k + 1 < end:
-                for j in range(block_w):
-                    s1 = add(s1, mul(load(H, values, v + H * j + step), broadcast(H, x[col_idx[k + 1] * block_w + j])))
+                s1 = block(s1, values, v + step, x, block_w * np.intp(at(col_idx, k + 1)), block_w)
             if k + 2 < end:
-                for j in range(block_w):
-                    s2 = add(
-                        s2, mul(load(H, values, v + H * j + 2 * step), broadcast(H, x[col_idx[k + 2] * block_w + j]))
-                    )
+                s2 = block(s2, values, v + 2 * step, x, block_w * np.intp(at(col_idx, k + 2)), block_w)
+            v += step * (end - k)
+            k = end
             # 3) pairwise sum, bias, floor
             s = add(load(H, m.bias, row * H), add(add(s0, s1), add(s2, s3)))
             store(y, row * H, maximum(s, broadcast(H, y_min)))
+
+    def spmv_float(m, x, y_min, y):
+        if m.block_w == 1:
+            body(m, x, y_min, y, 1)
+        else:
+            body(m, x, y_min, y, m.block_w)
 
     return spmv_float
 
@@ -151,20 +159,20 @@ def _(m, q, following, y):
     H, to = BLOCK_H[m.instance_class], y.dtype
 
     def spmv_i8(m, q, following, y):
-        values, col_idx = m.values, m.col_idx
+        values, row_ptr, col_idx = m.values, m.row_ptr, m.col_idx
         k, v = 0, 0
         for row in range(m.n_block_rows):
             # 1) two partial sums
             s0, s1 = load(H, m.start, row * H), zero(H)
-            end = m.row_ptr[row + 1]
+            end = np.intp(at(row_ptr, row + 1))
             while k + 2 <= end:
-                s0 = dot4(s0, values, v, q, 4 * np.intp(col_idx[k]))
-                s1 = dot4(s1, values, v + 4 * H, q, 4 * np.intp(col_idx[k + 1]))
+                s0 = dot4(s0, values, v, q, 4 * np.intp(at(col_idx, k)))
+                s1 = dot4(s1, values, v + 4 * H, q, 4 * np.intp(at(col_idx, k + 1)))
                 k += 2
                 v += 8 * H
             # 2) the last block of an odd number
-            while k < end:
-                s0 = dot4(s0, values, v, q, 4 * np.intp(col_idx[k]))
+            if k < end:
+                s0 = dot4(s0, values, v, q, 4 * np.intp(at(col_idx, k)))
                 k += 1
                 v += 4 * H
             # 3) sum, scale

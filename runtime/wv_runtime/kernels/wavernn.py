@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import derive
 from ._jit import OVERLOAD, kernel
-from ._vec import Q_BIAS
+from ._vec import Q_BIAS, aligned
 from .gates import gates, gates_q, tanh_inplace
 from .sample import random_bits, sample_byte
 from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize, tile
@@ -69,7 +69,7 @@ def make_net(model: Any) -> Net:
         I, I_shift = derive.quantize_I(model.I)  # noqa: E741, N806
     return Net(
         cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length,
-        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), np.ascontiguousarray(I), I_shift,
+        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
     )  # fmt: skip
 
 
@@ -78,18 +78,22 @@ def make_lane(model: Any) -> Lane:
     cfg = model.config
     real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
     n_q = max(m.cols for m in model.matrices.values())
+
+    def zeros(n, dtype):
+        return aligned(np.zeros(n, dtype))
+
     return Lane(
-        h=np.zeros(cfg.n_units, real),
-        a=np.zeros(3 * cfg.n_units, real),
-        g=np.zeros(3 * cfg.n_units, real),
-        h_q=np.full(cfg.n_units, -Q_BIAS % 256, np.uint8).view(np.int8),
-        b=np.zeros(cfg.n_sub * cfg.n_cond, np.float32),
-        z=np.zeros(max(cfg.n_out, cfg.n_cond), np.float32),
-        logits=np.zeros(256, np.float32),
-        p=np.zeros(256, np.int32),
-        q=np.zeros(n_q, np.int8),
-        x=np.zeros(3, real),
-        y=np.zeros(1, np.float32),
+        h=zeros(cfg.n_units, real),
+        a=zeros(3 * cfg.n_units, real),
+        g=zeros(3 * cfg.n_units, real),
+        h_q=aligned(np.full(cfg.n_units, -Q_BIAS % 256, np.uint8).view(np.int8)),
+        b=zeros(cfg.n_sub * cfg.n_cond, np.float32),
+        z=zeros(max(cfg.n_out, cfg.n_cond), np.float32),
+        logits=zeros(256, np.float32),
+        p=zeros(256, np.int32),
+        q=zeros(n_q, np.int8),
+        x=zeros(3, real),
+        y=zeros(1, np.float32),
         t=np.array([0, 128, 0], np.int64),  # silence: sample 32768 of 0..65535
     )
 
