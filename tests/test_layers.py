@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"wv_runtime": "runtime", "wv_export": "export", "wv_train": "train"}
 STDLIB = set(sys.stdlib_module_names)
-COMMANDS = {"cli", "mel_cli", "cli_common", "inspect", "demo"}  # of wv_runtime
+COMMANDS = {"cli", "mel_cli", "cli_common", "inspect", "demo", "bench", "predict"}  # of wv_runtime
 
 # Inside wv_runtime a module imports only modules of a lower rank.
 RANK = {
     "__init__": 0, "errors": 0, "config": 0, "atomic": 0, "report": 0,
     "format": 1, "mel": 1, "mel_file": 1, "kernels": 1, "cli_common": 1,
-    "_native": 2, "synthetic": 2, "synth": 3,
-    "cli": 4, "mel_cli": 4, "inspect": 4, "demo": 4,
+    "_native": 2, "synthetic": 2, "cost": 2, "plots": 2, "synth": 3,
+    "cli": 4, "mel_cli": 4, "inspect": 4, "demo": 4, "bench": 4, "predict": 4,
 }  # fmt: skip
 
 

@@ -1,0 +1,176 @@
+"""wv-bench: its objects, its arithmetic, synthetic models, and that both backends time the same stages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from model_fixtures import tiny_model
+from wv_runtime import _native, bench, cost
+from wv_runtime.format import DTYPES, pack, parse, save
+from wv_runtime.kernels import stages, wavernn
+from wv_runtime.synthetic import PRUNED, parse_block, synthetic_config, synthetic_model
+
+MACHINE = cost.Machine(
+    "test", False, "invented", 8, ((1024.0, 8e9), (65536.0, 4e9), (1 << 20, 1e9)),
+    dict.fromkeys(DTYPES, 2e9), dict.fromkeys(DTYPES, 1e-9), dict.fromkeys(DTYPES, 3e-9),
+    dict.fromkeys(DTYPES, 5e-9), 7e-9,
+)  # fmt: skip
+KEYS = {"backend", "isa", "dtype", "hidden", "sparsity", "block", "samples_per_s", "rtf", "roofline_fraction",
+        "stages_ns"}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def library(c_build, monkeypatch):
+    monkeypatch.setenv("WV_LIBRARY", str(next(c_build.glob("libwavernn.*[oy]*"))))
+    _native.library.cache_clear()
+    monkeypatch.setattr(bench, "measure_machine", lambda: MACHINE)
+    yield
+    _native.library.cache_clear()
+
+
+@pytest.mark.parametrize(("dtype", "block"), [("int8", (16, 4)), ("f16", (8, 1)), ("f32", (4, 2))])
+def test_synthetic_models_are_legal_and_as_sparse_as_asked(dtype, block):
+    model = parse(pack(synthetic_model(synthetic_config(128), 0.75, block, dtype)))
+    for name, m in model.matrices.items():
+        assert m.sparsity == pytest.approx(0.75 if name in PRUNED else 0.0, abs=0.02), name
+        assert m.dtype == ("f16" if (dtype, name) == ("int8", "C1") else dtype)
+    assert (model.matrices["R"].block_h, model.matrices["R"].block_w) == block
+    again = synthetic_model(synthetic_config(128), 0.75, block, dtype)
+    assert np.array_equal(again.matrices["R"].values, model.matrices["R"].values)
+
+
+@pytest.mark.parametrize("change", [{"sparsity": 1.0}, {"dtype": "f64"}, {"block": (16, 1)}, {"block": (5, 4)}])
+def test_impossible_synthetic_models(change):
+    with pytest.raises(ValueError, match="found"):
+        synthetic_model(synthetic_config(128), **{"sparsity": 0.9, "block": (16, 4), "dtype": "int8", **change})
+
+
+@pytest.mark.parametrize("text", ["16", "x4", "16x", "axb", "-1x4", "16x4x1"])
+def test_blocks_that_are_none(text):
+    with pytest.raises(ValueError, match="block"):
+        parse_block(text)
+
+
+def test_each_stage_does_its_part_and_nothing_else():
+    model = parse(pack(tiny_model("f32")))
+    net, window = wavernn.make_net(model), np.ones(model.config.cond_width * model.config.mel.n_mels, np.float32)
+    changed = {}
+    for name, stage in bench.STAGE_IDS.items():
+        lane, pcm = wavernn.make_lane(model), np.zeros(1, np.int16)
+        lane.h[:], lane.logits[:] = 0.25, np.arange(256) / 64  # a state that every stage moves
+        before = {field: getattr(lane, field).copy() for field in lane._fields}
+        stages.stage(net, lane, np.float32(1.442695), window, stage, 1, pcm)
+        changed[name] = {f for f in lane._fields if not np.array_equal(before[f], getattr(lane, f))}
+    assert "a" in changed["R"] and not {"h", "logits", "g"} & changed["R"]
+    assert "h" in changed["gates"] and not {"a", "logits"} & changed["gates"]
+    assert "logits" in changed["O"] and not {"a", "h"} & changed["O"]
+    assert "p" in changed["sampling"] and not {"a", "h", "logits"} & changed["sampling"]
+    assert {"b", "g"} <= changed["condition"] and "h" not in changed["condition"]
+    assert {"a", "h", "logits", "p", "t"} <= changed["sample"]
+
+
+def test_json_of_a_model(folder, command):
+    result = command(bench.main, "tiny.bin", "--repeats", 2, "--slice-ms", 0.05, "--json")
+    assert (result.code, result.err) == (0, "")
+    report = json.loads(result.out)
+    assert [r["backend"] for r in report["results"]] == ["c", "numba"]
+    for r in report["results"]:
+        assert set(r) >= KEYS and set(r["stages_ns"]) == set(bench.STAGE_IDS)
+        assert r["dtype"] == "f32" and r["hidden"] == 64 and r["block"] == "8x1"
+        assert r["rtf"] == pytest.approx(16000 / r["samples_per_s"])
+        assert all(ns > 0 for ns in r["stages_ns"].values())
+        nnz = sum(m.values.size for name, m in tiny_model().matrices.items() if name in PRUNED)
+        assert r["nnz"] == nnz
+    assert report["machine"]["name"] == "test"
+
+
+def test_every_isa_and_a_picture(folder, command):
+    args = ["tiny.bin", "--backend", "c", "--isa", "all", "--repeats", 1, "--slice-ms", 0.02, "--plot", "stages.png"]
+    result = command(bench.main, *args)
+    assert result.code == 0, result.err
+    isas = [line.split()[1] for line in result.out.splitlines() if line.startswith("c ")]
+    assert isas == _native.isa_names() and (folder / "stages.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["missing.bin"], 1),
+        (["mel.npy"], 1),
+        (["tiny.bin", "--hidden", 64], 2),
+        (["--hidden", 63], 2),
+        (["--block", "16x1", "--dtype", "int8"], 2),
+        (["--block", "nonsense"], 2),
+        (["--sparsity", 1.5], 2),
+        (["--isa", "mmx"], 2),
+        (["--repeats", 0], 2),
+        (["--sweep", "--calibrate", "p.json"], 2),
+        (["--calibrate", "nowhere/p.json"], 1),
+    ],
+)
+def test_bad_usage_is_one_line_and_no_file(folder, command, args, code):
+    before = sorted(folder.iterdir())
+    result = command(bench.main, *args)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("wv-bench: error: ") and result.err.count("\n") == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_roofline_fraction_is_the_limit_over_the_measured_time():
+    case = bench.Case(tiny_model("f32"))
+    times = {name: np.full((1, 3), 1e-6) for name in ("whole", *bench.STAGE_IDS)}
+    engine = bench.Engine("c", "test", lambda stage, n: None, lambda: None)
+    (r,) = bench.summarize(case, [engine], times, MACHINE)
+    R = next(op for op in case.ops if op.name == "R")
+    assert r["stages_roofline_fraction"]["R"] == pytest.approx(cost.roofline(R, MACHINE, R.n_bytes) / 1e-6)
+    assert (r["samples_per_s"], r["spread"], r["time_over_first"]) == (pytest.approx(1e6), 0, 1)
+
+
+def test_calibration_finds_what_made_the_times():
+    fast = replace(MACHINE, read_bandwidth=((1.0, 1e13), (2.0, 1e13)), macs_per_s=dict.fromkeys(DTYPES, 1e13))
+    truth = replace(fast, vector_s=dict.fromkeys(DTYPES, 2e-9), block_row_s=dict.fromkeys(DTYPES, 8e-9))
+    rows = []
+    for n, sparsity in ((128, 0.5), (256, 0.9), (512, 0.9)):
+        case = bench.Case(synthetic_model(synthetic_config(n), sparsity, (16, 4), "int8"))
+        ns = {}
+        for stage in ("R", "O"):
+            ops = [op for op in case.ops if op.stage == stage]
+            ns[stage] = 1e9 * sum(sum(cost.seconds(op, truth, sum(o.n_bytes for o in ops))) for op in ops)
+        rows.append((case, {"stages_ns": {**ns, "gates": 5 * n, "sampling": 14}}))
+    found = bench.calibrate(fast, rows)
+    assert found.vector_s["int8"] == pytest.approx(2e-9, rel=0.05)
+    assert found.block_row_s["int8"] == pytest.approx(8e-9, abs=1e-9)
+    assert (found.unit_s["int8"], found.draw_s) == (pytest.approx(5e-9), pytest.approx(7e-9))
+
+
+def test_line_through_the_points_in_the_cache():
+    points = [(100, 1000.0, 1), (200, 1100.0, 2), (300, 1200.0, 3), (9000, 9e9, 99)]
+    results = [{"nnz": n, "samples_per_s": 1e9 / ns, "footprint_bytes": b} for n, ns, b in points]
+    fit = bench.line_fit(results, 10)
+    assert (fit["ns"], fit["ns_per_nnz"], fit["r2"], fit["nnz_in_cache"]) == pytest.approx((900, 1, 1, 300))
+    with pytest.raises(ValueError, match="2 points"):
+        bench.line_fit(results, 2)
+
+
+def test_measuring_a_machine(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(bench, "FOOTPRINTS", [8192, 16384])
+    machine = bench.measure_machine(repeats=1, slice_s=1e-5)
+    assert [n for n, _ in machine.read_bandwidth] == [8192, 16384] and machine.measured
+    assert all(rate > 1e6 for rate in [*machine.macs_per_s.values(), *dict(machine.read_bandwidth).values()])
+
+
+def test_peaks_compute_what_they_say():
+    ones = np.ones(512, np.float32)
+    assert stages.mac_float(ones, np.float32(2), 3) == 3 * 2 * 512 / 16
+    assert stages.mac_float(ones.astype(np.float16).view(np.uint16), np.float32(2), 1) == 2 * 512 / 16
+    assert stages.read(np.ones(256, np.int32), 2) == 512
+
+
+def test_model_from_file(folder, command):
+    save(synthetic_model(synthetic_config(64, 32), 0.5, (8, 4), "int8"), "s.bin")
+    result = command(bench.main, "s.bin", "--backend", "c", "--no-machine", "--repeats", 1, "--slice-ms", 0.02)
+    assert result.code == 0 and "8x4" in result.out and "GB/s" not in result.out

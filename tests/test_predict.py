@@ -1,0 +1,162 @@
+"""The cost model on an invented machine whose times can be worked out by hand, and wv-predict around it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from wv_runtime import cost, predict
+from wv_runtime.config import WaveRNNConfig
+from wv_runtime.errors import WaveRNNError
+from wv_runtime.format import DTYPES
+from wv_runtime.synthetic import synthetic_config, synthetic_model
+
+
+def machine(**changes):
+    """1 GB/s, 10 GMAC/s, no overhead."""
+    zero = dict.fromkeys(DTYPES, 0.0)
+    fields = {"name": "m", "measured": False, "source": "invented", "lanes": 16,
+              "read_bandwidth": ((1.0, 1e9), (2.0, 1e9)), "macs_per_s": dict.fromkeys(DTYPES, 1e10),
+              "vector_s": zero, "block_row_s": zero, "unit_s": zero, "draw_s": 0.0}  # fmt: skip
+    return cost.Machine(**{**fields, **changes})
+
+
+MATRIX = cost.shape(64, 32, (16, 1), 0.5, "f32")  # 4 block rows, 64 of 128 blocks, 1024 non-zeros
+
+
+def test_bytes_and_macs_of_a_mat_vec():
+    op = cost.matvec("R", MATRIX, "R")
+    assert (op.macs, op.nnz_blocks, op.block_rows) == (1024, 64, 4)
+    assert op.n_bytes == 4 * 1024 + 2 * 64 + 4 * 4 + 64 * (4 + 4) + 32 * 4
+
+
+def test_the_slower_of_bytes_macs_and_vectors_is_the_time():
+    op = cost.matvec("R", MATRIX, "R")
+    assert cost.seconds(op, machine(), 1e3) == (pytest.approx(op.n_bytes / 1e9), 0)
+    assert cost.seconds(op, machine(macs_per_s=dict.fromkeys(DTYPES, 1e6)), 1e3)[0] == pytest.approx(1024 / 1e6)
+    slow = machine(vector_s=dict.fromkeys(DTYPES, 1e-6), block_row_s=dict.fromkeys(DTYPES, 3e-9))
+    assert cost.seconds(op, slow, 1e3) == (pytest.approx(64e-6), pytest.approx(12e-9))
+
+
+@pytest.mark.parametrize(("block", "dtype", "lanes", "n"), [
+    ((16, 1), "f32", 16, 1), ((16, 1), "f32", 4, 4), ((8, 1), "f32", 16, 1), ((16, 4), "f32", 16, 4),
+    ((16, 4), "int8", 16, 1), ((32, 4), "int8", 8, 4),
+])  # fmt: skip
+def test_vectors_of_a_block(block, dtype, lanes, n):
+    s = cost.Shape(32, 32, block, 5, dtype)
+    assert cost.vectors(cost.matvec("R", s, "R"), lanes) == 5 * n
+
+
+def test_a_batch_reads_once():
+    op = cost.matvec("R", MATRIX, "R")
+    assert cost.seconds(op, machine(), 1e3, batch=4)[0] == pytest.approx(op.n_bytes / 4 / 1e9)
+    assert cost.seconds(op, machine(), 1e3, batch=10**6)[0] == pytest.approx(1024 / 1e10)
+
+
+def test_bandwidth_between_the_footprints():
+    m = machine(read_bandwidth=((100.0, 4e9), (10000.0, 2e9)))
+    assert [m.bandwidth(n) for n in (1, 100, 1000, 10000, 1e9)] == pytest.approx([4e9, 4e9, 3e9, 2e9, 2e9])
+
+
+def test_conditioning_is_spread_over_its_frame():
+    cfg = synthetic_config(128)
+    ops = {op.name: op for op in cost.wavernn_ops(cfg, cost.shapes_of(synthetic_model(cfg, 0.5)))}
+    assert ops["C1"].per_sample == 1 / cfg.mel.hop_length
+    assert ops["C3"].per_sample == cfg.n_sub / cfg.mel.hop_length
+    stages = cost.totals_by_stage(list(ops.values()), machine())
+    assert sum(stages.values()) == pytest.approx(sum(cost.total(list(ops.values()), machine())))
+
+
+def test_a_shape_costs_what_its_model_costs():
+    cfg = synthetic_config(128)
+    model = synthetic_model(cfg, 0.75, (16, 4), "int8")
+    told = predict.wavernn("x", cfg, 0.75, (16, 4), "int8")
+    assert told.ops == cost.wavernn_ops(model.config, cost.shapes_of(model))
+
+
+def test_what_the_paper_compares():
+    wavenet, dense, sparse, subscale = predict.paper_networks("24k", 0.95, (16, 4), "int8")
+    m = cost.load_machine("cortex-a76")
+    rates = [predict.predict(n, m, 24000)["samples_per_s"] for n in (wavenet, dense, sparse, subscale)]
+    assert rates == sorted(rates) and rates[2] > 20 * rates[1]
+    assert sum(op.macs > 0 for op in wavenet.ops) == 62  # 60 and the two of the output
+
+
+@pytest.mark.parametrize("name", cost.profile_names())
+def test_bundled_profiles(name):
+    m = cost.load_machine(name)
+    assert m.name == name and (m.measured or m.source.startswith("ESTIMATE"))
+
+
+def test_profiles_there_should_be():
+    assert {"cortex-a53", "cortex-a55", "cortex-a76", "cortex-x1", "zen4-avx512"} <= set(cost.profile_names())
+
+
+def test_a_saved_profile_is_the_same(tmp_path):
+    m = machine(read_bandwidth=((1024.0, 5e9), (4096.0, 3e9)))
+    cost.save_machine(m, tmp_path / "m.json")
+    assert cost.load_machine(tmp_path / "m.json") == m
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "\x00"])
+def test_damaged_profiles(tmp_path, text):
+    path = tmp_path / "m.json"
+    path.write_text(text)
+    with pytest.raises(WaveRNNError, match="not a device profile"):
+        cost.load_machine(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("read_bandwidth", []), ("read_bandwidth", [[2, 1], [1, 1]]), ("macs_per_s", {"f32": 1}), ("draw_s", -1),
+    ("macs_per_s", dict.fromkeys(DTYPES, 0)), ("lanes", 0), ("vector_s", 3),
+])  # fmt: skip
+def test_profiles_with_impossible_numbers(tmp_path, field, value):
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps({**json.loads(machine().json()), field: value}))
+    with pytest.raises(WaveRNNError, match="not a device profile"):
+        cost.load_machine(path)
+
+
+def test_command(folder, command):
+    devices = ["--device", "cortex-a53", "--device", "cortex-x1"]
+    result = command(predict.main, "tiny.bin", *devices, "--plot", "p.png", "--json")
+    assert (result.code, result.err) == (0, "")
+    slow, fast = json.loads(result.out)["predictions"]
+    assert fast["samples_per_s"] > slow["samples_per_s"]
+    for p in (slow, fast):
+        assert sum(o["per_sample"] * (o["c_ns"] + o["d_ns"]) for o in p["ops"]) == pytest.approx(p["c_ns"] + p["d_ns"])
+        assert p["rtf"] == pytest.approx(16000 / p["samples_per_s"])
+    assert (folder / "p.png").stat().st_size > 1000
+
+
+def test_tables(command):
+    out = command(predict.main, "--hidden", 384, "--device", "cortex-a55").out
+    assert "bound by" in out and "WaveRNN-384" in out and "(est.)" in out
+    assert "subscale 16x" in command(predict.main, "--device", "cortex-a55").out
+    assert "estimate" in command(predict.main, "--list").out
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["missing.bin"], 1),
+        (["mel.npy"], 1),
+        (["--device", "pdp-11"], 1),
+        (["tiny.bin", "--hidden", 64], 2),
+        (["--hidden", 63], 2),
+        (["--block", "16"], 2),
+        (["--sparsity", 1], 2),
+        (["--plot", "nowhere/p.png"], 1),
+        (["--plot", "p.exe"], 2),
+    ],
+)
+def test_bad_usage_is_one_line_and_no_file(folder, command, args, code):
+    before = sorted(folder.iterdir())
+    result = command(predict.main, *args)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("wv-predict: error: ") and result.err.count("\n") == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_config_without_weights():
+    assert predict.wavernn("x", WaveRNNConfig(), 0.9, (8, 4), "int8").ops[0].block == (8, 4)
