@@ -7,7 +7,7 @@ VOICE := voices/kathleen16/model.pt
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt)
 
-.PHONY: help demo test lint types wheel check clean
+.PHONY: help demo test arm bench lint types wheel check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,12 @@ demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and
 
 test: .venv/ready ## set up what is needed and run the tests
 	$(BIN)/python -m pytest
+
+arm: .venv/ready ## build for AArch64 and armv7 and run it under qemu, where cross compilers and qemu-user are installed
+	$(BIN)/python -m pytest -rs tests/test_arm.py
+
+bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
+	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8
 
 lint: .venv/ready ## ruff
 	$(BIN)/ruff check .
