@@ -1,5 +1,15 @@
-"""``python -m wv_train`` is wv-train."""
+"""wv-train, also as ``python -m wv_train``: one clear line where torch is not installed."""
 
-from .cli import main
+import sys
 
-main()
+
+def main() -> None:
+    try:
+        from .cli import main as wv_train
+    except ModuleNotFoundError as error:
+        sys.exit(f"wv-train: error: {error.name}: not installed, wanted for training; pip install 'wavernn[train]'")
+    wv_train()
+
+
+if __name__ == "__main__":
+    main()
