@@ -2,8 +2,8 @@
  *
  * armv7's NEON flushes subnormal floats to zero and has no division, so there divisions run lane by lane in VFP.
  * (FORMAT.md's arithmetic meets no subnormal that matters: they vanish in the sums they enter.)
- * With WV_NEON_DOT the int8 dot product is one sdot, else smull, smlal and pairwise adds: FORMAT.md's
- * |w0| + |w1| <= 128 keeps four products of a quad within int16. */
+ * With WV_NEON_DOT the int8 dot product is one sdot, else smull and pairwise adds: FORMAT.md's |w0| + |w1| <= 128
+ * keeps a pair of products within int16. */
 #ifndef WV_VEC_NEON_H
 #define WV_VEC_NEON_H
 

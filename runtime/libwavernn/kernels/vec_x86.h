@@ -5,49 +5,6 @@
 
 #if !defined(__AVX2__) || !defined(__F16C__)
 #error "vec_x86.h needs -mavx2 -mf16c"
-/* v in 0..65535 -> v - 32768 as int16 */
-WV_INLINE void vi4_store_i16(int16_t *p, vi4 v) {
-    v = _mm_xor_si128(_mm_packus_epi32(v, v), _mm_set1_epi16(INT16_MIN));
-    _mm_storel_epi64((void *)p, v);
-}
-WV_INLINE void vi8_store_i16(int16_t *p, vi8 v) {
-    __m128i s = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storeu_si128((void *)p, _mm_xor_si128(s, _mm_set1_epi16(INT16_MIN)));
-}
-
-/* vs16: 16 lanes of int16. */
-typedef __m256i vs16;
-
-WV_INLINE vs16 vs16_set1(int16_t x) { return _mm256_set1_epi16(x); }
-WV_INLINE vs16 vs16_load(const int16_t *p) { return _mm256_loadu_si256((const void *)p); }
-WV_INLINE void vs16_store(int16_t *p, vs16 a) { _mm256_storeu_si256((void *)p, a); }
-WV_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return _mm256_adds_epi16(a, b); }
-WV_INLINE vs16 vs16_add(vs16 a, vs16 b) { return _mm256_add_epi16(a, b); }
-WV_INLINE vs16 vs16_sub(vs16 a, vs16 b) { return _mm256_sub_epi16(a, b); }
-WV_INLINE vs16 vs16_mulhrs(vs16 a, vs16 b) { return _mm256_mulhrs_epi16(a, b); }
-WV_INLINE vs16 vs16_xor(vs16 a, vs16 b) { return _mm256_xor_si256(a, b); }
-WV_INLINE vs16 vs16_sign(vs16 a) { return _mm256_srai_epi16(a, 15); }
-WV_INLINE vs16 vs16_half(vs16 a) { return _mm256_srai_epi16(a, 1); }
-WV_INLINE vs16 vs16_min_abs(vs16 a, vs16 b) { return _mm256_min_epu16(_mm256_abs_epi16(a), b); }
-/* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
-WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
-    const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
-    a = _mm256_and_si256(_mm256_srli_epi16(a, shift - 1), _mm256_set1_epi16(0x0e));
-    return _mm256_add_epi16(_mm256_shuffle_epi8(a, low_byte), _mm256_set1_epi16(0x0100));
-}
-WV_INLINE vs16 vs16_fraction(vs16 a, int shift) {
-    return _mm256_and_si256(_mm256_slli_epi16(a, 15 - shift), _mm256_set1_epi16(0x7fff));
-}
-WV_INLINE vs16 vs16_lookup(const int16_t table[8], vs16 segment) {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)), segment);
-}
-/* q = (a + 128) >> 8, at most 127; kept as q + 128 */
-WV_INLINE void vs16_store_q(int8_t *q, vs16 a) {
-    a = _mm256_mulhrs_epi16(a, _mm256_set1_epi16(128));
-    __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    _mm_storeu_si128((void *)q, _mm_xor_si128(bytes, _mm_set1_epi8(INT8_MIN)));
-}
-
 #endif
 
 #include <immintrin.h>

@@ -1,7 +1,7 @@
 """Block-CSR matrix-vector products, the R h_{t-1} of the WaveRNN cell and every other matrix of the network.
 
 y = max(W x + bias, y_min) for a W of (block_h x block_w) blocks. Lanes are output rows, so no horizontal sum
-exists and every vector width gives the same bits. Layouts: FORMAT.md, "Matrix".
+exists and every vector width gives the same bits. Layouts: FORMAT.md, "Sections".
 C twin: libwavernn/kernels/spmv.c
 
 Usage: ``linear(matrix, x, NO_FLOOR, q, y)`` inside a kernel; `tile` makes the matrix from a format.Matrix.
