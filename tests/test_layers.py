@@ -17,8 +17,9 @@ COMMANDS = {"cli", "mel_cli", "cli_common", "inspect", "demo", "bench", "predict
 # Inside wv_runtime a module imports only modules of a lower rank.
 RANK = {
     "__init__": 0, "errors": 0, "config": 0, "atomic": 0, "report": 0,
-    "format": 1, "mel": 1, "mel_file": 1, "kernels": 1, "cli_common": 1,
+    "format": 1, "mel": 1, "mel_file": 1, "kernels": 1, "cli_common": 1, "speech": 1,
     "_native": 2, "synthetic": 2, "cost": 2, "plots": 2, "synth": 3,
+    "nll": 4,
     "cli": 4, "mel_cli": 4, "inspect": 4, "demo": 4, "bench": 4, "predict": 4,
 }  # fmt: skip
 

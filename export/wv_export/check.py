@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.errors import AudioError, MelError
 from wv_runtime.format import Model
-from wv_runtime.mel import load_audio, preemphasise
+from wv_runtime.mel import load_audio
 from wv_runtime.mel_file import load_mel
+from wv_runtime.nll import log_softmax, split_bytes, true_samples
 from wv_runtime.synth import teacher_forced
 
 
@@ -46,15 +47,14 @@ def check(model: Model, reference: Model, mel_path: str, audio_path: str) -> tup
         raise AudioError(f"{audio_path}: found {len(audio)} samples, wanted at least {cfg.mel.hop_length}")
     if abs(n_frames - mel.shape[1]) > 2:  # makers of mels differ by a frame at the edge
         raise MelError(f"{mel_path}: found {mel.shape[1]} frames, wanted {n_frames}, as many as {audio_path} has")
-    n = min(n_frames, mel.shape[1]) * cfg.mel.hop_length
-    samples = np.concatenate([np.zeros(1, np.int16), preemphasise(audio[:n], cfg.preemphasis)])
-    byte = samples[1:].astype(np.int64) + 32768
+    samples = true_samples(audio[: mel.shape[1] * cfg.mel.hop_length], cfg)
+    coarse, fine = split_bytes(samples[1:]).T
     ours, theirs = (teacher_forced(m, samples, mel) for m in (model, reference))
-    return _cost(ours[0], theirs[0], byte >> 8), _cost(ours[1], theirs[1], byte & 255)
+    return _cost(ours[0], theirs[0], coarse), _cost(ours[1], theirs[1], fine)
 
 
 def _cost(logits: NDArray[np.float32], reference: NDArray[np.float32], byte: NDArray[np.int64]) -> Cost:
-    ours, theirs = _log_softmax(logits), _log_softmax(reference)
+    ours, theirs = log_softmax(logits), log_softmax(reference)
     at = byte[:, None]
     difference = np.abs(ours - theirs)
     return Cost(
@@ -63,12 +63,6 @@ def _cost(logits: NDArray[np.float32], reference: NDArray[np.float32], byte: NDA
         mean=float(difference.mean()),
         max=float(difference.max()),
     )
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    a = logits.astype(np.float64)
-    a -= a.max(axis=1, keepdims=True)
-    return a - np.log(np.exp(a).sum(axis=1, keepdims=True))
 
 
 def report(dtype: str, coarse: Cost, fine: Cost) -> str:

@@ -92,7 +92,7 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
         padded, n_fft=cfg.n_fft, hop_length=cfg.hop_length, win_length=cfg.win_length, window="hann", center=False
     )
     magnitude = np.sqrt(stft.real**2 + stft.imag**2 + np.float32(MAGNITUDE_EPS))
-    mel = np.log(np.maximum(_mel_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
+    mel = np.log(np.maximum(mel_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
     return np.ascontiguousarray(mel, dtype=np.float32)
 
 
@@ -104,7 +104,7 @@ def preemphasise(audio: NDArray[np.float32], a: float) -> NDArray[np.int16]:
 
 
 @functools.lru_cache(maxsize=8)
-def _mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
+def mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
     """(n_mels, n_fft / 2 + 1)"""
     return _extra("librosa").filters.mel(
         sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax, htk=False, norm="slaney"

@@ -18,7 +18,6 @@ Usage: ``data = load_data(Path("speech"), cfg); train = Windows(data, "train", w
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -34,9 +33,8 @@ from numpy.typing import NDArray
 from wv_runtime.config import WaveRNNConfig
 from wv_runtime.errors import AudioError
 from wv_runtime.mel import load_audio, log_mel, preemphasise
+from wv_runtime.speech import find_files, read_table
 
-SPLITS = ("train", "valid", "test")
-SUFFIXES = (".wav", ".flac")
 CACHE_VERSION = 1  # part of the key: raise it when the features or their layout change
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
@@ -171,61 +169,17 @@ def load_data(
     )
 
 
-def find_files(folder: Path) -> list[Path]:
-    """Every .wav and .flac below `folder`, sorted; hidden folders are not entered.
-
-    Raises
-    ------
-    AudioError
-        If there is no such folder or nothing in it.
-    """
-    if not folder.is_dir():
-        raise AudioError(f"{folder}: found {'a file' if folder.exists() else 'nothing'}, wanted a folder")
-    files = sorted(
-        path for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise AudioError(f"{folder}: found no .wav or .flac file, wanted some")
-    return files
-
-
 def read_split(table: Path, folder: Path, files: list[Path]) -> dict[Path, str]:
     """split.tsv -> {file: split}; empty if there is no such table. Files that it does not list are not used.
 
     Raises
     ------
     AudioError
-        If a column is missing, a split is unknown, an id has no file, several, or comes twice, or
-        `train` or `valid` is empty.
+        If the table is damaged (wv_runtime.speech.read_table), or `train` or `valid` is empty.
     """
     if not table.exists():
         return {}
-    by_id: dict[str, list[Path]] = {}
-    for file in files:
-        stem = file.relative_to(folder).with_suffix("").as_posix()
-        for name in {stem, file.stem}:
-            by_id.setdefault(name, []).append(file)
-    split_of: dict[Path, str] = {}
-    try:
-        with table.open(encoding="utf-8", newline="") as f:
-            rows = csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
-            for column in ("id", "split"):
-                if column not in (rows.fieldnames or ()):
-                    raise AudioError(f"{table}: line 1: found no column {column!r}, wanted id and split, tab-separated")
-            for row in rows:
-                where, found = f"{table}: line {rows.line_num}", by_id.get(row["id"], [])
-                if row["split"] not in SPLITS:
-                    raise AudioError(f"{where}: split: found {row['split']!r}, wanted one of {', '.join(SPLITS)}")
-                if len(found) != 1:
-                    raise AudioError(f"{where}: id {row['id']!r}: found {len(found)} audio files, wanted one")
-                if found[0] in split_of:
-                    raise AudioError(f"{where}: id {row['id']!r}: found again, wanted each id once")
-                split_of[found[0]] = row["split"]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AudioError(f"{table}: found {error}, wanted UTF-8 text") from None
+    split_of = {file: row["split"] for file, row in read_table(table, folder, files).items()}
     for split in ("train", "valid"):
         if split not in split_of.values():
             raise AudioError(f"{table}: found no {split} clip, wanted some")
