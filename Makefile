@@ -7,10 +7,10 @@ VOICE := voices/kathleen16/model.pt
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt)
 
-.PHONY: help demo test arm bench lint types wheel check clean
+.PHONY: help demo test arm arm-bench bench lint types wheel check clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 11
 
 .venv/ready: pyproject.toml $(C_FILES) # an editable install: Python edits count at once, C edits install again
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -29,6 +29,9 @@ test: .venv/ready ## set up what is needed and run the tests
 
 arm: .venv/ready ## build for AArch64 and armv7 and run it under qemu, where cross compilers and qemu-user are installed
 	$(BIN)/python -m pytest -rs tests/test_arm.py
+
+arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
+	$(BIN)/python benchmarks/arm.py
 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8

@@ -222,7 +222,8 @@ def calibrate(machine: Machine, results: list[tuple[Case, dict[str, Any]]]) -> M
             continue
         unit_s[dtype] = float(np.mean([1e-9 * r["stages_ns"]["gates"] / case.config.n_units for case, r in own]))
         best = np.inf
-        for v, row in itertools.product(np.geomspace(0.05e-9, 20e-9, 241), np.linspace(0, 20e-9, 81)):
+        rows = [0.0, *np.geomspace(0.1e-9, 200e-9, 81)]
+        for v, row in itertools.product(np.geomspace(0.05e-9, 20e-9, 241), rows):
             trial = replace(machine, vector_s={dtype: v}, block_row_s={dtype: row}, unit_s={dtype: 0.0})
             error = 0.0
             for (case, r), stage in itertools.product(own, ("R", "O")):
