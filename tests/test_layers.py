@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"wv_runtime": "runtime", "wv_export": "export", "wv_train": "train"}
+PACKAGES = {"wv_runtime": "runtime", "wv_export": "export", "wv_eval": "export", "wv_train": "train"}
 STDLIB = set(sys.stdlib_module_names)
 COMMANDS = {"cli", "mel_cli", "cli_common", "inspect", "demo", "bench", "predict"}  # of wv_runtime
 
@@ -84,6 +84,16 @@ def test_runtime_imports_point_down(path):
             assert target[0] == "kernels", f"{path.name} imports {name}: kernels import kernels alone"
         else:
             assert rank(target[0]) < rank(parts[0]), f"{path.name} imports {name}"
+
+
+EVALUATION = {"librosa", "matplotlib", "pesq", "pocketsphinx", "pystoi", "pyworld", "soxr"}
+
+
+@pytest.mark.parametrize("path", modules("wv_eval"), ids=lambda p: p.stem)
+def test_evaluation_needs_the_runtime_and_scoring_libraries_only(path):
+    allowed = STDLIB | {"click", "numpy", "soundfile", "tqdm", "wv_eval", "wv_runtime"} | EVALUATION
+    for name, _ in imports(path, "wv_eval"):
+        assert top(name) in allowed, f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("package, others", [("wv_export", {"wv_train"}), ("wv_train", {"wv_export"})])

@@ -100,23 +100,23 @@ def _check_temperature(temperature: float) -> None:
         raise ValueError(f"--temperature: found {temperature}, wanted a number above 0")
 
 
-def check_output(path: str) -> None:
-    """What would make writing `path` fail, before minutes are spent on audio for it.
+def check_output(path: str, suffix: str = ".wav", option: str = "--out") -> None:
+    """What would make writing `path` fail, before minutes are spent on what goes into it.
 
     Raises
     ------
     OSError
         If its folder is missing or cannot be written.
     ValueError
-        If it does not end in .wav.
+        If it does not end in `suffix`.
     """
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(21, "Is a directory", path)
     if target.exists() and not target.is_file():
         return  # a device or a pipe
-    if target.suffix.lower() != ".wav":
-        raise ValueError(f"--out: found {path}, wanted a name ending in .wav")
+    if target.suffix.lower() != suffix:
+        raise ValueError(f"{option}: found {path}, wanted a name ending in {suffix}")
     if not target.parent.is_dir():
         raise FileNotFoundError(2, "No such file or directory", str(target.parent))
     if not os.access(target.parent, os.W_OK):

@@ -1,0 +1,281 @@
+"""wv-eval: what it says of a tiny model and of the bundled voice; its scores of a recording against itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from model_fixtures import tiny_config, tiny_model
+from wv_runtime import format as bin_format
+from wv_runtime.mel import load_audio, log_mel
+from wv_runtime.nll import nll, true_samples
+
+pytest.importorskip("librosa")
+
+from wv_eval import baselines, evaluate, report, scores  # noqa: E402
+from wv_eval.cli import main  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+CLIPS = sorted((ROOT / "tests/data/clips").glob("*.flac"))
+TEXT = {"arctic_a0281": "I do not blame you for anything; remember that."}
+LIBRARIES = {key: library for library, keys in scores.NEEDS.items() for key in keys}
+MEAN = {"nll_nats", "bits_per_sample", "nll_coarse", "nll_fine", "jump_ratio_max", *scores.KEYS}
+
+
+@pytest.fixture
+def speech(folder):
+    """The folder with tiny.bin; data/ holds 1 s of two bundled clips and a table that gives one of them a text."""
+    (folder / "data").mkdir()
+    rows = ["id\tsplit\ttext"]
+    for clip in CLIPS[:2]:
+        audio, rate = soundfile.read(clip)
+        soundfile.write(folder / f"data/{clip.stem}.flac", audio[rate // 2 : 3 * rate // 2], rate)
+        rows.append(f"{clip.stem}\ttest\t{TEXT.get(clip.stem, '')}")
+    (folder / "data/split.tsv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """3.4 s at 16 kHz."""
+    return load_audio(CLIPS[0], 16000)
+
+
+def installed(key: str) -> bool:
+    return key not in LIBRARIES or scores.available(LIBRARIES[key])
+
+
+def test_json_and_page(speech, command):
+    done = command(main, "tiny.bin", "--data", "data", "--json", "--html", "a.html", "--long", "3")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert set(result["mean"]) == MEAN and list(result["baselines"]) == ["griffin_lim", "world", "mu_law"]
+    assert [c["id"] for c in result["clips"]] == ["arctic_a0281", "arctic_b0024"]
+    assert result["n_clips"] == 2 and result["audio_s"] == 2.0
+    for entry in (result["mean"], *result["clips"]):
+        assert entry["nll_nats"] == pytest.approx(entry["nll_coarse"] + entry["nll_fine"], abs=2e-6)
+        assert entry["bits_per_sample"] == pytest.approx(entry["nll_nats"] / math.log(2), abs=2e-6)
+    for entry in (*result["baselines"].values(), *(b for c in result["clips"] for b in c["baselines"].values())):
+        assert set(entry) == set(scores.KEYS)
+    assert result["mean"]["stoi"] == pytest.approx(np.mean([c["stoi"] for c in result["clips"]]), abs=1e-5)
+    # only the clip with a text has word errors of its own
+    assert [c["wer_ref"] is None for c in result["clips"]] == [not installed("wer_ref"), True]
+    assert result["long"]["seconds"] == 3.0
+    page = Path("a.html").read_text()
+    assert page.count("<audio") == page.count("<img") == 2 * 5 and "http" not in page
+    assert not [p for p in Path().iterdir() if p.name.startswith(".")]
+
+
+def test_processes_and_backends_change_nothing(speech, command):
+    common = ("tiny.bin", "--data", "data", "--json", "--no-baselines", "--no-asr", "--seed", 5, "--temperature", 0.8)
+    one, two, numba = (json.loads(command(main, *common, *more).out)
+                       for more in ((), ("--jobs", 2), ("--backend", "numba")))  # fmt: skip
+    assert one == two and one["baselines"] == {} and one["mean"]["wer_out"] is None
+    assert one["clips"] == numba["clips"]
+    other = json.loads(command(main, *common, "--seed", 6).out)
+    assert other["mean"]["nll_nats"] == one["mean"]["nll_nats"] and other["mean"]["mrstft"] != one["mean"]["mrstft"]
+
+
+def test_table(speech, command):
+    done = command(main, "tiny.bin", "--data", "data", "--clips", 1, "--long", 1, "--no-asr")
+    lines = done.out.splitlines()
+    assert "1 clips, 1.0 s of data, test" in lines[0] and lines[1].startswith("NLL ")
+    assert [line.split()[0] for line in lines[4:8]] == ["model", "Griffin-Lim", "WORLD", "8-bit"]
+    assert len([line for line in lines if line.startswith("  ") and (" pass " in line or " FAIL " in line)]) == 3
+
+
+def test_the_folder_without_a_table_is_evaluated_whole(speech, command):
+    Path("data/split.tsv").unlink()
+    done = command(main, "tiny.bin", "--data", "data", "--json", "--split", "all", "--no-baselines", "--no-asr")
+    assert json.loads(done.out)["n_clips"] == 2
+
+
+# Likelihood
+
+
+def test_likelihood_is_torch_s():
+    torch = pytest.importorskip("torch")
+    from wv_export.convert import read_checkpoint, to_model
+    from wv_train.checkpoint import load_model
+    from wv_train.model import nll as torch_nll
+
+    voice = ROOT / "voices/kathleen16/model.pt"
+    net, _ = load_model(voice)
+    audio = load_audio(CLIPS[1], 16000)
+    samples, mel = true_samples(audio, net.cfg), log_mel(audio, net.cfg.mel)
+    padded = np.pad(mel, [(0, 0), (2, 2)], mode="edge")
+    with torch.no_grad():
+        logits = net.eval()(torch.from_numpy(samples[None]), torch.from_numpy(padded[None]))
+    bytes_ = torch.from_numpy(samples[None, 1:].astype(np.int64) + 32768)
+    wanted = [torch_nll(l, b).item() for l, b in zip(logits, (bytes_ >> 8, bytes_ & 255))]
+    found = nll(to_model(read_checkpoint(voice), "f32"), samples, mel)
+    assert found.shape == (len(samples) - 1, 2)
+    np.testing.assert_allclose(found.mean(axis=0), wanted, atol=2e-5)
+    assert found.mean(axis=0).sum() < 6.5  # a real voice on real speech; 11.1 is a uniform guess
+
+
+def test_likelihood_of_chunks_is_that_of_the_whole():
+    cfg = tiny_config()
+    audio = (0.1 * np.random.default_rng(0).standard_normal(5000)).astype(np.float32)
+    mel = np.zeros((8, 250), np.float32)
+    samples = true_samples(audio, cfg)
+    assert len(samples) == 5001 and samples[0] == 0
+    whole = nll(tiny_model(cfg=cfg), samples, mel)
+    np.testing.assert_array_equal(whole[:4000], nll(tiny_model(cfg=cfg), samples[:4001], mel))
+
+
+# Scores
+
+
+def test_a_recording_against_itself_is_perfect(recording):
+    found = scores.Scorer(recording, 16000, TEXT["arctic_a0281"])(recording)
+    wanted = dict(pesq_wb=4.644, stoi=1, mcd_db=0, mrstft=0, f0_rmse_hz=0, f0_gross_pct=0, vuv_err_pct=0, wer_out=0,
+                  wer_ref=0, jump_ratio=1, rms_db=0)  # fmt: skip
+    assert found == pytest.approx({k: v if installed(k) else None for k, v in wanted.items()}, abs=1e-3)
+
+
+def test_noise_costs_scores(recording):
+    noise = np.random.default_rng(0).standard_normal(len(recording))
+    score = scores.Scorer(recording, 16000, asr=False)
+    a, b = (score(recording + level * noise) for level in (0.003, 0.03))
+    for key in ("stoi", "pesq_wb"):
+        assert not installed(key) or 1 > b[key] / a[key] > 0.2
+    for key in ("mcd_db", "mrstft", "vuv_err_pct", "jump_ratio", "rms_db"):
+        assert not installed(key) or 0 < a[key] < b[key]
+
+
+def test_a_click_is_a_jump(recording):
+    clicked = recording.copy()
+    clicked[20000] += 1
+    assert scores.Scorer(recording, 16000, asr=False)(clicked)["jump_ratio"] > 2
+
+
+def test_silence_and_short_audio_score_none_not_a_crash(recording):
+    score = scores.Scorer(recording[16000:32000], 16000)
+    silent = score(np.zeros(16000))
+    assert silent["f0_rmse_hz"] is None and silent["pesq_wb"] is None and silent["rms_db"] is None
+    assert silent["jump_ratio"] == 0
+    short = scores.Scorer(np.zeros(800), 16000, asr=False)(np.zeros(800))
+    assert set(short) == set(scores.KEYS) and short["jump_ratio"] is None
+
+
+def test_a_missing_library_is_one_line_and_none(speech, command, monkeypatch):
+    monkeypatch.setattr(scores, "available", lambda library: library not in ("pesq", "pyworld"))
+    monkeypatch.setattr(evaluate, "available", scores.available)
+    done = command(main, "tiny.bin", "--data", "data", "--json", "--clips", 1, "--no-asr")
+    assert done.code == 0
+    assert [line.split(" cannot")[0] for line in done.err.splitlines()] == ["wv-eval: pesq", "wv-eval: pyworld"]
+    result = json.loads(done.out)
+    assert "world" not in result["baselines"]
+    assert {k for k in scores.KEYS if result["mean"][k] is None} >= {"pesq_wb", "mcd_db", "vuv_err_pct", "wer_out"}
+
+
+def test_word_errors():
+    assert scores.words("Mr. Philip\u2019s 'quoted' don't -- Stop!") == "mr philip's quoted don't stop"
+    assert scores.word_errors("a b c d", "a b c d") == 0
+    assert scores.word_errors("a b c d", "a x c") == 50  # one wrong, one left out
+    assert scores.word_errors("a b", "a b c d e f") == 200
+    assert scores.word_errors("a b", "") == 100
+
+
+def test_warped_cepstrum_is_the_spectrum_on_a_bent_axis():
+    c, alpha = np.array([0.3, -0.7, 0.2, 0.1]), 0.42
+    omega = np.linspace(0.1, 3, 7)
+    bent = omega + 2 * np.arctan(alpha * np.sin(omega) / (1 - alpha * np.cos(omega)))
+    warped = c @ scores.warping(4, 60, alpha)
+    spectrum = np.exp(-1j * np.outer(omega, np.arange(4))) @ c
+    np.testing.assert_allclose(np.exp(-1j * np.outer(bent, np.arange(60))) @ warped, spectrum, atol=1e-9)
+
+
+# Baselines
+
+
+def test_baselines_copy_the_clip(recording):
+    from wv_runtime.config import PRESETS
+
+    cfg = PRESETS["16k"]
+    mel = log_mel(recording, cfg)
+    recording = recording[: mel.shape[1] * cfg.hop_length]
+    score = scores.Scorer(recording, 16000, asr=False)
+    copy = baselines.griffin_lim(mel, cfg)
+    assert score(copy)["stoi"] > 0.95 and score(np.roll(copy, 160))["stoi"] < score(copy)["stoi"]  # in step
+    np.testing.assert_array_equal(copy, baselines.griffin_lim(mel, cfg))
+    assert score(baselines.mu_law(recording))["stoi"] > 0.99
+    assert len(np.unique(baselines.mu_law(np.linspace(-2, 2, 200000)))) == 256
+    if scores.available("pyworld"):
+        assert score(baselines.world(recording, 16000))["stoi"] > 0.9
+
+
+# The long synthesis
+
+
+@pytest.mark.parametrize(("fault", "verdict"), [("click", "click_free"), ("loud", "no_runaway"),
+                                                ("quiet", "no_runaway"), ("stuck", "no_dead_end")])  # fmt: skip
+def test_long_synthesis_sees(fault, verdict, speech, monkeypatch):
+    """A copy that is the recording, but for one fault in its third second."""
+    bin_format.save(tiny_model(), "tiny.bin")
+    evaluator, clips = evaluate.Evaluator(evaluate.Settings("tiny.bin")), evaluate.find_clips(Path("data"), "test")
+    audio = np.tile(np.concatenate([evaluator.speech(clip)[0] for clip in clips]), 2)
+
+    def copy(mel, progress):
+        faulty = audio[: mel.shape[1] * 20].copy()
+        third = slice(32000, 48000)
+        if fault == "click":
+            faulty[40000] += 1.5
+        elif fault == "loud":
+            faulty[third] *= 3
+        elif fault == "quiet":
+            faulty[third] /= 3
+        else:
+            faulty[40000:42000] = faulty[40000]
+        return faulty
+
+    monkeypatch.setattr(evaluator, "copy", lambda mel, progress: audio)
+    fine = evaluate.long_synthesis(evaluator, clips, 4)
+    assert fine["jump_ratio"] == pytest.approx(1) and fine["rms_db_max"] == pytest.approx(0)
+    verdicts = {"click_free", "no_runaway", "no_dead_end"}
+    assert all(fine[v] for v in verdicts)
+    monkeypatch.setattr(evaluator, "copy", copy)
+    bad = evaluate.long_synthesis(evaluator, clips, 4)
+    assert not bad[verdict] and "FAIL" in "\n".join(report._long(bad))
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (("none.bin", "--data", "data"), 1, "none.bin: No such file or directory"),
+        (("data/split.tsv", "--data", "data"), 1, "data/split.tsv: "),
+        (("tiny.bin", "--data", "nowhere"), 1, "nowhere: found nothing, wanted a folder"),
+        (("tiny.bin", "--data", "data", "--split", "valid"), 1, "data/split.tsv: found no valid clip, wanted some"),
+        (("tiny.bin", "--data", "data", "--temperature", "0"), 2, "temperature: found 0.0, wanted a positive number"),
+        (("tiny.bin", "--data", "data", "--html", "a.txt"), 2, "--html: found a.txt, wanted a name ending in .html"),
+        (("tiny.bin", "--data", "data", "--html", "no/a.html"), 1, "no: No such file or directory"),
+        (("tiny.bin",), 2, "Missing option '--data'."),
+    ],
+)
+def test_errors(args, code, says, speech, command):
+    done = command(main, *args)
+    assert (done.code, done.out) == (code, "") and says in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_bad_clip_is_one_line_and_no_page(speech, command):
+    Path("data/arctic_b0024.flac").write_bytes(b"no audio")
+    done = command(main, "tiny.bin", "--data", "data", "--html", "a.html", "--jobs", 2, "--no-asr")
+    assert done.code == 1 and done.err.startswith("wv-eval: error: data/arctic_b0024.flac: ")
+    assert not Path("a.html").exists()
+
+
+def test_a_folder_without_a_table_needs_split_all(speech, command):
+    Path("data/split.tsv").unlink()
+    done = command(main, "tiny.bin", "--data", "data")
+    assert done.code == 1 and "data/split.tsv: found no such file, wanted one" in done.err
+    soundfile.write("data/a.wav", np.zeros(5), 16000)
+    done = command(main, "tiny.bin", "--data", "data", "--split", "all", "--no-asr", "--no-baselines")
+    assert done.code == 1 and "data/a.wav: found 5 samples, wanted a frame (20)" in done.err
