@@ -94,7 +94,3 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(v) for v in value]
     return round(value, 6) if isinstance(value, float) else value
-
-
-if __name__ == "__main__":
-    main()
