@@ -1,0 +1,55 @@
+package org.wavernn.demo.core;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.InputStream;
+import org.wavernn.WaveRnn;
+import org.wavernn.WaveRnnException;
+
+/** A voice speaking one mel file, chunk by chunk. */
+final class MelStream implements Closeable {
+    final WaveRnn rnn;
+    final MelFile mel;
+    private int pushed; // frames
+
+    MelStream(Request request) throws IOException {
+        try (InputStream in = request.voice.open()) {
+            rnn = WaveRnn.open(WaveRnn.read(in, Source.MAX_BYTES), request.options());
+        } catch (WaveRnnException e) {
+            if (e.status.equals("isa") || e.status.equals("memory")) {
+                throw e; // not the file's fault
+            }
+            throw new FileException(request.voice.name, e.getMessage());
+        }
+        try {
+            mel = MelFile.parse(request.mel.name, request.mel.bytes(), rnn.info());
+        } catch (IOException | RuntimeException | Error e) {
+            rnn.close();
+            throw e;
+        }
+    }
+
+    long samples() {
+        return (long) mel.nFrames * rnn.info().hopLength;
+    }
+
+    /** Up to pcm.length more samples; 0 at the end. */
+    int next(short[] pcm) {
+        pushed += rnn.push(mel.frames, pushed, mel.nFrames - pushed);
+        if (pushed == mel.nFrames) {
+            rnn.finish();
+        }
+        return rnn.pull(pcm, 0, pcm.length);
+    }
+
+    /** From the start again. */
+    void rewind(long seed) {
+        rnn.reset(seed);
+        pushed = 0;
+    }
+
+    @Override
+    public void close() {
+        rnn.close();
+    }
+}

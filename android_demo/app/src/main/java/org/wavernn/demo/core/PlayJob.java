@@ -1,0 +1,100 @@
+package org.wavernn.demo.core;
+
+import java.io.IOException;
+import org.wavernn.WaveRnn;
+
+/** Plays while it synthesizes: one mel frame's samples at a time, computed, then written to the sink. */
+final class PlayJob extends Job {
+    private final Request request;
+    private final AudioSink sink;
+    private final Clock clock;
+    private short[] pcm; // of the whole clip
+    private int written;
+    private int sampleRate;
+
+    PlayJob(Request request, AudioSink sink, Clock clock) {
+        super(new Progress(Progress.State.LOADING));
+        this.request = request;
+        this.sink = sink;
+        this.clock = clock;
+    }
+
+    @Override
+    void stop() {
+        super.stop();
+        sink.stop();
+    }
+
+    @Override
+    void work() throws IOException {
+        long loading = clock.nanos();
+        try (MelStream stream = new MelStream(request)) {
+            WaveRnn.Info info = stream.rnn.info();
+            progress.say("voice        %s, %s, %d units", request.voice, info.dtype, info.nUnits);
+            progress.say("mels         %s, %.2f s at %d Hz", request.mel, (double) stream.samples() / info.sampleRate, info.sampleRate);
+            progress.say("ISA          %s", stream.rnn.isa());
+            progress.say("loaded in    %.1f ms", 1e-6 * (clock.nanos() - loading));
+            synchronized (this) {
+                pcm = new short[(int) stream.samples()];
+                sampleRate = info.sampleRate;
+            }
+            try {
+                sink.start(info.sampleRate);
+                play(stream, info);
+                if (!stopped) {
+                    sink.drain();
+                }
+            } finally {
+                sink.close();
+            }
+        }
+    }
+
+    private void play(MelStream stream, WaveRnn.Info info) throws IOException {
+        Envelope envelope = new Envelope(stream.samples());
+        Stats stats = new Stats(info.sampleRate);
+        PcmHash hash = new PcmHash();
+        short[] chunk = new short[info.hopLength];
+        long heard = 0; // when the first chunk was written: from then on audio is used up
+        int late = 0;
+        progress.run(envelope);
+        while (!stopped) {
+            long start = clock.nanos();
+            int n = stream.next(chunk);
+            long end = clock.nanos();
+            if (n == 0) {
+                break;
+            }
+            if (written == 0) {
+                progress.say("first audio  %.2f ms after the first frame", 1e-6 * (end - start));
+                heard = end;
+            } else if (end - heard > 1e9 * written / info.sampleRate) {
+                late++;
+            }
+            stats.add(n, end - start);
+            hash.add(chunk, n);
+            envelope.add(chunk, n);
+            synchronized (this) {
+                System.arraycopy(chunk, 0, pcm, written, n);
+                written += n;
+            }
+            double[] spread = stats.quantiles(0.5, 0.95);
+            progress.live("real time x  %.3f (per chunk of %d: p50 %.3f, p95 %.3f)\nlate chunks  %d", stats.realTimeFactor(),
+                    chunk.length, spread[0], spread[1], late);
+            sink.write(chunk, n);
+        }
+        if (written == pcm.length) {
+            String hex = hash.hex();
+            progress.say("SHA-256      %s", hex);
+            if (request.expectedHash != null) {
+                progress.say(hex.equals(request.expectedHash) ? "             as on the computer that built this app"
+                        : "             NOT as on the computer that built this app: please report it");
+            }
+        }
+    }
+
+    /** What has been spoken so far; null before there is any. */
+    synchronized WavFile wav() {
+        return written == 0 ? null : new WavFile(sampleRate, java.util.Arrays.copyOf(pcm, written));
+    }
+}

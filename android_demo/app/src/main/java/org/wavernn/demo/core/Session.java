@@ -1,0 +1,127 @@
+package org.wavernn.demo.core;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.Map;
+import java.util.concurrent.ThreadFactory;
+
+/**
+ * What the app is doing, apart from any screen: at most one job at a time, the newest one. It lives as long as the
+ * process, so that turning the phone changes nothing. Methods return at once; what they started tells of itself in
+ * progress().
+ */
+public final class Session {
+    private final AudioSink.Factory sinks;
+    private final Clock clock;
+    private final ThreadFactory threads;
+    private Job newest;
+    private PlayJob lastPlay;
+    private Progress progress = new Progress(Progress.State.IDLE);
+
+    public Session(AudioSink.Factory sinks, Clock clock, ThreadFactory threads) {
+        this.sinks = sinks;
+        this.clock = clock;
+        this.threads = threads;
+    }
+
+    /** Synthesizes and plays. */
+    public synchronized void play(Request request) {
+        lastPlay = new PlayJob(request, sinks.create(), clock);
+        start(lastPlay);
+    }
+
+    /** Plays a WAV file. */
+    public synchronized void playRecording(Source wav) {
+        start(new RecordingJob(wav, sinks.create()));
+    }
+
+    /** Measures: every ISA shortly, or one for a minute. `device` goes into the JSON as it is. */
+    public synchronized void benchmark(Request request, boolean sustained, Map<String, Object> device) {
+        start(new BenchJob(request, sustained, device, clock));
+    }
+
+    /** Silence, at once. */
+    public synchronized void stop() {
+        if (newest != null) {
+            newest.stop();
+        }
+    }
+
+    /** Waits until the newest job has ended. For tests. */
+    public void await() throws InterruptedException {
+        Job job;
+        synchronized (this) {
+            job = newest;
+        }
+        if (job != null) {
+            job.await();
+        }
+    }
+
+    /** Of the newest job. */
+    public synchronized Progress progress() {
+        return progress;
+    }
+
+    /** Whether save() has anything to write. */
+    public synchronized boolean canSave() {
+        return lastPlay != null && !lastPlay.progress.active() && lastPlay.wav() != null;
+    }
+
+    /** Writes what was spoken last as a WAV file, whole or not at all. */
+    public synchronized void save(Target target) {
+        WavFile wav = lastPlay == null ? null : lastPlay.wav();
+        start(new Job(new Progress(Progress.State.LOADING)) {
+            @Override
+            void work() throws IOException {
+                if (wav == null) {
+                    throw new IOException("Nothing has been spoken yet.");
+                }
+                try (OutputStream out = target.open()) {
+                    wav.write(out);
+                } catch (IOException | RuntimeException e) {
+                    try {
+                        target.discard();
+                    } catch (IOException | RuntimeException again) {
+                        e.addSuppressed(again);
+                    }
+                    throw e;
+                }
+                progress.say("saved        %s, %d samples", target.name, wav.pcm.length);
+            }
+        });
+    }
+
+    /** A file to write to, on the job's thread. */
+    public abstract static class Target {
+        public final String name;
+
+        protected Target(String name) {
+            this.name = name;
+        }
+
+        public abstract OutputStream open() throws IOException;
+
+        /** Deletes what was written before an error. */
+        public abstract void discard() throws IOException;
+    }
+
+    private void start(Job job) {
+        Job previous = newest;
+        if (previous != null) {
+            previous.stop();
+        }
+        newest = job;
+        progress = job.progress;
+        threads.newThread(() -> {
+            try {
+                if (previous != null) {
+                    previous.await();
+                }
+                job.run();
+            } catch (InterruptedException e) {
+                job.progress.fail("interrupted");
+            }
+        }).start();
+    }
+}

@@ -1,0 +1,39 @@
+package org.wavernn.demo.core;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+
+/** A file by name: an asset, a document that the user picked, or a test's bytes. */
+public abstract class Source {
+    /** Longer files than this are refused before they fill the memory. */
+    public static final int MAX_BYTES = 256 << 20;
+
+    public final String name;
+
+    protected Source(String name) {
+        this.name = name;
+    }
+
+    public abstract InputStream open() throws IOException;
+
+    /** The whole file. */
+    public byte[] bytes() throws IOException {
+        try (InputStream in = open()) {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            byte[] part = new byte[1 << 16];
+            for (int n; (n = in.read(part)) >= 0;) {
+                if (n > MAX_BYTES - bytes.size()) {
+                    throw new IOException("more than " + MAX_BYTES + " bytes");
+                }
+                bytes.write(part, 0, n);
+            }
+            return bytes.toByteArray();
+        }
+    }
+
+    @Override
+    public String toString() { // what a list on the screen shows
+        return name;
+    }
+}

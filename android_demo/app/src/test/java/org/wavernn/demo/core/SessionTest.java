@@ -1,0 +1,215 @@
+package org.wavernn.demo.core;
+
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.Test;
+import org.wavernn.WaveRnn;
+
+public class SessionTest {
+    private final List<FakeSink> sinks = new ArrayList<>();
+    private int room = Integer.MAX_VALUE;
+    private String failure;
+    private final AtomicLong now = new AtomicLong();
+    private long step = 1000; // nanoseconds that pass between two looks at the clock
+    private final Session session = new Session(() -> {
+        FakeSink sink = new FakeSink(room, failure);
+        sinks.add(sink);
+        return sink;
+    }, () -> now.addAndGet(step), Thread::new);
+
+    private static final class Target extends Session.Target {
+        final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        final int space;
+        boolean discarded;
+
+        Target(int space) {
+            super("out.wav");
+            this.space = space;
+        }
+
+        @Override
+        public OutputStream open() {
+            return new OutputStream() {
+                @Override
+                public void write(int b) throws IOException {
+                    if (bytes.size() == space) {
+                        throw new IOException("write failed: ENOSPC (No space left on device)");
+                    }
+                    bytes.write(b);
+                }
+            };
+        }
+
+        @Override
+        public void discard() {
+            discarded = true;
+        }
+    }
+
+    private String ended(Progress.State state) throws InterruptedException {
+        session.await();
+        Progress progress = session.progress();
+        assertEquals(String.valueOf(progress.error()), state, progress.state());
+        assertFalse(progress.active());
+        return progress.text();
+    }
+
+    @Test
+    public void playsAllOfItAndSavesWhatWvRunWrites() throws Exception {
+        String[] row = TestData.table("hashes.tsv").get(0);
+        session.play(new Request(TestData.source(row[0]), TestData.source(row[1]), null, Long.parseUnsignedLong(row[2]),
+                Float.parseFloat(row[3]), row[4]));
+        String text = ended(Progress.State.DONE);
+        assertEquals("swdc", sinks.get(0).calls.toString());
+        assertEquals(16000, sinks.get(0).sampleRate);
+        assertTrue(text, text.contains("SHA-256      " + row[4]));
+        assertTrue(text, text.contains("as on the computer that built this app"));
+        assertFalse(text, text.contains("NOT"));
+        assertTrue(text, text.contains("late chunks  0"));
+        assertTrue(text, text.contains(WaveRnn.isas().get(0)));
+
+        assertTrue(session.canSave());
+        Target target = new Target(Integer.MAX_VALUE);
+        session.save(target);
+        ended(Progress.State.DONE);
+        assertArrayEquals(TestData.bytes("out.wav"), target.bytes.toByteArray());
+        assertFalse(target.discarded);
+        WavFile wav = WavFile.parse("out.wav", target.bytes.toByteArray());
+        assertArrayEquals(wav.pcm, sinks.get(0).heard());
+    }
+
+    @Test
+    public void aFullPhoneIsSaidAndNothingHalfIsLeft() throws Exception {
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        session.await();
+        Target target = new Target(100);
+        session.save(target);
+        ended(Progress.State.FAILED);
+        assertEquals("There is no space left on this phone.", session.progress().error());
+        assertTrue(target.discarded);
+        assertTrue("the audio is still there to be saved elsewhere", session.canSave());
+    }
+
+    @Test
+    public void anotherHashIsSaid() throws Exception {
+        session.play(new Request(TestData.source("f32.bin"), TestData.source("mel.npy"), null, 1, 1, "00"));
+        assertTrue(ended(Progress.State.DONE).contains("NOT as on the computer that built this app"));
+    }
+
+    @Test(timeout = 60_000)
+    public void stopSilencesAtOnceInTheMiddleOfABlockedWrite() throws Exception {
+        room = 60;
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        sinks.get(0).full.await();
+        assertEquals(Progress.State.RUNNING, session.progress().state());
+        session.stop();
+        ended(Progress.State.STOPPED);
+        assertEquals("swxc", sinks.get(0).calls.toString());
+        assertEquals(60, sinks.get(0).heard().length);
+    }
+
+    @Test(timeout = 60_000)
+    public void theNextJobWaitsForTheOneBefore() throws Exception {
+        room = 60;
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        sinks.get(0).full.await();
+        room = Integer.MAX_VALUE;
+        session.playRecording(TestData.source("out.wav"));
+        ended(Progress.State.DONE);
+        assertEquals("swxc", sinks.get(0).calls.toString());
+        assertEquals("swdc", sinks.get(1).calls.toString());
+        assertArrayEquals(WavFile.parse("out.wav", TestData.bytes("out.wav")).pcm, sinks.get(1).heard());
+    }
+
+    @Test
+    public void aSlowPhoneIsLate() throws Exception {
+        step = 5_000_000; // twice that passes around each frame of 1.25 ms
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        String text = ended(Progress.State.DONE);
+        assertTrue(text, text.contains("real time x  4.000 (per chunk of 20: p50 4.000, p95 4.000)"));
+        assertTrue(text, text.contains("first audio  5.00 ms"));
+        assertTrue(text, text.contains("late chunks  6")); // of 7
+    }
+
+    @Test
+    public void errorsAreWords() throws Exception {
+        String[][] cases = {
+            {"mel.npy", "mel.npy", "mel.npy: not a WaveRNN .bin file"},
+            {"empty", "mel.npy", "empty: model file is truncated"},
+            {"f32.bin", "f32.bin", "f32.bin: not a .npy file, wanted a mel array of wv-mel or numpy.save"},
+            {"f32.bin", "bands.npy", "bands.npy: shape (9, 7), wanted (8, n_frames)"},
+        };
+        for (String[] row : cases) {
+            session.play(TestData.request(row[0], row[1]));
+            ended(Progress.State.FAILED);
+            assertEquals(row[2], session.progress().error());
+            assertEquals("", sinks.get(sinks.size() - 1).calls.toString().replace("x", ""));
+        }
+        session.play(TestData.request("f32.bin", "absent"));
+        ended(Progress.State.FAILED);
+        assertTrue(session.progress().error(), session.progress().error().startsWith("File not found: "));
+        session.playRecording(TestData.source("mel.npy"));
+        ended(Progress.State.FAILED);
+        assertEquals("mel.npy: not a WAV file", session.progress().error());
+        assertFalse(session.canSave());
+
+        failure = "Another app holds the audio output, such as a call.";
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        ended(Progress.State.FAILED);
+        assertEquals(failure, session.progress().error());
+        assertEquals("sc", sinks.get(sinks.size() - 1).calls.toString());
+    }
+
+    @Test
+    public void hugeFilesAreRefusedNotRead() throws Exception {
+        Source endless = new Source("endless") {
+            @Override
+            public java.io.InputStream open() {
+                return new java.io.InputStream() {
+                    @Override
+                    public int read() {
+                        return 0;
+                    }
+
+                    @Override
+                    public int read(byte[] bytes, int offset, int n) {
+                        throw new OutOfMemoryError("as a phone would say");
+                    }
+                };
+            }
+        };
+        session.play(new Request(endless, TestData.source("mel.npy"), null, 0, 1, null));
+        ended(Progress.State.FAILED);
+        assertEquals("The file does not fit into this phone's memory.", session.progress().error());
+    }
+
+    @Test
+    public void beforeTheFirstJobThereIsNothing() {
+        session.stop();
+        assertEquals(Progress.State.IDLE, session.progress().state());
+        assertNull(session.progress().envelope());
+        assertFalse(session.canSave());
+    }
+
+    @Test
+    public void theWaveformIsDrawnToItsEnd() throws Exception {
+        session.play(TestData.request("f32.bin", "mel.npy"));
+        ended(Progress.State.DONE);
+        float[] lines = session.progress().envelope().lines();
+        // 140 samples over 400 columns: the last one begins column 397
+        assertEquals(2 * 398, lines.length);
+        short[] heard = sinks.get(0).heard();
+        assertEquals(Math.min(0, heard[139]) / 32768f, lines[2 * 397], 0);
+        assertEquals(Math.max(0, heard[139]) / 32768f, lines[2 * 397 + 1], 0);
+    }
+}
