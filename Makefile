@@ -6,11 +6,17 @@ BIN := .venv/bin
 VOICE := voices/kathleen16/model.pt
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt)
+ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
+APK := build/android/wavernn-demo.apk
+# What Debian 12 has to hold for `make arm`, `make arm-bench` and `make apk`, and for their tests
+DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross \
+	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
+	openjdk-17-jdk-headless proguard-cli junit4
 
-.PHONY: help demo test arm arm-bench bench lint types wheel check clean
+.PHONY: help demo test arm arm-bench apk apk-assets apk-test deps bench lint types wheel check clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 11
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 .venv/ready: pyproject.toml $(C_FILES) # an editable install: Python edits count at once, C edits install again
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -32,6 +38,23 @@ arm: .venv/ready ## build for AArch64 and armv7 and run it under qemu, where cro
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
 	$(BIN)/python benchmarks/arm.py
+
+apk: $(APK) ## build and sign the Android app, from Debian's packages alone
+
+apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
+
+build/android/assets/hashes.tsv: .venv/ready $(VOICE) android_demo/apk/assets.py
+	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(dir $(CLIP)) build/android/assets
+
+$(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
+	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android
+
+apk-test: .venv/ready ## test the app: its package, and its Java on the host's, the APK's x86-64 and its arm64 library
+	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/test_android.py
+
+deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root on Debian 12
+	apt-get -qq update
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8

@@ -1,0 +1,57 @@
+"""What the app bundles: a voice in two dtypes, the clips as mels and recordings, and the hashes to expect.
+
+    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint
+    clips/*.npy, *.wav                    from a folder of audio files, at the voice's sample rate
+    words.tsv                             mel file, what is said in it (from the table in the folder's README.md)
+    hashes.tsv                            voice, mel file, SHA-256 of the PCM with seed 0: the phone must give the same
+
+Usage: ``python assets.py voices/kathleen16/model.pt tests/data/clips build/android/assets``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import soundfile
+from wv_export import convert
+from wv_runtime import format as bin_format
+from wv_runtime.mel import load_audio, log_mel
+from wv_runtime.mel_file import save_mel
+from wv_runtime.synth import Synthesizer
+
+DTYPES = ("int8", "f16")  # the first is the one the app opens with
+
+
+def main(checkpoint: Path, clips: Path, out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    for folder in ("voices", "clips"):
+        (out / folder).mkdir(parents=True)
+    words, hashes = [], []
+    voices = {}
+    for dtype in DTYPES:
+        name = f"{checkpoint.parent.name}-{dtype}.bin"
+        bin_format.save(convert.to_model(convert.read_checkpoint(str(checkpoint)), dtype), out / "voices" / name)
+        voices[name] = Synthesizer(bin_format.load(out / "voices" / name), backend="c")
+    said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
+    cfg = next(iter(voices.values())).model.config.mel
+    for path in sorted(p for p in clips.iterdir() if p.suffix in (".flac", ".wav")):
+        audio = load_audio(str(path), cfg.sample_rate)
+        mel = log_mel(audio, cfg)
+        save_mel(out / "clips" / f"{path.stem}.npy", mel, cfg)
+        soundfile.write(out / "clips" / f"{path.stem}.wav", audio, cfg.sample_rate, "PCM_16")
+        words.append(f"{path.stem}.npy\t{said.get(path.stem, '')}\n")
+        for name, synth in voices.items():
+            pcm = synth(mel, seed=0).astype("<i2").tobytes()
+            hashes.append(f"{name}\t{path.stem}.npy\t{hashlib.sha256(pcm).hexdigest()}\n")
+    (out / "words.tsv").write_text("".join(words))
+    (out / "hashes.tsv").write_text("".join(hashes))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: assets.py MODEL.PT CLIPS OUT")
+    main(*map(Path, sys.argv[1:]))

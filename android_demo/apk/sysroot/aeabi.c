@@ -1,0 +1,44 @@
+/* aeabi.c - what clang calls on armv7 instead of instructions that not every such CPU has: an NDK takes these from
+ * its compiler runtime, which Debian does not build for this target. Names and results: ARM's run-time ABI (RTABI). */
+#include <stdint.h>
+#include <string.h>
+
+#define RUNTIME __attribute__((visibility("hidden")))
+
+/* Quotient in r0, remainder in r1: the halves of a 64-bit result. Shift and subtract; nothing here is in a loop
+ * that matters. A quotient by zero is all ones, as the ABI leaves open. */
+RUNTIME uint64_t __aeabi_uidivmod(uint32_t n, uint32_t d) {
+    uint32_t quotient = 0, remainder = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        const uint32_t carry = remainder >> 31;
+        remainder = remainder << 1 | (n >> bit & 1);
+        if (carry || remainder >= d) {
+            remainder -= d;
+            quotient |= 1u << bit;
+        }
+    }
+    return (uint64_t)remainder << 32 | quotient;
+}
+
+RUNTIME uint32_t __aeabi_uidiv(uint32_t n, uint32_t d) { return (uint32_t)__aeabi_uidivmod(n, d); }
+
+static uint32_t magnitude(int32_t x) { return x < 0 ? 0u - (uint32_t)x : (uint32_t)x; }
+
+RUNTIME uint64_t __aeabi_idivmod(int32_t n, int32_t d) {
+    const uint64_t u = __aeabi_uidivmod(magnitude(n), magnitude(d));
+    const uint32_t quotient = (n < 0) != (d < 0) ? 0u - (uint32_t)u : (uint32_t)u;
+    const uint32_t remainder = n < 0 ? 0u - (uint32_t)(u >> 32) : (uint32_t)(u >> 32);
+    return (uint64_t)remainder << 32 | quotient;
+}
+
+RUNTIME int32_t __aeabi_idiv(int32_t n, int32_t d) { return (int32_t)(uint32_t)__aeabi_idivmod(n, d); }
+
+/* The suffix says how both addresses are aligned. memset's last arguments are swapped against C. */
+#define MEMORY(suffix)                                                                                              \
+    RUNTIME void __aeabi_memcpy##suffix(void *to, const void *from, size_t n) { memcpy(to, from, n); }               \
+    RUNTIME void __aeabi_memmove##suffix(void *to, const void *from, size_t n) { memmove(to, from, n); }             \
+    RUNTIME void __aeabi_memset##suffix(void *p, size_t n, int byte) { memset(p, byte, n); }                         \
+    RUNTIME void __aeabi_memclr##suffix(void *p, size_t n) { memset(p, 0, n); }
+MEMORY()
+MEMORY(4)
+MEMORY(8)

@@ -1,0 +1,11 @@
+/* libc, as far as it is used: see README.md beside this file. */
+#ifndef SYSROOT_STRING_H
+#define SYSROOT_STRING_H
+#include <stddef.h>
+void *memcpy(void *to, const void *from, size_t n_bytes);
+void *memmove(void *to, const void *from, size_t n_bytes);
+void *memset(void *p, int byte, size_t n_bytes);
+int memcmp(const void *a, const void *b, size_t n_bytes);
+int strcmp(const char *a, const char *b);
+size_t strlen(const char *s);
+#endif
