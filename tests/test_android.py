@@ -1,0 +1,340 @@
+"""The APK of `make apk`, taken apart and executed as far as a computer without a phone can.
+
+The Java of the app, without its screens, runs in JUnit on three native libraries: one built for this host
+(-Xcheck:jni), and the very x86-64 and arm64 ones out of the signed APK, the latter in Debian's arm64 Java under qemu.
+They want `make deps`; WV_NEED_ANDROID=1, as in CI, makes a missing tool a failure instead of a skip.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import build_apk
+import fetch_debs
+import numpy as np
+import pytest
+from conftest import ROOT
+from model_fixtures import tiny_mel, tiny_model
+from wv_runtime import _native, bench
+from wv_runtime import format as bin_format
+from wv_runtime.mel_file import save_mel
+
+DEMO = ROOT / "android_demo"
+OUT = ROOT / "build/android"
+APK = OUT / "wavernn-demo.apk"
+JUNIT = Path("/usr/share/java/junit4.jar")
+HAMCREST = Path("/usr/share/java/hamcrest-core.jar")
+CORE = "org.wavernn.demo.core."
+MAX_APK_BYTES = 1_500_000  # without the voice
+JAVA_ARM64 = dict.fromkeys(("openjdk-17-jre-headless", "libc6", "zlib1g", "libstdc++6", "libgcc-s1"), "")
+
+
+def unavailable(reason: str) -> None:
+    if os.environ.get("WV_NEED_ANDROID"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def sh(*command: object, **options: object) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, f"{command[0]}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def apk() -> Path:
+    """What `make apk` makes."""
+    if packages := build_apk.missing():
+        unavailable(f"not installed: {' '.join(packages)} (make deps)")
+    sh("make", "apk", cwd=ROOT)
+    return APK
+
+
+@functools.cache
+def entries() -> dict[str, tuple[zipfile.ZipInfo, int, bytes]]:
+    """{name: (entry, offset of its data in the APK, content)}"""
+    found = {}
+    with zipfile.ZipFile(APK) as z:
+        for i in z.infolist():
+            name_bytes, extra_bytes = struct.unpack_from("<HH", APK.read_bytes(), i.header_offset + 26)
+            found[i.filename] = (i, i.header_offset + 30 + name_bytes + extra_bytes, z.read(i))
+    return found
+
+
+# ---- the package
+
+
+def test_the_package_holds_what_a_phone_wants(apk):
+    names = set(entries())
+    libraries = {f"lib/{abi}/libwavernn_jni.so" for abi in ("arm64-v8a", "armeabi-v7a", "x86_64")}
+    assert {n for n in names if n.endswith(".so")} == libraries
+    assert {"AndroidManifest.xml", "classes.dex", "resources.arsc", "assets/hashes.tsv"} <= names
+    for name in libraries:
+        entry, offset, _ = entries()[name]
+        assert entry.compress_type == zipfile.ZIP_STORED and offset % 16384 == 0, (name, offset)
+    entry, offset, _ = entries()["resources.arsc"]  # Android 11 refuses it otherwise
+    assert entry.compress_type == zipfile.ZIP_STORED and offset % 4 == 0
+    voices = sum(e.compress_size for n, (e, _, _) in entries().items() if n.startswith("assets/voices/"))
+    print(f"{apk.stat().st_size} bytes, {apk.stat().st_size - voices} without the voice")
+    assert 0 < apk.stat().st_size - voices < MAX_APK_BYTES
+
+
+def test_the_manifest_says_which_phones(apk):
+    badging = sh("aapt2", "dump", "badging", apk)
+    for line in ("package: name='org.wavernn.demo'", "sdkVersion:'23'", "targetSdkVersion:'35'",
+                 "native-code: 'arm64-v8a' 'armeabi-v7a' 'x86_64'",
+                 "launchable-activity: name='org.wavernn.demo.MainActivity'"):  # fmt: skip
+        assert line in badging
+    assert "uses-permission" not in badging
+    manifest = sh("aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", apk)
+    assert re.search(r"extractNativeLibs\(\w+\)=false", manifest)  # libraries are mapped out of the APK
+
+
+def test_every_class_of_the_manifest_and_layouts_is_there(apk):
+    named = re.findall(r'name="(\.\w+)"', (DEMO / "app/src/main/AndroidManifest.xml").read_text())
+    named += [f".{n}" for f in (DEMO / "app/src/main/res/layout").iterdir()
+              for n in re.findall(r"<org\.wavernn\.demo\.(\w+)", f.read_text())]  # fmt: skip
+    assert len(named) == 4
+    for name in named:
+        assert f"Lorg/wavernn/demo/{name[1:]};".encode() in entries()["classes.dex"][2], name
+
+
+def test_the_signature_verifies(apk, tmp_path):
+    said = sh("apksigner", "verify", "--verbose", "--min-sdk-version", 23, apk)
+    assert re.findall(r"using (v\d) scheme .*: true", said) == ["v1", "v2", "v3"]
+    assert "WARNING" not in said
+    damaged = bytearray(apk.read_bytes())
+    damaged[entries()["classes.dex"][1] + 100] ^= 1
+    (tmp_path / "damaged.apk").write_bytes(damaged)
+    assert subprocess.run(["apksigner", "verify", tmp_path / "damaged.apk"], capture_output=True).returncode != 0
+
+
+def test_packing_gives_the_same_bytes_every_time(apk, tmp_path):
+    files = {n: tmp_path / n.replace("/", "_") for n in entries() if n.endswith((".so", ".dex"))}
+    for name, file in files.items():
+        file.write_bytes(entries()[name][2])
+    build_apk.pack(tmp_path / "again.apk", OUT / "resources.apk", files)
+    assert (tmp_path / "again.apk").read_bytes() == (OUT / "unsigned.apk").read_bytes()
+
+
+@pytest.mark.parametrize("abi", list(build_apk.ABIS))
+def test_the_libraries_suit_androids_loader(abi, apk, tmp_path):
+    so = tmp_path / "lib.so"
+    so.write_bytes(entries()[f"lib/{abi}/libwavernn_jni.so"][2])
+    text = sh("readelf", "-W", "-d", "-l", "-V", "--dyn-syms", so)
+    loads = re.findall(r"^ +LOAD +(0x\w+) (0x\w+) .* (0x\w+)$", text, re.M)
+    assert len(loads) >= 3
+    for offset, address, alignment in loads:
+        assert int(alignment, 16) == 16384 and (int(address, 16) - int(offset, 16)) % 16384 == 0
+    assert re.findall(r"\(NEEDED\).*\[(.*)\]", text) == ["libm.so", "libc.so"]
+    assert "[libwavernn_jni.so]" in text and "TEXTREL" not in text and "GLIBC" not in text
+    assert re.search(r"GNU_RELRO", text) and re.search(r"FLAGS.*NOW", text)
+    assert re.search(r"GNU_STACK.* RW +0", text) and "RWE" not in text
+    undefined = re.findall(r"UND (\S+@LIBC) ", text)
+    names = build_apk.functions()
+    assert undefined and {u.split("@")[0] for u in undefined} <= {*names["libc"], *names["libm"]}
+    exported = re.findall(r"(?:GLOBAL|WEAK) +DEFAULT +\d+ (\S+)", text)
+    declared = (DEMO / "lib/src/main/java/org/wavernn/WaveRnn.java").read_text()
+    native = re.findall(r"static native [^(]* (\w+)\(", declared)
+    assert set(exported) == {f"Java_org_wavernn_WaveRnn_{n}" for n in native}
+
+
+def test_the_bundled_hashes_are_those_of_wv_run(apk, wv_run, tmp_path):
+    """hashes.tsv comes from Python's binding; here wv_run speaks the bundled files themselves."""
+    rows = [line.split("\t") for line in entries()["assets/hashes.tsv"][2].decode().splitlines()]
+    assert len(rows) == 6
+    for voice, mel, sha256 in rows[:2]:
+        for name in (f"voices/{voice}", f"clips/{mel}"):
+            (tmp_path / Path(name).name).write_bytes(entries()[f"assets/{name}"][2])
+        done = wv_run(tmp_path / voice, tmp_path / mel, "-o", tmp_path / "out.wav", "--json")
+        assert json.loads(done.out)["sha256"] == sha256
+        wav = entries()[f"assets/clips/{mel[:-4]}.wav"][2]
+        assert len(wav) > 16000 and wav[:4] == b"RIFF"
+
+
+# ---- its Java, executed
+
+
+@pytest.fixture(scope="session")
+def data(apk, c_build, tmp_path_factory) -> Path:
+    """Models and mels for JUnit, and what wv_run says of them."""
+    folder = tmp_path_factory.mktemp("android")
+    cfg = tiny_model().config
+
+    def wv_run(*args: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(a) for a in (c_build / "wv_run", *args)], cwd=folder, capture_output=True, text=True)
+
+    mel = tiny_mel(cfg)
+    save_mel(folder / "mel.npy", mel, cfg.mel)
+    np.save(folder / "plain.npy", mel)
+    np.save(folder / "fortran.npy", np.asfortranarray(mel))
+    np.save(folder / "double.npy", mel.astype(np.float64))
+    with open(folder / "version2.npy", "wb") as f:
+        np.lib.format.write_array(f, mel, (2, 0))
+    (folder / "empty").write_bytes(b"")
+    rows = []
+    for dtype in ("f32", "f16", "int8"):
+        bin_format.save(tiny_model(dtype), folder / f"{dtype}.bin")
+        for seed, temperature in ((3, 1.0), (2**64 - 1, 0.7)):
+            out = "out.wav" if not rows else "other.wav"
+            done = wv_run(f"{dtype}.bin", "mel.npy", "-o", out, "--seed", seed, "--temperature", temperature, "--json")
+            rows.append([f"{dtype}.bin", "mel.npy", seed, temperature, json.loads(done.stdout)["sha256"]])
+    _table(folder / "hashes.tsv", rows)
+
+    bad = {  # every check of load_mel
+        "text.npy": b"these are no mels at all", "short.npy": b"\x93NUMPY",
+        "half.npy": (folder / "mel.npy").read_bytes()[:200], "header.npy": (folder / "mel.npy").read_bytes()[:60],
+        "keys.npy": b"\x93NUMPY\1\0\x0a\0{'a': 1}  ",
+    }  # fmt: skip
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    arrays = {
+        "int.npy": np.zeros((8, 7), int), "bands.npy": np.zeros((9, 7), np.float32), "flat.npy": mel.ravel(),
+        "transposed.npy": np.ascontiguousarray(mel.T), "none.npy": mel[:, :0], "linear.npy": abs(mel) + 1,
+        "decibels.npy": mel * 20 - 60, "loud.npy": mel - 3 + 1e5, "nan.npy": np.where(mel == mel[3, 2], np.nan, mel),
+        "inf.npy": np.where(mel == mel[7, 6], -np.inf, mel), "cube.npy": mel[None],
+        "huge.npy": mel.astype(np.float64) * 1e200,
+    }  # fmt: skip
+    for name, array in arrays.items():
+        np.save(folder / name, array)
+    save_mel(folder / "preset.npy", mel, type(cfg.mel)(**{**vars(cfg.mel), "name": "16k", "sample_rate": 24000}))
+    rows = []
+    for name in (*bad, *arrays, "preset.npy"):
+        done = wv_run("f32.bin", name)
+        assert done.returncode == 1, name
+        rows.append([name, done.stderr.removeprefix("wv_run: error: ").strip()])
+    _table(folder / "errors.tsv", rows)
+    return folder
+
+
+def _table(path: Path, rows: list[list[object]]) -> None:
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="session")
+def java_classes(apk, tmp_path_factory) -> Path:
+    """The library, the app's core and the tests: all of the Java that needs no screen."""
+    if not JUNIT.exists():
+        unavailable("not installed: junit4 (make deps)")
+    out = tmp_path_factory.mktemp("classes")
+    folders = ("lib/src/main/java", "app/src/main/java/org/wavernn/demo/core", "app/src/test/java")
+    sources = [f for folder in folders for f in (DEMO / folder).rglob("*.java")]
+    sh("javac", "--release", 8, "-Xlint:all,-options", "-Werror", "-cp", JUNIT, "-d", out, *sources)
+    return out
+
+
+def junit(java: list[object], classes: Path, data: Path, isas: str, library: Path, **environment: object) -> str:
+    tests = sorted(CORE + f.stem for f in DEMO.glob("app/src/test/java/**/*Test.java"))
+    assert len(tests) == 5
+    command = [*java, f"-Djava.library.path={library.parent}", f"-Dwavernn.data={data}", f"-Dwavernn.isas={isas}",
+               "-cp", f"{classes}:{JUNIT}:{HAMCREST}", "org.junit.runner.JUnitCore", *tests]  # fmt: skip
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, **{k: str(v) for k, v in environment.items()}})  # fmt: skip
+    assert done.returncode == 0 and re.search(r"^OK \(\d\d tests\)", done.stdout, re.M), done.stdout + done.stderr
+    assert "native method" not in done.stdout, done.stdout  # WARNING or FATAL ERROR of -Xcheck:jni
+    return done.stdout
+
+
+def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
+    java_home = Path(shutil.which("javac") or "").resolve().parents[1]
+    include = f"-I{java_home}/include -I{java_home}/include/linux"
+    cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    sh(cmake, "-S", DEMO / "lib/src/main/cpp", "-B", tmp_path, f"-DCMAKE_C_FLAGS={include} -Werror")
+    sh(cmake, "--build", tmp_path, "--target", "wavernn_jni", "-j2")
+    junit(["java", "-Xcheck:jni"], java_classes, data, ",".join(_native.isa_names()), tmp_path / "libwavernn_jni.so")
+
+    # the benchmark's JSON beside wv-bench's: no key is missing, none of the known ones is empty
+    model = bin_format.load(data / "int8.bin")
+    case = bench.Case(model)
+    engines = case.engines(["c"], ["portable"])
+    wanted = bench.bench_case(case, engines, 1, 0.1, None)[0]
+    for name in ("bench.json", "sustained.json"):
+        report = json.loads((data / name).read_text())
+        assert report["machine"] is None and report["device"] == {"model": 'a "test"'}
+        isas = [r["isa"] for r in report["results"]]
+        assert isas == (_native.isa_names() if name == "bench.json" else _native.isa_names()[:1])
+        for r in report["results"]:
+            assert [k for k in r if k in wanted] == list(wanted)
+            assert (r["backend"], r["dtype"], r["hidden"]) == ("c", "int8", 64)
+            assert r["samples_per_s"] * r["rtf"] == pytest.approx(16000)
+            assert r["sha256"] == (data / "hashes.tsv").read_text().splitlines()[4].split("\t")[4]
+            if name == "bench.json":
+                assert r["stages_ns"].keys() == wanted["stages_ns"].keys()
+                assert all(ns > 0 for ns in r["stages_ns"].values())
+            else:
+                assert 55 <= len(r["rtf_by_second"]) <= 60
+
+
+def shims(folder: Path, target: str, jump: str, glibc: Path) -> None:
+    """libc.so and libm.so as Android names and versions them, on top of glibc: each function jumps to glibc's."""
+    for library, names in build_apk.functions().items():
+        source, versions = folder / f"{library}.s", folder / f"{library}.map"
+        source.write_text("".join(f"""
+            .globl android_{n}
+            .type android_{n}, %function
+            android_{n}: {jump.format(n)}
+            .symver android_{n}, {n}@LIBC
+            """ for n in names))  # fmt: skip
+        versions.write_text("LIBC { global: *; };\n")
+        flags = ["-shared", "-nostdlib", "-fuse-ld=lld", f"-Wl,-soname,{library}.so,--version-script,{versions}"]
+        sh("clang-19", f"--target={target}", *flags, source, glibc / f"{library}.so.6", "-o", folder / f"{library}.so")
+
+
+def from_apk(abi: str, folder: Path) -> Path:
+    (folder / "libwavernn_jni.so").write_bytes(entries()[f"lib/{abi}/libwavernn_jni.so"][2])
+    return folder / "libwavernn_jni.so"
+
+
+def test_the_java_runs_on_the_apks_x86_64_library(java_classes, data, tmp_path):
+    glibc = Path("/lib/x86_64-linux-gnu")
+    if not (glibc / "libc.so.6").exists():
+        pytest.skip("not an x86-64 Debian")
+    shims(tmp_path, "x86_64-linux-gnu", "jmp {}@PLT", glibc)
+    so = from_apk("x86_64", tmp_path)
+    junit(["java", "-Xcheck:jni"], java_classes, data, ",".join(_native.isa_names()), so, LD_LIBRARY_PATH=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def arm64_root(apk) -> Path:
+    """Debian's arm64 Java, unpacked below build/."""
+    if not shutil.which("qemu-aarch64"):
+        unavailable("not installed: qemu-user (make deps)")
+    root = OUT / "java-arm64"
+    if not (root / "complete").exists():
+        try:
+            fetch_debs.fetch("bookworm", "arm64", JAVA_ARM64, root)
+        except SystemExit as e:
+            unavailable(str(e))
+        (root / "complete").touch()
+    return root
+
+
+@pytest.mark.parametrize(("cpu", "isas"), [("cortex-a53", "neon,portable"), ("cortex-a76", "neon_dot,neon,portable")])
+def test_the_java_runs_on_the_apks_arm64_library(cpu, isas, arm64_root, java_classes, data, tmp_path):
+    shims(tmp_path, "aarch64-linux-gnu", "b {}", arm64_root / "lib/aarch64-linux-gnu")
+    so = from_apk("arm64-v8a", tmp_path)
+    java = ["qemu-aarch64", "-cpu", cpu, "-L", arm64_root, "-E", f"LD_LIBRARY_PATH={tmp_path}",
+            arm64_root / "usr/lib/jvm/java-17-openjdk-arm64/bin/java"]  # fmt: skip
+    junit(java, java_classes, data, isas, so)
+
+
+def test_hashes_of_the_fetched_packages_are_checked(tmp_path, monkeypatch):
+    def download(*command: object, cwd: Path | None = None) -> str:
+        if "download" in command:
+            (cwd / "thing_1_all.deb").write_bytes(b"other bytes")
+        return "mirror\n"
+
+    monkeypatch.setattr(fetch_debs, "_run", download)
+    wanted = hashlib.sha256(b"the bytes").hexdigest()
+    with pytest.raises(SystemExit, match=rf"thing_1_all.deb: SHA-256 \w+, wanted {wanted}"):
+        fetch_debs.fetch("bullseye", "amd64", {"thing": wanted}, tmp_path)
