@@ -123,7 +123,7 @@ def test_roofline_fraction_is_the_limit_over_the_measured_time():
     case = bench.Case(tiny_model("f32"))
     times = {name: np.full((1, 3), 1e-6) for name in ("whole", *bench.STAGE_IDS)}
     engine = bench.Engine("c", "test", lambda stage, n: None, lambda: None)
-    (r,) = bench.summarize(case, [engine], times, MACHINE)
+    (r,) = bench.summarize([(case, engine)], times, MACHINE)
     R = next(op for op in case.ops if op.name == "R")
     assert r["stages_roofline_fraction"]["R"] == pytest.approx(cost.roofline(R, MACHINE, R.n_bytes) / 1e-6)
     assert (r["samples_per_s"], r["spread"], r["time_over_first"]) == (pytest.approx(1e6), 0, 1)
@@ -144,6 +144,34 @@ def test_calibration_finds_what_made_the_times():
     assert found.vector_s["int8"] == pytest.approx(2e-9, rel=0.05)
     assert found.block_row_s["int8"] == pytest.approx(8e-9, abs=1e-9)
     assert (found.unit_s["int8"], found.draw_s) == (pytest.approx(5e-9), pytest.approx(7e-9))
+
+
+def test_time_over_first_compares_engines_of_one_model():
+    cases = [bench.Case(tiny_model(dtype)) for dtype in ("f32", "f32", "int8")]
+    pairs = [(case, bench.Engine("c", "test", lambda stage, n: None, lambda: None)) for case in (cases[0], *cases)]
+    times = {name: np.array([[1e-6], [2e-6], [7e-6], [9e-6]]) for name in ("whole", *bench.STAGE_IDS)}
+    results = bench.summarize(pairs, times, None)
+    assert [r["time_over_first"] for r in results] == [1, 2, 1, 1]
+    assert [r["dtype"] for r in results] == ["f32", "f32", "f32", "int8"]
+
+
+def test_the_cache_ends_where_reading_slows(monkeypatch):
+    monkeypatch.setattr(bench, "l2_bytes", lambda: 1 << 20)
+    rates = ((1024.0, 200e9), (65536.0, 100e9), (600e3, 100e9), (700e3, 90e9), (4e6, 50e9))
+    assert 600e3 < bench.cache_bytes(replace(MACHINE, read_bandwidth=rates)) < 640e3
+    flat = replace(MACHINE, read_bandwidth=((1024.0, 1e9), (1e9, 1e9)))
+    assert bench.cache_bytes(flat) == pytest.approx(1 << 20, rel=0.02)
+
+
+def test_sweep(folder, command, monkeypatch):
+    monkeypatch.setattr(bench, "SWEEP", [0.9, 0.8, 0.7, 0.6])
+    monkeypatch.setattr(bench, "cache_bytes", lambda machine: 1e9)
+    args = ["--sweep", "--hidden", 128, "--backend", "c", "--repeats", 2, "--slice-ms", 0.1, "--plot", "s.png"]
+    out = command(bench.main, *args, "--json").out
+    report = json.loads(out)
+    assert [r["sparsity"] for r in report["results"]] == pytest.approx([0.9, 0.8, 0.7, 0.6], abs=0.01)
+    assert report["sweep"]["n_points"] == 4 and report["sweep"]["ns_per_nnz"] > 0
+    assert (folder / "s.png").stat().st_size > 1000
 
 
 def test_line_through_the_points_in_the_cache():

@@ -34,7 +34,7 @@ from .synthetic import block_name, parse_block, synthetic_config, synthetic_mode
 
 STAGE_IDS = {"sample": 0, "R": 1, "gates": 2, "O": 3, "sampling": 4, "condition": 5}  # wv_stage
 N_MEL_FRAMES = 64
-FOOTPRINTS = sorted([2**k for k in range(13, 26)] + [k << 10 for k in (48, 96, 384, 640, 768)])  # bytes
+FOOTPRINTS = sorted([2**k for k in range(13, 26)] + [k << 10 for k in (48, 96, 384, 448, *range(576, 1024, 64))])  # bytes
 # what --calibrate fits a profile to, and what it then checks it on: dtype, block, units, sparsity
 FITTED = [
     ("int8", "16x4", 1024, 0.95), ("int8", "8x4", 512, 0.9),
@@ -47,7 +47,7 @@ CHECKED = [
     ("f16", "16x1", 384, 0.9), ("f16", "16x1", 1024, 0.9), ("f16", "8x1", 768, 0.95),
     ("f32", "16x1", 384, 0.9), ("f32", "16x1", 768, 0.95), ("f32", "8x1", 1024, 0.95), ("f32", "16x1", 896, 0.97),
 ]  # fmt: skip
-SWEEP = [1 - n / 3932 for n in (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 1000, 1300, 1600, 2000)]
+SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000)]
 
 
 @dataclass(frozen=True)
@@ -92,49 +92,53 @@ class Case:
         return native + ([self.numba()] if "numba" in backends else [])
 
 
-def measure(case: Case, engines: list[Engine], repeats: int, slice_s: float) -> dict[str, NDArray[np.float64]]:
-    """Seconds per run of each stage, and per sample of "whole", interleaved. {stage: (len(engines), repeats)}"""
-    hop = case.config.mel.hop_length
+Pair = tuple[Case, Engine]
 
-    def whole(engine: Engine, n_frames: int) -> float:
-        stream = engine.open()
-        stream.push(case.mel[:, :n_frames])
+
+def measure(pairs: Sequence[Pair], repeats: int, slice_s: float) -> dict[str, NDArray[np.float64]]:
+    """Seconds per run of each stage, and per sample of "whole", interleaved. {stage: (len(pairs), repeats)}"""
+
+    def whole(case: Case, engine: Engine, n_frames: int) -> float:
+        hop, stream = case.config.mel.hop_length, engine.open()
+        stream.push(case.mel[:, : n_frames + 1])
         stream.finish()
+        stream.pull(hop)  # fetches the weights that another pair has driven out
         start = time.perf_counter()
         stream.pull(n_frames * hop)
         return (time.perf_counter() - start) / (n_frames * hop)
 
-    def timed(engine: Engine, stage: str, n: int) -> float:
+    def timed(pair: Pair, stage: str, n: int) -> float:
         if stage == "whole":
-            return whole(engine, n)
+            return whole(*pair, n)
         start = time.perf_counter()
-        engine.run(STAGE_IDS[stage], n)
+        pair[1].run(STAGE_IDS[stage], n)
         return (time.perf_counter() - start) / n
 
     names = ("whole", *STAGE_IDS)
     n_times = {}
-    for (i, engine), name in itertools.product(enumerate(engines), names):
-        n = 1
+    for (i, pair), name in itertools.product(enumerate(pairs), names):
+        n, per_run = 1, pair[0].config.mel.hop_length if name == "whole" else 1
         for _ in range(3):  # a first guess counts the call from Python
-            once = min(timed(engine, name, n) for _ in range(2)) * (hop if name == "whole" else 1)
+            once = min(timed(pair, name, n) for _ in range(2)) * per_run
             n = max(1, min(32 if name == "whole" else 100_000, round(slice_s / once)))
         n_times[i, name] = n
-    times = {name: np.empty((len(engines), repeats)) for name in names}
-    for repeat, name, (i, engine) in itertools.product(range(repeats), names, enumerate(engines)):
-        times[name][i, repeat] = timed(engine, name, n_times[i, name])
+    times = {name: np.empty((len(pairs), repeats)) for name in names}
+    for repeat, name, (i, pair) in itertools.product(range(repeats), names, enumerate(pairs)):
+        times[name][i, repeat] = timed(pair, name, n_times[i, name])
     return times
 
 
 def summarize(
-    case: Case, engines: list[Engine], times: dict[str, NDArray[np.float64]], machine: Machine | None
+    pairs: Sequence[Pair], times: dict[str, NDArray[np.float64]], machine: Machine | None
 ) -> list[dict[str, Any]]:
-    """One dict per engine: the objects of ``--json``."""
-    cfg, hop = case.config, case.config.mel.hop_length
-    work = {stage: cost.stage_work(case.ops, stage) for stage in STAGES}
-    macs = sum(w["macs"] for w in work.values())
-    shapes = cost.shapes_of(case.model)
+    """One dict per pair: the objects of ``--json``."""
     results = []
-    for i, engine in enumerate(engines):
+    for i, (case, engine) in enumerate(pairs):
+        cfg, hop = case.config, case.config.mel.hop_length
+        work = {stage: cost.stage_work(case.ops, stage) for stage in STAGES}
+        macs = sum(w["macs"] for w in work.values())
+        shapes = cost.shapes_of(case.model)
+        first = next(k for k, (other, _) in enumerate(pairs) if other is case)  # its first engine
         best = {name: float(t[i].min()) for name, t in times.items()}
         median = {name: float(np.median(t[i])) for name, t in times.items()}
         for ns in (best, median):
@@ -153,7 +157,7 @@ def summarize(
             "stages_ns": {name: 1e9 * best[name] for name in STAGE_IDS},
             "samples_per_s_median": 1 / median["whole"],
             "spread": median["whole"] / best["whole"] - 1,
-            "time_over_first": float(np.median(times["whole"][i] / times["whole"][0])),
+            "time_over_first": float(np.median(times["whole"][i] / times["whole"][first])),
             "stages_ns_median": {name: 1e9 * median[name] for name in STAGE_IDS},
             "nnz": sum(s.nnz for name, s in shapes.items() if name in ("R", "O1", "O2", "O3", "O4")),
             "gmac_per_s": macs / best["whole"] / 1e9,
@@ -204,10 +208,6 @@ def measure_machine(repeats: int = 15, slice_s: float = 0.5e-3) -> Machine:
         f"{platform.machine()}-{_vec.ISA}", True, "measured by wv-bench, one thread, best of repeats", lanes,
         tuple(bandwidth), macs, dict(zero), dict(zero), dict(zero), 0.0,
     )  # fmt: skip
-
-
-def bench_case(case: Case, engines: list[Engine], repeats: int, slice_ms: float, machine: Machine | None) -> list[Any]:
-    return summarize(case, engines, measure(case, engines, repeats, 1e-3 * slice_ms), machine)
 
 
 def calibrate(machine: Machine, results: list[tuple[Case, dict[str, Any]]]) -> Machine:
@@ -300,7 +300,9 @@ def plot_sweep(results: list[dict[str, Any]], fit: dict[str, float], path: str) 
         inside = nnz[nnz <= fit["nnz_in_cache"]]
         line = f"{fit['ns_per_nnz'] * 1e3:.2f} ns per 1000 non-zeros + {fit['ns']:.0f} ns, R^2 = {fit['r2']:.4f}"
         axes.plot(inside, fit["ns"] + fit["ns_per_nnz"] * inside, label=line)
-        axes.axvline(fit["nnz_in_cache"], color="grey", linestyle=":", label="weights leave the L2")
+        edge = f"weights leave the L2: reading from {fit['cache_bytes'] / 1024:.0f} KB is 3 % slower"
+        axes.axvline(np.interp(fit["cache_bytes"], [r["footprint_bytes"] for r in results], nnz), color="grey",
+                     linestyle=":", label=edge)  # fmt: skip
         axes.set(xlabel="non-zeros of R and O1..O4", ylabel="ns per sample", xlim=(0, None), ylim=(0, None))
         axes.legend()
 
@@ -317,7 +319,7 @@ def line_fit(results: list[dict[str, Any]], cache_bytes: float) -> dict[str, flo
     slope, offset = np.polyfit(nnz, ns, 1)
     r2 = 1 - ((ns - offset - slope * nnz) ** 2).sum() / ((ns - ns.mean()) ** 2).sum()
     return {"ns": float(offset), "ns_per_nnz": float(slope), "r2": float(r2), "nnz_in_cache": float(nnz.max()),
-            "n_points": float(len(inside))}  # fmt: skip
+            "n_points": float(len(inside)), "cache_bytes": cache_bytes}  # fmt: skip
 
 
 def check_table(machine: Machine, rows: list[tuple[Case, dict[str, Any]]]) -> tuple[str, list[dict[str, Any]]]:
@@ -391,24 +393,28 @@ def main(
 
     first = todo[0]()  # before minutes are spent
     machine = None if no_machine and not (sweep or profile) else measure_machine()
-    pairs: list[tuple[Case, dict[str, Any]]] = []
-    for i, make in enumerate(todo):
-        case = make() if i else first
-        results = bench_case(case, case.engines(backends, isas), repeats, slice_ms, machine)
-        pairs += [(case, r) for r in results]
+    rows: list[tuple[Case, dict[str, Any]]] = []
+    cases = (make() if i else first for i, make in enumerate(todo))
+    # a sweep's points in turns, so that a neighbour hits all of them alike; else one model after another
+    for group in [list(cases)] if sweep else ([case] for case in cases):
+        pairs = [(case, engine) for case in group for engine in case.engines(backends, isas)]
+        results = summarize(pairs, measure(pairs, repeats, 1e-3 * slice_ms), machine)
         if not as_json and not profile:
-            click.echo(table(results) if i == 0 else table(results).split("\n", 1)[1])
-    results = [r for _, r in pairs]
+            click.echo(table(results).split("\n", 1)[1] if rows else table(results))
+        rows += [(case, r) for (case, _), r in zip(pairs, results)]
+    results = [r for _, r in rows]
     report: dict[str, Any] = {"machine": json.loads(machine.json()) if machine else None, "results": results}
     text = [machine_text(machine)] if machine else []
     if sweep and machine:
         fit = line_fit(results, cache_bytes(machine))
         report["sweep"] = fit
-        text.append(f"line     {1e3 * fit['ns_per_nnz']:.3f} ns per 1000 non-zeros + {fit['ns']:.0f} ns, "
-                    f"R^2 = {fit['r2']:.4f} over {fit['n_points']:.0f} points in the L2")  # fmt: skip
+        text.append(
+            f"line     {1e3 * fit['ns_per_nnz']:.3f} ns per 1000 non-zeros + {fit['ns']:.0f} ns, R^2 = {fit['r2']:.4f} "
+            f"over {fit['n_points']:.0f} points within the {fit['cache_bytes'] / 1024:.0f} KB that the L2 holds"
+        )
     if profile and machine:
-        machine = replace(calibrate(machine, pairs[: len(FITTED)]), name=name or machine.name)
-        checked, report["calibration"] = check_table(machine, pairs)
+        machine = replace(calibrate(machine, rows[: len(FITTED)]), name=name or machine.name)
+        checked, report["calibration"] = check_table(machine, rows)
         text.append(f"the first {len(FITTED)} were fitted, ns per sample:\n{checked}")
         cost.save_machine(machine, profile)
     if plot_path:
@@ -417,12 +423,20 @@ def main(
 
 
 def cache_bytes(machine: Machine) -> float:
-    """Size of the L2: what Linux says, else the largest footprint read at 80 % of the rate of 256 KB."""
+    """What the L2 holds in practice: beyond it, reading runs below 97 % of its rate from a quarter of the L2."""
+    nominal = l2_bytes()
+    plateau, n_bytes = machine.bandwidth(nominal / 4), nominal / 4
+    while n_bytes < nominal and machine.bandwidth(n_bytes * 1.01) >= 0.97 * plateau:
+        n_bytes *= 1.01
+    return n_bytes
+
+
+def l2_bytes() -> int:
+    """Size of the L2 of the first CPU: what Linux says, else 1 MB."""
     try:
         return int(Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip().removesuffix("K")) << 10
     except (OSError, ValueError):
-        wanted = 0.8 * machine.bandwidth(256 << 10)
-        return max(n for n, rate in machine.read_bandwidth if rate >= wanted)
+        return 1 << 20
 
 
 def _isas(isa: Sequence[str]) -> list[str]:
