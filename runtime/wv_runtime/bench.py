@@ -34,7 +34,7 @@ from .synthetic import block_name, parse_block, synthetic_config, synthetic_mode
 
 STAGE_IDS = {"sample": 0, "R": 1, "gates": 2, "O": 3, "sampling": 4, "condition": 5}  # wv_stage
 N_MEL_FRAMES = 64
-FOOTPRINTS = sorted([2**k for k in range(13, 26)] + [k << 10 for k in (48, 96, 384, 448, *range(576, 1024, 64))])  # bytes
+FOOTPRINTS = sorted({*(2**k for k in range(13, 26)), *(k << 10 for k in (48, 96, 384, *range(448, 1024, 64)))})
 # what --calibrate fits a profile to, and what it then checks it on: dtype, block, units, sparsity
 FITTED = [
     ("int8", "16x4", 1024, 0.95), ("int8", "8x4", 512, 0.9),
