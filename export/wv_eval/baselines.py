@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wv_runtime.config import MelConfig
 from wv_runtime.mel import mel_basis
 
-from .scores import pitch
+from .scores import FRAME_S
 
 
 def griffin_lim(mel: NDArray[np.float32], cfg: MelConfig, seed: int = 0, n_iter: int = 60) -> NDArray[np.float32]:
@@ -31,11 +31,11 @@ def griffin_lim(mel: NDArray[np.float32], cfg: MelConfig, seed: int = 0, n_iter:
     return np.pad(audio[left : left + n_samples], (0, max(0, left + n_samples - len(audio))))
 
 
-def world(audio: NDArray[Any], sample_rate: int) -> NDArray[np.float64]:
-    """WORLD analysis and synthesis: pitch, envelope and aperiodicity of the recording, as mels hold no pitch."""
+def world(audio: NDArray[Any], sample_rate: int, f0: NDArray[np.float64]) -> NDArray[np.float64]:
+    """WORLD analysis and synthesis, with the recording's own pitch, as mels hold none. f0 : (n,) Hz of scores.pitch"""
     pyworld = importlib.import_module("pyworld")
     x = audio.astype(np.float64)
-    f0, t = pitch(x, sample_rate)
+    t = np.arange(len(f0)) * FRAME_S
     envelope, aperiodicity = pyworld.cheaptrick(x, f0, t, sample_rate), pyworld.d4c(x, f0, t, sample_rate)
     y = pyworld.synthesize(f0, envelope, aperiodicity, sample_rate)
     return np.pad(y[: len(x)], (0, max(0, len(x) - len(y))))

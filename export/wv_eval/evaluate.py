@@ -22,7 +22,7 @@ from wv_runtime.speech import find_files, read_table
 from wv_runtime.synth import Synthesizer
 
 from . import baselines
-from .scores import KEYS, Scorer, Scores, available, largest_jump
+from .scores import KEYS, Scorer, Scores, largest_jump
 
 BASELINES = ("griffin_lim", "world", "mu_law")
 RUNAWAY_DB, CLICK, LONG_FLAT_S = 6.0, 1.5, 0.1  # what `long_synthesis` allows
@@ -111,14 +111,14 @@ class Evaluator:
         recording, mel = self.speech(clip)
         coarse, fine = nll(self.model, true_samples(recording, self.cfg), mel).mean(axis=0)
         # 2) copies of it
+        score = Scorer(recording, rate, clip.text, self.settings.asr)
         audio: dict[str, NDArray[Any]] = {"recording": recording, "model": self.copy(mel)}
         if self.settings.baselines:
             audio["griffin_lim"] = baselines.griffin_lim(mel, self.cfg.mel, self.settings.seed % 2**32)
-            if available("pyworld"):
-                audio["world"] = baselines.world(recording, rate)
+            if score.voice:
+                audio["world"] = baselines.world(recording, rate, score.voice.f0)
             audio["mu_law"] = baselines.mu_law(recording)
         # 3) what they score
-        score = Scorer(recording, rate, clip.text, self.settings.asr)
         scores = {name: score(a) for name, a in audio.items() if name != "recording"}
         jump = largest_jump(audio["model"]), largest_jump(recording)
         return Result(clip, (float(coarse), float(fine)), len(recording), jump, scores, audio)

@@ -82,7 +82,7 @@ def html(report: dict[str, Any], results: list[Result], rate: int) -> str:
         for name, audio in r.audio.items():
             body.append(
                 f"<figure><b>{NAMES[name]}</b>"
-                f'<img alt="spectrogram" src="data:image/png;base64,{_base64(_spectrogram(audio, rate, top))}">'
+                f'<img alt="spectrogram" src="data:image/jpeg;base64,{_base64(_spectrogram(audio, rate, top))}">'
                 f'<audio controls preload="none" src="data:audio/flac;base64,{_base64(_flac(audio, rate))}"></audio>'
                 f"<figcaption>{_caption(r, name)}</figcaption></figure>"
             )
@@ -119,7 +119,7 @@ def _spectrum(audio: NDArray[Any], rate: int) -> NDArray[np.float64]:
 
 
 def _spectrogram(audio: NDArray[Any], rate: int, top: float) -> bytes:
-    """A PNG of 80 dB below `top`, the recording's largest magnitude."""
+    """A JPEG of 80 dB below `top`, the recording's largest magnitude."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -133,5 +133,5 @@ def _spectrogram(audio: NDArray[Any], rate: int, top: float) -> bytes:
     )  # fmt: skip
     axes.set(xlabel="s", ylabel="kHz")
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=90)
+    figure.savefig(file, format="jpeg", dpi=100, pil_kwargs={"quality": 80})
     return file.getvalue()

@@ -62,8 +62,11 @@ def available(library: str) -> bool:
     return True
 
 
+FRAME_S = 0.005  # between two values of the pitch, seconds
+
+
 class Voice(NamedTuple):
-    """What pyworld sees every 5 ms."""
+    """What pyworld sees every FRAME_S."""
 
     f0: NDArray[np.float64]  # (n,) Hz, 0 where unvoiced
     cepstrum: NDArray[np.float64]  # (n, 25)
@@ -79,7 +82,7 @@ class Scorer:
         self.recording, self.rate = recording.astype(np.float64), sample_rate
         self._at_16k = resample(self.recording, sample_rate, 16000)
         self._spectra = [stft_magnitude(self.recording, *shape) for shape in RESOLUTIONS]
-        self._voice = analyse(self.recording, sample_rate) if available("pyworld") else None
+        self.voice = analyse(self.recording, sample_rate) if available("pyworld") else None
         self._heard = recognise(self._at_16k) if asr and available("pocketsphinx") else None
         self._text = words(text) or self._heard
         self.wer_ref = None if self._heard is None or not words(text) else word_errors(words(text), self._heard)
@@ -93,8 +96,8 @@ class Scorer:
         scores["pesq_wb"] = _pesq(self._at_16k, at_16k)
         scores["stoi"] = _stoi(self._at_16k, at_16k)
         scores["mrstft"] = mrstft(self._spectra, copy)
-        if self._voice:
-            scores |= compare_voices(self._voice, analyse(copy, self.rate), active(self.recording, self.rate))
+        if self.voice:
+            scores |= compare_voices(self.voice, analyse(copy, self.rate), active(self.recording, self.rate))
         if self._heard is not None:
             scores["wer_out"] = word_errors(self._text or "", recognise(at_16k))
             scores["wer_ref"] = self.wer_ref
@@ -174,8 +177,8 @@ def mrstft(recording: list[Audio], copy: Audio) -> float:
 
 
 def active(audio: Audio, rate: int) -> NDArray[np.bool_]:
-    """Which 5 ms steps are within 40 dB of the loudest, and above -75 dB. (n,)"""
-    hop = round(rate * 0.005)
+    """Which steps of FRAME_S are within 40 dB of the loudest, and above -75 dB. (n,)"""
+    hop = round(rate * FRAME_S)
     level = 10 * np.log10((frames(np.pad(audio, 2 * hop), 5 * hop, hop) ** 2).mean(axis=1) + 1e-12)
     return level > max(level.max() - 40, -75)
 
@@ -183,16 +186,17 @@ def active(audio: Audio, rate: int) -> NDArray[np.bool_]:
 # Pitch and cepstra, by WORLD
 
 
-def pitch(audio: Audio, rate: int) -> tuple[Audio, Audio]:
-    """f0 : (n,) between 60 and 500 Hz, 0 where unvoiced    t : (n,) seconds, every 5 ms"""
+def pitch(audio: Audio, rate: int) -> Audio:
+    """(n,) Hz every FRAME_S, between 60 and 500, 0 where unvoiced"""
     world = importlib.import_module("pyworld")
-    coarse, t = world.harvest(audio, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=5.0)
-    return world.stonemask(audio, coarse, t, rate), t
+    coarse, t = world.harvest(audio, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=1e3 * FRAME_S)
+    return world.stonemask(audio, coarse, t, rate)
 
 
 def analyse(audio: Audio, rate: int) -> Voice:
-    """F0 and the mel cepstrum of WORLD's envelope, every 5 ms."""
-    f0, t = pitch(audio, rate)
+    """F0 and the mel cepstrum of WORLD's envelope, every FRAME_S."""
+    f0 = pitch(audio, rate)
+    t = np.arange(len(f0)) * FRAME_S
     envelope = importlib.import_module("pyworld").cheaptrick(audio, f0, t, rate, q1=-0.15, fft_size=1024)
     cepstrum = np.fft.irfft(np.log(envelope))[:, : envelope.shape[1]]
     cepstrum[:, 0] /= 2  # of the log power spectrum -> of the minimum-phase log spectrum
