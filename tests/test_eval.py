@@ -190,6 +190,26 @@ def test_warped_cepstrum_is_the_spectrum_on_a_bent_axis():
     np.testing.assert_allclose(np.exp(-1j * np.outer(bent, np.arange(60))) @ warped, spectrum, atol=1e-9)
 
 
+# Means
+
+
+def test_likelihoods_are_means_over_samples_and_scores_over_clips():
+    def result(nll, n_samples, jump, **known):
+        score = dict.fromkeys(scores.KEYS) | known
+        clip = evaluate.Clip("a", Path("a.wav"), "")
+        return evaluate.Result(clip, nll, n_samples, jump, {"model": score, "mu_law": score}, {})
+
+    results = [
+        result((1.0, 4.0), 100, (0.5, 0.4), stoi=0.8, pesq_wb=2.0),
+        result((2.0, 5.0), 300, (0.2, 0.1), stoi=0.9),
+    ]
+    found = evaluate.means(results)
+    assert [found["mean"][k] for k in ("nll_coarse", "nll_fine", "nll_nats")] == [1.75, 4.75, 6.5]
+    assert found["mean"]["jump_ratio_max"] == 1.25
+    assert found["baselines"]["mu_law"]["stoi"] == pytest.approx(0.85)
+    assert found["mean"]["pesq_wb"] == 2.0 and found["mean"]["mcd_db"] is None
+
+
 # Baselines
 
 
@@ -224,11 +244,11 @@ def test_long_synthesis_sees(fault, verdict, speech, monkeypatch):
         faulty = audio[: mel.shape[1] * 20].copy()
         third = slice(32000, 48000)
         if fault == "click":
-            faulty[40000] += 1.5
+            faulty[40000] = faulty[39999] + 1.6 * scores.largest_jump(audio)
         elif fault == "loud":
-            faulty[third] *= 3
+            faulty[third] *= 2.1
         elif fault == "quiet":
-            faulty[third] /= 3
+            faulty[third] /= 2.1
         else:
             faulty[40000:42000] = faulty[40000]
         return faulty
