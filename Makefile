@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 VOICE := voices/kathleen16/model.pt
 CLIP := tests/data/clips/arctic_a0281.flac
-C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt)
+C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
 APK := build/android/wavernn-demo.apk
 # What Debian 12 has to hold for `make arm`, `make arm-bench` and `make apk`, and for their tests
@@ -33,8 +33,12 @@ demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and
 test: .venv/ready ## set up what is needed and run the tests
 	$(BIN)/python -m pytest
 
-arm: .venv/ready ## build for AArch64 and armv7 and run it under qemu, where cross compilers and qemu-user are installed
-	$(BIN)/python -m pytest -rs tests/test_arm.py
+build/arm-%/wv_run: .venv/ready $(C_FILES)
+	$(BIN)/cmake -S runtime/libwavernn -B $(@D) -DCMAKE_TOOLCHAIN_FILE=cmake/$*.cmake
+	$(BIN)/cmake --build $(@D) && touch $@
+
+arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch64 and armv7 in build/, tested under qemu
+	WV_ARM_BUILD=build $(BIN)/python -m pytest -rs tests/test_arm.py
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
 	$(BIN)/python benchmarks/arm.py

@@ -10,7 +10,7 @@ import pytest
 from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from numba import njit
 from wv_runtime.kernels import derive, gates, sample, spmv
-from wv_runtime.kernels._vec import Q_BIAS
+from wv_runtime.kernels._vec import Q_BIAS, SHORTS
 from wv_runtime.synth import teacher_forced
 
 BLOCKS = [(h, w) for h in (4, 8, 16, 32) for w in (1, 2, 4)]
@@ -40,9 +40,9 @@ def run_tanh(x):
 
 @njit
 def run_tanh_q15(x, y, z):
-    for i in range(0, len(x), 32):
-        gates.store(y, i, gates.tanh_q15(gates.load(32, x, i)))
-        gates.store(z, i, gates.sigmoid_q15(gates.load(32, x, i)))
+    for i in range(0, len(x), SHORTS):
+        gates.store(y, i, gates.tanh_q15(gates.load(SHORTS, x, i)))
+        gates.store(z, i, gates.sigmoid_q15(gates.load(SHORTS, x, i)))
 
 
 @njit

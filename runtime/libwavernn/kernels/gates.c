@@ -37,23 +37,22 @@ static void tanh_inplace(int32_t n, float *x) {
 #define WV_EXP2_C3 0.05322357639670372f
 #define WV_EXP2_C4 0.006831894163042307f
 
-/* 2^x for -126 < x <= 0 */
-WV_INLINE vf16 exp2_negative(vf16 x) {
+/* 2^(x + k) for x <= 0, as 2^x times 2^k; -126 <= x + k < 126 */
+WV_INLINE vf16 exp2_negative(vf16 x, int k) {
     vi16 n = vf16_trunc(x);
     vf16 f = vf16_sub(x, vi16_to_float(n));
     vf16 e = vf16_add(vf16_mul(f, vf16_set1(WV_EXP2_C4)), vf16_set1(WV_EXP2_C3));
     e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C2));
     e = vf16_add(vf16_mul(f, e), vf16_set1(WV_EXP2_C1));
     e = vf16_add(vf16_mul(f, e), vf16_set1(1.0f));
-    return vf16_mul(e, vi16_pow2(n));
+    return vf16_mul(e, vi16_pow2(n, k));
 }
 
 /* 1 / sigmoid(x) = 1 + 2^(-x log2(e)), the exponent clamped to +-30 */
 WV_INLINE vf16 sigmoid_den(vf16 x) {
     vf16 z = vf16_mul(x, vf16_set1(-1.4426950408889634f));
     z = vf16_min(vf16_max(z, vf16_set1(-30.0f)), vf16_set1(30.0f));
-    vf16 e = exp2_negative(vf16_sub(z, vf16_set1(31.0f)));
-    return vf16_add(vf16_mul(e, vf16_set1(2147483648.0f)), vf16_set1(1.0f));
+    return vf16_add(exp2_negative(vf16_sub(z, vf16_set1(31.0f)), 31), vf16_set1(1.0f));
 }
 
 /* One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t]. */
@@ -92,49 +91,60 @@ static const int16_t WV_TANH_C1[8] = {16447, 12943, 6872, 2947, 1157, 436, 160, 
 static const int16_t WV_TANH_C2[8] = {-280, -3280, -2612, -1273, -532, -215, -74, 0};
 static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 0};
 
+/* The int16 vector of the gates: WV_SHORTS lanes, a number that each ISA chooses by the registers it has. */
+#define WV_CAT_(a, b) a##b
+#define WV_CAT(a, b) WV_CAT_(a, b)
+#define VS WV_CAT(vs, WV_SHORTS)
+#define S(op) WV_CAT(VS, _##op)
+
 /* Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it. */
-WV_INLINE vs32 tanh_q15(vs32 x, int shift) {
-    vs32 x_abs = vs32_min_abs(x, vs32_set1((int16_t)((8 << shift) - 1)));
-    vs32 segment = vs32_segment(x_abs, shift), t = vs32_fraction(x_abs, shift), sign = vs32_sign(x);
-    vs32 y = vs32_add(vs32_lookup(WV_TANH_C2, segment), vs32_mulhrs(t, vs32_lookup(WV_TANH_C3, segment)));
-    y = vs32_add(vs32_lookup(WV_TANH_C1, segment), vs32_mulhrs(t, y));
-    y = vs32_add(vs32_lookup(WV_TANH_C0, segment), vs32_mulhrs(t, y));
-    return vs32_sub(vs32_xor(y, sign), sign);
+WV_INLINE VS tanh_q15(VS x, int shift) {
+    VS x_abs = S(min_abs)(x, S(set1)((int16_t)((8 << shift) - 1)));
+    VS segment = S(segment)(x_abs, shift), t = S(fraction)(x_abs, shift);
+    VS y = S(add_mulhrs)(S(lookup)(WV_TANH_C2, segment), t, S(lookup)(WV_TANH_C3, segment));
+    y = S(add_mulhrs)(S(lookup)(WV_TANH_C1, segment), t, y);
+    y = S(add_mulhrs)(S(lookup)(WV_TANH_C0, segment), t, y);
+    return S(copy_sign)(y, x);
 }
 
 /* Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2 */
-WV_INLINE vs32 sigmoid_q15(vs32 x) { return vs32_add(vs32_half(tanh_q15(x, 10)), vs32_set1(16384)); }
+WV_INLINE VS sigmoid_q15(VS x) { return S(add)(S(half)(tanh_q15(x, 10)), S(set1)(16384)); }
 
 /* `gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) bytes as (2 byte - 255) * 128 */
 static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g, const int16_t *I,
                     int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
-    for (int32_t i = first; i < first + n_units / 2; i += 32) {
+    for (int32_t i = first; i < first + n_units / 2; i += WV_SHORTS) {
         /* 1) u, r, e before their nonlinearities: I* x, then + g */
-        vs32 u = vs32_set1(0), r = u, e = u;
+        VS u = S(set1)(0), r = u, e = u;
         for (int32_t j = 0; j < n_x; j++) {
             const int16_t *column = I + 3 * n_units * j + i;
-            const vs32 x_j = vs32_set1(x[j]);
-            u = vs32_adds(u, vs32_mulhrs(vs32_load(column), x_j));
-            r = vs32_adds(r, vs32_mulhrs(vs32_load(column + n_units), x_j));
-            e = vs32_adds(e, vs32_mulhrs(vs32_load(column + 2 * n_units), x_j));
+            const VS x_j = S(set1)(x[j]);
+            u = S(adds_mulhrs)(u, S(load)(column), x_j);
+            r = S(adds_mulhrs)(r, S(load)(column + n_units), x_j);
+            e = S(adds_mulhrs)(e, S(load)(column + 2 * n_units), x_j);
         }
         for (int32_t k = 0; k < I_shift; k++) {
-            u = vs32_adds(u, u);
-            r = vs32_adds(r, r);
-            e = vs32_adds(e, e);
+            u = S(adds)(u, u);
+            r = S(adds)(r, r);
+            e = S(adds)(e, e);
         }
-        u = vs32_adds(u, vs32_load(g + i));
-        r = vs32_adds(r, vs32_load(g + n_units + i));
-        e = vs32_adds(e, vs32_load(g + 2 * n_units + i));
+        u = S(adds)(u, S(load)(g + i));
+        r = S(adds)(r, S(load)(g + n_units + i));
+        e = S(adds)(e, S(load)(g + 2 * n_units + i));
         /* 2) r = sigmoid(r + a_r), then e += r o a_e */
-        r = sigmoid_q15(vs32_adds(r, vs32_load(a + n_units + i)));
-        e = tanh_q15(vs32_adds(e, vs32_mulhrs(r, vs32_load(a + 2 * n_units + i))), 9);
+        r = sigmoid_q15(S(adds)(r, S(load)(a + n_units + i)));
+        e = tanh_q15(S(adds_mulhrs)(e, r, S(load)(a + 2 * n_units + i)), 9);
         /* 3) u = sigmoid(u + a_u) */
-        u = sigmoid_q15(vs32_adds(u, vs32_load(a + i)));
+        u = sigmoid_q15(S(adds)(u, S(load)(a + i)));
         /* 4) h = u o h + (e - u o e) */
-        e = vs32_sub(e, vs32_mulhrs(u, e));
-        e = vs32_add(vs32_mulhrs(u, vs32_load(h + i)), e);
-        vs32_store(h + i, e);
-        vs32_store_q(h_q + i, e);
+        e = S(sub)(e, S(mulhrs)(u, e));
+        e = S(add_mulhrs)(e, u, S(load)(h + i));
+        S(store)(h + i, e);
+        S(store_q)(h_q + i, e);
     }
 }
+
+#undef VS
+#undef S
+#undef WV_CAT
+#undef WV_CAT_

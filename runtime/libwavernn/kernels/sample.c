@@ -12,14 +12,14 @@ WV_INLINE uint64_t random_bits(uint64_t seed, uint64_t t) {
 static int32_t sample_byte(const float *logits, float log2e_over_temperature, uint32_t bits, int32_t *p) {
     /* 1) l = logits * log2(e) / temperature, and its largest */
     const vf16 k = vf16_set1(log2e_over_temperature);
-    vf16 l_max = vf16_mul(vf16_load(logits), k);
-    for (int32_t i = 16; i < 256; i += 16) l_max = vf16_max(l_max, vf16_mul(vf16_load(logits + i), k));
-    l_max = vf16_set1(vf16_hmax(l_max));
+    vf16 l_max = vf16_load(logits);
+    for (int32_t i = 16; i < 256; i += 16) l_max = vf16_max(l_max, vf16_load(logits + i));
+    l_max = vf16_mul(vf16_set1(vf16_hmax(l_max)), k); /* a rounded product grows with its factor */
     /* 2) p_i = trunc(2^(l_i - l_max) * 2^23); the sum of 256 stays below 2^32 */
     uint32_t group_sum[16], sum = 0;
     for (int32_t g = 0; g < 16; g++) {
         vf16 l = vf16_max(vf16_sub(vf16_mul(vf16_load(logits + 16 * g), k), l_max), vf16_set1(-30.0f));
-        vi16 p_g = vf16_trunc(vf16_mul(exp2_negative(l), vf16_set1(8388608.0f)));
+        vi16 p_g = vf16_trunc(exp2_negative(l, 23));
         vi16_store(p + 16 * g, p_g);
         group_sum[g] = vi16_hsum(p_g);
         sum += group_sum[g];

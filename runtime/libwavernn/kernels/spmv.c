@@ -6,8 +6,10 @@
 #define WV_CAT(a, b) WV_CAT_(a, b)
 #define VF WV_CAT(vf, WV_H)
 #define VI WV_CAT(vi, WV_H)
+#define VA WV_CAT(va, WV_H)
 #define F(op) WV_CAT(VF, _##op)
 #define I(op) WV_CAT(VI, _##op)
+#define A(op) WV_CAT(VA, _##op)
 
 /* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. The compiler sees block_w = 1. */
 #define WV_SPMV_FLOAT(name, type, LOAD)                                                                            \
@@ -59,35 +61,47 @@ WV_SPMV_FLOAT(spmv_f16_, uint16_t, F(load_half))
 #undef VF
 #define VF WV_CAT(vf, WV_H)
 
+/* Blocks k and k + 1 */
+WV_INLINE VA WV_CAT(two_blocks_, WV_H)(VA a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {
+    const int8_t *v = values + 4 * WV_H * k;
+    return A(dot2)(a, v, v + 4 * WV_H, q + 4 * (size_t)col_idx[k], q + 4 * (size_t)col_idx[k + 1]);
+}
+
 /* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
 WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
+    const int32_t n_block_rows = m->n_block_rows; /* not read again after every store */
     const int32_t *row_ptr = m->row_ptr, *start = WV_Q_BIAS ? m->start_biased : m->start;
-    const float *scale = m->scale;
     const uint16_t *col_idx = m->col_idx;
-    const int8_t *v = m->values;
-    for (int32_t row = 0; row < m->n_block_rows; row++) {
-        /* 1) two partial sums */
-        VI s0 = I(load)(start + row * WV_H), s1 = I(zero)();
-        const uint16_t *end = m->col_idx + row_ptr[row + 1];
-        for (; col_idx + 2 <= end; col_idx += 2, v += 8 * WV_H) {
-            s0 = I(dot4)(s0, v, q + 4 * (size_t)col_idx[0]);
-            s1 = I(dot4)(s1, v + 4 * WV_H, q + 4 * (size_t)col_idx[1]);
+    const int8_t *values = m->values;
+    const float *scale = m->scale;
+    size_t k = 0;
+    for (int32_t row = 0; row < n_block_rows; row++) {
+        /* 1) the products, four blocks at a time */
+        VA a = A(start)(start + row * WV_H);
+        const size_t end = (size_t)row_ptr[row + 1], fours = end - (end - k) % 4;
+        for (; k != fours; k += 4) {
+            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
+            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k + 2);
         }
-        /* 2) the last block of an odd number */
-        for (; col_idx < end; col_idx++, v += 4 * WV_H) s0 = I(dot4)(s0, v, q + 4 * (size_t)col_idx[0]);
+        /* 2) the last one to three blocks */
+        if (end - k >= 2) {
+            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
+            k += 2;
+        }
+        if (k != end) {
+            a = A(dot1)(a, values + 4 * WV_H * k, q + 4 * (size_t)col_idx[k]);
+            k++;
+        }
         /* 3) sum, scale */
-        VF s = F(mul)(I(to_float)(I(add)(s0, s1)), F(load)(scale + row * WV_H));
+        VF s = F(mul)(I(to_float)(A(total)(a)), F(load)(scale + row * WV_H));
         /* 4) store as float, as Q10, or quantised for the next matrix */
         if (to == WV_TO_FLOAT) {
             F(store)((float *)y + row * WV_H, s);
         } else if (to == WV_TO_Q10) {
-            s = F(add)(F(mul)(s, F(set1)(1024.0f)), F(set1)(32768.5f));
-            s = F(min)(F(max)(s, F(set1)(0.0f)), F(set1)(65535.0f));
-            I(store_i16)((int16_t *)y + row * WV_H, F(trunc)(s));
+            F(store_q10)((int16_t *)y + row * WV_H, s);
         } else {
             s = F(add)(F(mul)(s, F(set1)(next->x_scale)), F(set1)((float)next->x_zero + 128.5f));
-            s = F(min)(F(max)(s, F(set1)(1.0f)), F(set1)(255.0f));
-            I(store_q)((int8_t *)y + row * WV_H, F(trunc)(s));
+            F(store_q)((int8_t *)y + row * WV_H, s);
         }
     }
 }
@@ -95,8 +109,10 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
 #undef WV_SPMV_FLOAT
 #undef VF
 #undef VI
+#undef VA
 #undef F
 #undef I
+#undef A
 #undef WV_CAT
 #undef WV_CAT_
 
@@ -129,9 +145,7 @@ typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
 static void quantize(int32_t n, const float *x, float x_scale, int32_t x_zero, int8_t *q) {
     const vf16 scale = vf16_set1(x_scale), zero = vf16_set1((float)x_zero + 128.5f);
     for (int32_t i = 0; i < n; i += 16) {
-        vf16 v = vf16_add(vf16_mul(vf16_load(x + i), scale), zero);
-        v = vf16_min(vf16_max(v, vf16_set1(1.0f)), vf16_set1(255.0f));
-        vi16_store_q(q + i, vf16_trunc(v));
+        vf16_store_q(q + i, vf16_add(vf16_mul(vf16_load(x + i), scale), zero));
     }
 }
 

@@ -14,9 +14,26 @@ WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+/* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
+WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
+    const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
+    a = _mm256_and_si256(_mm256_srli_epi16(a, shift - 1), _mm256_set1_epi16(0x0e));
+    return _mm256_add_epi16(_mm256_shuffle_epi8(a, low_byte), _mm256_set1_epi16(0x0100));
+}
+WV_INLINE vs16 vs16_lookup(const int16_t table[8], vs16 segment) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)), segment);
+}
+
 #include "vec_pair.h"
 WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(32, 16)
+#define WV_SHORTS 32
+WV_PAIR_STORES(16, 8)
+WV_PAIR_STORES(32, 16)
+WV_EVEN_ODD(4)
+WV_EVEN_ODD(8)
+WV_PAIR_SUMS(16, 8)
+WV_PAIR_SUMS(32, 16)
 
 #endif

@@ -2,8 +2,7 @@
  *
  * armv7's NEON flushes subnormal floats to zero and has no division, so there divisions run lane by lane in VFP.
  * (FORMAT.md's arithmetic meets no subnormal that matters: they vanish in the sums they enter.)
- * With WV_NEON_DOT the int8 dot product is one sdot, else smull and pairwise adds: FORMAT.md's |w0| + |w1| <= 128
- * keeps a pair of products within int16. */
+ * With WV_NEON_DOT the int8 dot product is one sdot, else long multiplies and pairwise adds. */
 #ifndef WV_VEC_NEON_H
 #define WV_VEC_NEON_H
 
@@ -65,7 +64,9 @@ WV_INLINE float vf4_hmax(vf4 a) {
     float32x2_t m = vpmax_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(vpmax_f32(m, m), 0);
 }
-WV_INLINE vf4 vi4_pow2(vi4 n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
+WV_INLINE vf4 vi4_pow2(vi4 n, int k) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127 + k)), 23));
+}
 WV_INLINE vi4 vi4_load(const int32_t *p) { return vld1q_s32(p); }
 WV_INLINE void vi4_store(int32_t *p, vi4 a) { vst1q_s32(p, a); }
 WV_INLINE vi4 vi4_zero(void) { return vdupq_n_s32(0); }
@@ -75,39 +76,6 @@ WV_INLINE uint32_t vi4_hsum(vi4 a) {
     return (uint32_t)vget_lane_s32(vpadd_s32(s, s), 0);
 }
 
-WV_INLINE int8x16_t broadcast_quad(const int8_t *x) {
-    int32_t quad;
-    memcpy(&quad, x, 4);
-    return vreinterpretq_s8_s32(vdupq_n_s32(quad));
-}
-
-WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
-#if defined(WV_NEON_DOT)
-    return vdotq_s32(acc, vld1q_s8(w), broadcast_quad(x));
-#else
-    /* products of two rows a half, summed in pairs: |w0| + |w1| <= 128 and |x| <= 128 keep a pair within int16 */
-    int8x16_t w4 = vld1q_s8(w), x4 = broadcast_quad(x);
-    int16x8_t low = vmull_s8(vget_low_s8(w4), vget_low_s8(x4)), high = vmull_s8(vget_high_s8(w4), vget_high_s8(x4));
-#if defined(__aarch64__)
-    return vpadalq_s16(acc, vpaddq_s16(low, high));
-#else
-    int16x8_t pairs = vcombine_s16(vpadd_s16(vget_low_s16(low), vget_high_s16(low)),
-                                   vpadd_s16(vget_low_s16(high), vget_high_s16(high)));
-    return vpadalq_s16(acc, pairs);
-#endif
-#endif
-}
-
-/* v in 1..255 -> q = v - 128 */
-WV_INLINE void vi4_store_q(int8_t *q, vi4 v) {
-    int16x4_t s = vmovn_s32(vsubq_s32(v, vdupq_n_s32(128)));
-    int8x8_t b = vmovn_s16(vcombine_s16(s, s));
-    int32_t quad = vget_lane_s32(vreinterpret_s32_s8(b), 0);
-    memcpy(q, &quad, 4);
-}
-/* v in 0..65535 -> v - 32768 as int16 */
-WV_INLINE void vi4_store_i16(int16_t *p, vi4 v) { vst1_s16(p, vmovn_s32(vsubq_s32(v, vdupq_n_s32(32768)))); }
-
 WV_INLINE vs8 vs8_set1(int16_t x) { return vdupq_n_s16(x); }
 WV_INLINE vs8 vs8_load(const int16_t *p) { return vld1q_s16(p); }
 WV_INLINE void vs8_store(int16_t *p, vs8 a) { vst1q_s16(p, a); }
@@ -115,8 +83,18 @@ WV_INLINE vs8 vs8_adds(vs8 a, vs8 b) { return vqaddq_s16(a, b); }
 WV_INLINE vs8 vs8_add(vs8 a, vs8 b) { return vaddq_s16(a, b); }
 WV_INLINE vs8 vs8_sub(vs8 a, vs8 b) { return vsubq_s16(a, b); }
 WV_INLINE vs8 vs8_mulhrs(vs8 a, vs8 b) { return vqrdmulhq_s16(a, b); }
-WV_INLINE vs8 vs8_xor(vs8 a, vs8 b) { return veorq_s16(a, b); }
-WV_INLINE vs8 vs8_sign(vs8 a) { return vshrq_n_s16(a, 15); }
+WV_INLINE vs8 vs8_adds_mulhrs(vs8 acc, vs8 a, vs8 b) {
+#if defined(__ARM_FEATURE_QRDMX)
+    return vqrdmlahq_s16(acc, a, b); /* one rounding, one saturation: the same, as a b never saturates here */
+#else
+    return vqaddq_s16(acc, vqrdmulhq_s16(a, b));
+#endif
+}
+WV_INLINE vs8 vs8_add_mulhrs(vs8 acc, vs8 a, vs8 b) { return vs8_adds_mulhrs(acc, a, b); }
+WV_INLINE vs8 vs8_copy_sign(vs8 a, vs8 s) {
+    int16x8_t sign = vshrq_n_s16(s, 15);
+    return vsubq_s16(veorq_s16(a, sign), sign);
+}
 WV_INLINE vs8 vs8_half(vs8 a) { return vshrq_n_s16(a, 1); }
 WV_INLINE vs8 vs8_min_abs(vs8 a, vs8 b) { return vminq_s16(vqabsq_s16(a), b); }
 /* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
@@ -144,6 +122,97 @@ WV_PAIR(8, 4)
 WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(16, 8)
-WV_PAIR_SHORT(32, 16)
+#define WV_SHORTS 16
+
+/* p = Q10 of a. Conversion to unsigned clamps below, narrowing above; 1024 scales inside the conversion: no rounding. */
+WV_INLINE uint16x4_t q10_biased(vf4 a) { return vqmovn_u32(vcvtq_n_u32_f32(vaddq_f32(a, vdupq_n_f32(32768.5f / 1024)), 10)); }
+WV_INLINE void vf4_store_q10(int16_t *p, vf4 a) { vst1_u16((uint16_t *)p, veor_u16(q10_biased(a), vdup_n_u16(0x8000))); }
+WV_INLINE void vf8_store_q10(int16_t *p, vf8 a) {
+    vst1q_u16((uint16_t *)p, veorq_u16(vcombine_u16(q10_biased(a.lo), q10_biased(a.hi)), vdupq_n_u16(0x8000)));
+}
+WV_INLINE void vf16_store_q10(int16_t *p, vf16 a) { vf8_store_q10(p, a.lo); vf8_store_q10(p + 8, a.hi); }
+
+/* q = trunc(a clamped to 1..255) - 128 */
+WV_INLINE uint16x4_t clamp_u16(vf4 a) { return vqmovn_u32(vcvtq_u32_f32(vmaxq_f32(a, vdupq_n_f32(1.0f)))); }
+WV_INLINE uint8x8_t clamp_u8x8(vf8 a) { return vqmovn_u16(vcombine_u16(clamp_u16(a.lo), clamp_u16(a.hi))); }
+WV_INLINE void vf4_store_q(int8_t *q, vf4 a) {
+    uint8x8_t b = veor_u8(clamp_u8x8((vf8){a, a}), vdup_n_u8(0x80));
+    vst1_lane_u32((uint32_t *)q, vreinterpret_u32_u8(b), 0);
+}
+WV_INLINE void vf8_store_q(int8_t *q, vf8 a) { vst1_u8((uint8_t *)q, veor_u8(clamp_u8x8(a), vdup_n_u8(0x80))); }
+WV_INLINE void vf16_store_q(int8_t *q, vf16 a) {
+    uint8x16_t b = vcombine_u8(clamp_u8x8(a.lo), clamp_u8x8(a.hi));
+    vst1q_u8((uint8_t *)q, veorq_u8(b, vdupq_n_u8(0x80)));
+}
+WV_PAIR_STORES(32, 16)
+
+#if defined(WV_NEON_DOT)
+/* Four inputs, in the low half of the register whose lane 0 sdot takes */
+WV_INLINE int8x8_t load_quad(const int8_t *x) {
+    uint32_t quad;
+    memcpy(&quad, x, 4);
+    return vcreate_s8(quad);
+}
+WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
+    return vdotq_lane_s32(acc, vld1q_s8(w), load_quad(x), 0);
+}
+WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
+    int8x16x2_t w2 = vld1q_s8_x2(w);
+    int8x8_t quad = load_quad(x);
+    return (vi8){vdotq_lane_s32(acc.lo, w2.val[0], quad, 0), vdotq_lane_s32(acc.hi, w2.val[1], quad, 0)};
+}
+WV_INLINE vi16 vi16_dot4(vi16 acc, const int8_t *w, const int8_t *x) {
+    int8x16x4_t w4 = vld1q_s8_x4(w);
+    int8x8_t quad = load_quad(x);
+    return (vi16){{vdotq_lane_s32(acc.lo.lo, w4.val[0], quad, 0), vdotq_lane_s32(acc.lo.hi, w4.val[1], quad, 0)},
+                  {vdotq_lane_s32(acc.hi.lo, w4.val[2], quad, 0), vdotq_lane_s32(acc.hi.hi, w4.val[3], quad, 0)}};
+}
+/* sdot adds to the result of the sdot before at once: one sum will do. */
+WV_ONE_SUM(4)
+WV_ONE_SUM(8)
+WV_ONE_SUM(16)
+#else
+/* Products of two blocks on top of each other in int16, then added in pairs to int32: |w| <= 127 and |x| <= 128 keep two
+ * products within int16. Each row has two sums. */
+typedef struct { vi4 rows01, rows23; } va4;
+WV_INLINE va4 va4_start(const int32_t *p) {
+    int32x4x2_t s = vzipq_s32(vi4_load(p), vi4_zero());
+    return (va4){s.val[0], s.val[1]};
+}
+/* four inputs, four times */
+WV_INLINE int8x16_t broadcast_quad(const int8_t *x) {
+    int32_t quad;
+    memcpy(&quad, x, 4);
+    return vreinterpretq_s8_s32(vdupq_n_s32(quad));
+}
+#if !defined(__aarch64__)
+#define vmull_high_s8(a, b) vmull_s8(vget_high_s8(a), vget_high_s8(b))
+#define vmlal_high_s8(s, a, b) vmlal_s8(s, vget_high_s8(a), vget_high_s8(b))
+#endif
+WV_INLINE va4 va4_dot1(va4 a, const int8_t *w, const int8_t *x) {
+    int8x16_t w4 = vld1q_s8(w), quad = broadcast_quad(x);
+    a.rows01 = vpadalq_s16(a.rows01, vmull_s8(vget_low_s8(w4), vget_low_s8(quad)));
+    a.rows23 = vpadalq_s16(a.rows23, vmull_high_s8(w4, quad));
+    return a;
+}
+WV_INLINE va4 va4_dot2(va4 a, const int8_t *w0, const int8_t *w1, const int8_t *x0, const int8_t *x1) {
+    int8x16_t even = vld1q_s8(w0), odd = vld1q_s8(w1), quad0 = broadcast_quad(x0), quad1 = broadcast_quad(x1);
+    int16x8_t rows01 = vmull_s8(vget_low_s8(even), vget_low_s8(quad0)), rows23 = vmull_high_s8(even, quad0);
+    rows01 = vmlal_s8(rows01, vget_low_s8(odd), vget_low_s8(quad1));
+    rows23 = vmlal_high_s8(rows23, odd, quad1);
+    return (va4){vpadalq_s16(a.rows01, rows01), vpadalq_s16(a.rows23, rows23)};
+}
+WV_INLINE vi4 va4_total(va4 a) {
+#if defined(__aarch64__)
+    return vpaddq_s32(a.rows01, a.rows23);
+#else
+    return vcombine_s32(vpadd_s32(vget_low_s32(a.rows01), vget_high_s32(a.rows01)),
+                        vpadd_s32(vget_low_s32(a.rows23), vget_high_s32(a.rows23)));
+#endif
+}
+WV_PAIR_SUMS(8, 4)
+WV_PAIR_SUMS(16, 8)
+#endif
+WV_PAIR_SUMS(32, 16)
 
 #endif

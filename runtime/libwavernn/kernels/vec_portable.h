@@ -47,11 +47,11 @@ WV_INLINE vf4 vf4_load_half(const uint16_t *p) {
 WV_INLINE vi4 vf4_trunc(vf4 a) { return (vi4){{(int32_t)a.x[0], (int32_t)a.x[1], (int32_t)a.x[2], (int32_t)a.x[3]}}; }
 WV_INLINE vf4 vi4_to_float(vi4 a) { return (vf4){{(float)a.x[0], (float)a.x[1], (float)a.x[2], (float)a.x[3]}}; }
 
-/* 2^n for -126 <= n <= 127, by its exponent bits. */
-WV_INLINE vf4 vi4_pow2(vi4 n) {
+/* 2^(n + k) for -126 <= n + k <= 127, by its exponent bits. */
+WV_INLINE vf4 vi4_pow2(vi4 n, int k) {
     vf4 a;
     WV_EACH {
-        uint32_t bits = (uint32_t)(n.x[i] + 127) << 23;
+        uint32_t bits = (uint32_t)(n.x[i] + 127 + k) << 23;
         memcpy(&a.x[i], &bits, 4);
     }
     return a;
@@ -73,11 +73,18 @@ WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
     return acc;
 }
 
-/* v in 1..255 -> q = v - 128 */
-WV_INLINE void vi4_store_q(int8_t *q, vi4 v) { WV_EACH q[i] = (int8_t)(v.x[i] - 128); }
+/* q = trunc(a clamped to 1..255) - 128 */
+WV_INLINE void vf4_store_q(int8_t *q, vf4 a) {
+    a = vf4_min(vf4_max(a, vf4_set1(1.0f)), vf4_set1(255.0f));
+    WV_EACH q[i] = (int8_t)((int32_t)a.x[i] - 128);
+}
 
-/* v in 0..65535 -> v - 32768 as int16 */
-WV_INLINE void vi4_store_i16(int16_t *p, vi4 v) { WV_EACH p[i] = (int16_t)(v.x[i] - 32768); }
+/* p = Q10 of a: trunc(1024 a + 32768.5 clamped to 0..65535) - 32768 */
+WV_INLINE void vf4_store_q10(int16_t *p, vf4 a) {
+    a = vf4_add(vf4_mul(a, vf4_set1(1024.0f)), vf4_set1(32768.5f));
+    a = vf4_min(vf4_max(a, vf4_set1(0.0f)), vf4_set1(65535.0f));
+    WV_EACH p[i] = (int16_t)((int32_t)a.x[i] - 32768);
+}
 
 #undef WV_EACH
 
@@ -95,8 +102,17 @@ WV_INLINE vs8 vs8_adds(vs8 a, vs8 b) { WV_EACH a.x[i] = saturate_i16(a.x[i] + b.
 WV_INLINE vs8 vs8_add(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)(a.x[i] + b.x[i]); return a; }
 WV_INLINE vs8 vs8_sub(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)(a.x[i] - b.x[i]); return a; }
 WV_INLINE vs8 vs8_mulhrs(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)((a.x[i] * b.x[i] + 0x4000) >> 15); return a; }
-WV_INLINE vs8 vs8_xor(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)(a.x[i] ^ b.x[i]); return a; }
-WV_INLINE vs8 vs8_sign(vs8 a) { WV_EACH a.x[i] = a.x[i] < 0 ? -1 : 0; return a; }
+/* acc + a b, saturated, and where it cannot overflow; a or b is above -32768 */
+WV_INLINE vs8 vs8_adds_mulhrs(vs8 acc, vs8 a, vs8 b) {
+    WV_EACH acc.x[i] = saturate_i16(acc.x[i] + ((a.x[i] * b.x[i] + 0x4000) >> 15));
+    return acc;
+}
+WV_INLINE vs8 vs8_add_mulhrs(vs8 acc, vs8 a, vs8 b) {
+    WV_EACH acc.x[i] = (int16_t)(acc.x[i] + ((a.x[i] * b.x[i] + 0x4000) >> 15));
+    return acc;
+}
+/* -a where s < 0, else a */
+WV_INLINE vs8 vs8_copy_sign(vs8 a, vs8 s) { WV_EACH a.x[i] = (int16_t)(s.x[i] < 0 ? -a.x[i] : a.x[i]); return a; }
 WV_INLINE vs8 vs8_half(vs8 a) { WV_EACH a.x[i] = (int16_t)(a.x[i] >> 1); return a; }
 
 /* min(|a|, b) for 0 <= b */
@@ -132,5 +148,13 @@ WV_PAIR(8, 4)
 WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(32, 16)
+#define WV_SHORTS 16
+WV_PAIR_STORES(8, 4)
+WV_PAIR_STORES(16, 8)
+WV_PAIR_STORES(32, 16)
+WV_ONE_SUM(4)
+WV_PAIR_SUMS(8, 4)
+WV_PAIR_SUMS(16, 8)
+WV_PAIR_SUMS(32, 16)
 
 #endif

@@ -50,9 +50,11 @@ WV_INLINE float vf4_hmax(vf4 a) {
 WV_INLINE float vf8_hmax(vf8 a) {
     return vf4_hmax(_mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)));
 }
-WV_INLINE vf4 vi4_pow2(vi4 n) { return _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(n, _mm_set1_epi32(127)), 23)); }
-WV_INLINE vf8 vi8_pow2(vi8 n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+WV_INLINE vf4 vi4_pow2(vi4 n, int k) {
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(n, _mm_set1_epi32(127 + k)), 23));
+}
+WV_INLINE vf8 vi8_pow2(vi8 n, int k) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127 + k)), 23));
 }
 WV_INLINE void vi4_store(int32_t *p, vi4 a) { _mm_storeu_si128((void *)p, a); }
 WV_INLINE void vi8_store(int32_t *p, vi8 a) { _mm256_storeu_si256((void *)p, a); }
@@ -67,22 +69,28 @@ WV_INLINE uint32_t vi8_hsum(vi8 a) {
 }
 WV_INLINE vi4 vi4_load(const int32_t *p) { return _mm_loadu_si128((const void *)p); }
 WV_INLINE vi8 vi8_load(const int32_t *p) { return _mm256_loadu_si256((const void *)p); }
-WV_INLINE void vi4_store_q(int8_t *q, vi4 v) {
+/* q = trunc(a clamped to 1..255), which is q + 128 */
+WV_INLINE void vf4_store_q(int8_t *q, vf4 a) {
+    vi4 v = _mm_cvttps_epi32(_mm_min_ps(_mm_max_ps(a, _mm_set1_ps(1.0f)), _mm_set1_ps(255.0f)));
     v = _mm_packs_epi32(v, v);
     int32_t quad = _mm_cvtsi128_si32(_mm_packus_epi16(v, v));
     memcpy(q, &quad, 4);
 }
-WV_INLINE void vi8_store_q(int8_t *q, vi8 v) {
+WV_INLINE void vf8_store_q(int8_t *q, vf8 a) {
+    vi8 v = _mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(a, _mm256_set1_ps(1.0f)), _mm256_set1_ps(255.0f)));
     __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     _mm_storel_epi64((void *)q, _mm_packus_epi16(half, half));
 }
 
-/* v in 0..65535 -> v - 32768 as int16 */
-WV_INLINE void vi4_store_i16(int16_t *p, vi4 v) {
-    v = _mm_xor_si128(_mm_packus_epi32(v, v), _mm_set1_epi16(INT16_MIN));
-    _mm_storel_epi64((void *)p, v);
+/* p = Q10 of a. The pack clamps below, and what the conversion cannot hold is below too. */
+WV_INLINE void vf4_store_q10(int16_t *p, vf4 a) {
+    a = vf4_add(vf4_mul(a, vf4_set1(1024.0f)), vf4_set1(32768.5f));
+    vi4 v = _mm_cvttps_epi32(_mm_min_ps(a, _mm_set1_ps(65535.0f)));
+    _mm_storel_epi64((void *)p, _mm_xor_si128(_mm_packus_epi32(v, v), _mm_set1_epi16(INT16_MIN)));
 }
-WV_INLINE void vi8_store_i16(int16_t *p, vi8 v) {
+WV_INLINE void vf8_store_q10(int16_t *p, vf8 a) {
+    a = vf8_add(vf8_mul(a, vf8_set1(1024.0f)), vf8_set1(32768.5f));
+    vi8 v = _mm256_cvttps_epi32(_mm256_min_ps(a, _mm256_set1_ps(65535.0f)));
     __m128i s = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     _mm_storeu_si128((void *)p, _mm_xor_si128(s, _mm_set1_epi16(INT16_MIN)));
 }
@@ -97,21 +105,13 @@ WV_INLINE vs16 vs16_adds(vs16 a, vs16 b) { return _mm256_adds_epi16(a, b); }
 WV_INLINE vs16 vs16_add(vs16 a, vs16 b) { return _mm256_add_epi16(a, b); }
 WV_INLINE vs16 vs16_sub(vs16 a, vs16 b) { return _mm256_sub_epi16(a, b); }
 WV_INLINE vs16 vs16_mulhrs(vs16 a, vs16 b) { return _mm256_mulhrs_epi16(a, b); }
-WV_INLINE vs16 vs16_xor(vs16 a, vs16 b) { return _mm256_xor_si256(a, b); }
-WV_INLINE vs16 vs16_sign(vs16 a) { return _mm256_srai_epi16(a, 15); }
+WV_INLINE vs16 vs16_adds_mulhrs(vs16 acc, vs16 a, vs16 b) { return vs16_adds(acc, vs16_mulhrs(a, b)); }
+WV_INLINE vs16 vs16_add_mulhrs(vs16 acc, vs16 a, vs16 b) { return vs16_add(acc, vs16_mulhrs(a, b)); }
+WV_INLINE vs16 vs16_copy_sign(vs16 a, vs16 s) { return _mm256_sign_epi16(a, _mm256_or_si256(s, _mm256_set1_epi16(1))); }
 WV_INLINE vs16 vs16_half(vs16 a) { return _mm256_srai_epi16(a, 1); }
 WV_INLINE vs16 vs16_min_abs(vs16 a, vs16 b) { return _mm256_min_epu16(_mm256_abs_epi16(a), b); }
-/* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
-WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
-    const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
-    a = _mm256_and_si256(_mm256_srli_epi16(a, shift - 1), _mm256_set1_epi16(0x0e));
-    return _mm256_add_epi16(_mm256_shuffle_epi8(a, low_byte), _mm256_set1_epi16(0x0100));
-}
 WV_INLINE vs16 vs16_fraction(vs16 a, int shift) {
     return _mm256_and_si256(_mm256_slli_epi16(a, 15 - shift), _mm256_set1_epi16(0x7fff));
-}
-WV_INLINE vs16 vs16_lookup(const int16_t table[8], vs16 segment) {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)), segment);
 }
 /* q = (a + 128) >> 8, at most 127; kept as q + 128 */
 WV_INLINE void vs16_store_q(int8_t *q, vs16 a) {

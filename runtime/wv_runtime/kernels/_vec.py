@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32 = ir.FloatType()
-LANE = {"f": F32, "i": I32, "s": I16}
+LANE = {"f": F32, "i": I32, "s": I16, "a": I32}
 
 
 def _host_isa() -> str:
@@ -46,6 +46,8 @@ def _host_isa() -> str:
 
 ISA = _host_isa()
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
+N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blocks, or of all
+SHORTS = 32 if Q_BIAS else 16  # lanes of an int16 vector in the gates
 
 
 def aligned(a: NDArray[Any]) -> NDArray[Any]:
@@ -60,7 +62,7 @@ def aligned(a: NDArray[Any]) -> NDArray[Any]:
 
 
 class VecType(types.Type):
-    """n lanes of float32 ("f"), int32 ("i") or int16 ("s"), held in registers."""
+    """In registers: n lanes of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a")."""
 
     def __init__(self, kind: str, n: int):
         self.kind, self.n = kind, n
@@ -70,7 +72,8 @@ class VecType(types.Type):
 @register_model(VecType)
 class _VecModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: VecType):
-        super().__init__(dmm, fe_type, ir.VectorType(LANE[fe_type.kind], fe_type.n))
+        vector = ir.VectorType(LANE[fe_type.kind], fe_type.n)
+        super().__init__(dmm, fe_type, ir.ArrayType(vector, N_SUMS) if fe_type.kind == "a" else vector)
 
 
 def _lanes(n: Any) -> int | None:
@@ -214,14 +217,15 @@ def to_float(typingctx, v):
 
 
 @intrinsic
-def pow2(typingctx, v):
-    """2^v as float lanes for -126 <= v <= 127, by the exponent bits."""
+def pow2(typingctx, v, k):
+    """2^(v + k) as float lanes for -126 <= v + k <= 127, by the exponent bits."""
 
     def codegen(context, builder, signature, args):
-        bits = builder.shl(builder.add(args[0], _constant(args[0].type, 127)), _constant(args[0].type, 23))
-        return builder.bitcast(bits, ir.VectorType(F32, v.n))
+        bias = builder.add(_constant(args[0].type, 127), _splat(builder, builder.trunc(args[1], I32), v.n))
+        exponent = builder.add(args[0], bias)
+        return builder.bitcast(builder.shl(exponent, _constant(args[0].type, 23)), ir.VectorType(F32, v.n))
 
-    return VecType("f", v.n)(v), codegen
+    return VecType("f", v.n)(v, types.intp), codegen
 
 
 def _reduce(builder: Any, v: Any, combine: Callable[..., Any]) -> Any:
@@ -261,16 +265,83 @@ def dot4(typingctx, acc, w, i, q, j):
     def codegen(context, builder, signature, args):
         sums, w_array, i_, q_array, j_ = args
         w4 = _load(context, builder, w, w_array, i_, ir.VectorType(I8, 4 * acc.n))
-        quad = _load(context, builder, q, q_array, j_, ir.VectorType(I8, 4))
-        q4 = builder.bitcast(_splat(builder, builder.bitcast(quad, I32), acc.n), w4.type)
-        width = min(acc.n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4, "portable": acc.n}[ISA])
-        return _concat(builder, [
-            _DOT4[ISA](builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
-                       _part(builder, q4, 4 * r, 4 * width))
-            for r in range(0, acc.n, width)
-        ])  # fmt: skip
+        return _dots(builder, sums, w4, _quads(context, builder, q, q_array, j_, acc.n))
 
     return acc(acc, w, types.intp, q, types.intp), codegen
+
+
+def _quads(context: Any, builder: Any, q: Any, q_array: Any, j: Any, n: int) -> Any:
+    """q[j : j + 4] n times"""
+    quad = builder.bitcast(_load(context, builder, q, q_array, j, ir.VectorType(I8, 4)), I32)
+    return builder.bitcast(_splat(builder, quad, n), ir.VectorType(I8, 4 * n))
+
+
+def _dots(builder: Any, sums: Any, w4: Any, q4: Any) -> Any:
+    """sums[r] + w4[4r : 4r + 4] . q4[4r : 4r + 4], in vectors as wide as the ISA's own"""
+    n = sums.type.count
+    width = min(n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4, "portable": n}[ISA])
+    return _concat(builder, [
+        _DOT4[ISA](builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
+                   _part(builder, q4, 4 * r, 4 * width))
+        for r in range(0, n, width)
+    ])  # fmt: skip
+
+
+# The sums of a block row of h rows: one of the even and one of the odd blocks, or one of all.
+
+
+@intrinsic(prefer_literal=True)
+def start_sums(typingctx, h, start, i):
+    """What a block row of h rows starts from: start[i : i + h]"""
+
+    def codegen(context, builder, signature, args):
+        sums = context.get_constant_null(signature.return_type)
+        even = _load(context, builder, start, args[1], args[2], ir.VectorType(I32, _lanes(h)))
+        return builder.insert_value(sums, even, 0)
+
+    return VecType("a", _lanes(h))(h, start, types.intp), codegen
+
+
+def _add_block(context: Any, builder: Any, a: Any, sums: Any, n: int, w: Any, i: Any, q: Any, j: Any) -> Any:
+    """The sums plus block number n of w[i:], times q[j : j + 4]; w and q are (type, array)."""
+    w4 = _load(context, builder, w[0], w[1], builder.add(i, i.type(4 * a.n * n)), ir.VectorType(I8, 4 * a.n))
+    sum_ = _dots(builder, builder.extract_value(sums, n % N_SUMS), w4, _quads(context, builder, *q, j, a.n))
+    return builder.insert_value(sums, sum_, n % N_SUMS)
+
+
+@intrinsic
+def dot1(typingctx, a, w, i, q, j):
+    """One more block: w[i : i + 4h] with q[j : j + 4]"""
+
+    def codegen(context, builder, signature, args):
+        sums, w_array, i_, q_array, j_ = args
+        return _add_block(context, builder, a, sums, 0, (w, w_array), i_, (q, q_array), j_)
+
+    return a(a, w, types.intp, q, types.intp), codegen
+
+
+@intrinsic
+def dot2(typingctx, a, w, i, q, j0, j1):
+    """Two more blocks: w[i : i + 4h] with q[j0 : j0 + 4], w[i + 4h : i + 8h] with q[j1 : j1 + 4]"""
+
+    def codegen(context, builder, signature, args):
+        sums, w_array, i_, q_array, *j = args
+        for n in range(2):
+            sums = _add_block(context, builder, a, sums, n, (w, w_array), i_, (q, q_array), j[n])
+        return sums
+
+    return a(a, w, types.intp, q, types.intp, types.intp), codegen
+
+
+@intrinsic
+def total(typingctx, a):
+    """The sums of the rows, as int lanes"""
+
+    def codegen(context, builder, signature, args):
+        parts = [builder.extract_value(args[0], i) for i in range(N_SUMS)]
+        return builder.add(*parts) if N_SUMS == 2 else parts[0]
+
+    return VecType("i", a.n)(a), codegen
 
 
 def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
@@ -312,14 +383,16 @@ _DOT4 = {"avx512vnni": _dot4_avx512vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_n
 
 @intrinsic
 def store_q(typingctx, q, index, v):
-    """q[index:] = v - 128 as int8 for int lanes v in 1..255; for short lanes (v + 128) >> 8, at most 127.
+    """q[index:] = trunc(v clamped to 1..255) - 128 for float lanes; for short lanes (v + 128) >> 8, at most 127.
 
     Kept as q + 128 where Q_BIAS is 128.
     """
 
     def codegen(context, builder, signature, args):
         value = args[2]
-        if v.kind == "s":
+        if v.kind == "f":
+            value = builder.fptosi(_clamp(builder, value, 1.0, 255.0), ir.VectorType(I32, v.n))
+        else:
             value = builder.ashr(builder.add(builder.sext(value, ir.VectorType(I32, v.n)), _constant32(v.n, 128)),
                                  _constant32(v.n, 8))  # fmt: skip
             value = builder.select(builder.icmp_signed("<", value, _constant32(v.n, 127)), value, _constant32(v.n, 127))
@@ -331,12 +404,20 @@ def store_q(typingctx, q, index, v):
     return types.void(q, types.intp, v), codegen
 
 
+def _clamp(builder: Any, v: Any, low: float, high: float) -> Any:
+    v = builder.select(builder.fcmp_ordered(">", v, _constant(v.type, low)), v, _constant(v.type, low))
+    return builder.select(builder.fcmp_ordered("<", v, _constant(v.type, high)), v, _constant(v.type, high))
+
+
 @intrinsic
-def store_i16(typingctx, array, index, v):
-    """array[index:] = v - 32768 as int16, for int lanes v in 0..65535."""
+def store_q10(typingctx, array, index, v):
+    """array[index:] = Q10 of float lanes v: trunc(1024 v + 32768.5 clamped to 0..65535) - 32768"""
 
     def codegen(context, builder, signature, args):
-        value = builder.trunc(builder.add(args[2], _constant32(v.n, -32768)), ir.VectorType(I16, v.n))
+        value = builder.fmul(args[2], _constant(args[2].type, 1024.0))
+        value = _clamp(builder, builder.fadd(value, _constant(value.type, 32768.5)), 0.0, 65535.0)
+        value = builder.fptosi(value, ir.VectorType(I32, v.n))
+        value = builder.trunc(builder.add(value, _constant32(v.n, -32768)), ir.VectorType(I16, v.n))
         builder.store(value, _pointer(context, builder, array, args[0], args[1], value.type)).align = 2
 
     return types.void(array, types.intp, v), codegen
@@ -346,30 +427,41 @@ def _constant32(n: int, value: int) -> Any:
     return _constant(ir.VectorType(I32, n), value)
 
 
-@intrinsic
-def adds(typingctx, a, b):
-    """a + b, saturated to int16."""
-
-    def codegen(context, builder, signature, args):
-        return _call(builder, f"llvm.sadd.sat.v{a.n}i16", args[0].type, *args)
-
-    return a(a, b), codegen
+def _adds(builder: Any, a: Any, b: Any) -> Any:
+    return _call(builder, f"llvm.sadd.sat.v{a.type.count}i16", a.type, a, b)
 
 
-@intrinsic
-def mulhrs(typingctx, a, b):
-    """(a * b + 2^14) >> 15, the rounded Q15 product."""
+def _mulhrs(builder: Any, a: Any, b: Any) -> Any:
+    n = a.type.count
+    name, width = {"avx512vnni": ("llvm.x86.avx512.pmul.hr.sw.512", 32), "avx2": ("llvm.x86.avx2.pmul.hr.sw", 16),
+                   "neon_dot": ("llvm.aarch64.neon.sqrdmulh.v8i16", 8)}.get(ISA, ("", n))  # fmt: skip
+    if name:
+        return _by_parts(builder, width, lambda x, y: _call(builder, name, x.type, x, y), a, b)
+    x, y = (builder.sext(v, ir.VectorType(I32, n)) for v in (a, b))
+    product = builder.add(builder.mul(x, y), _constant32(n, 0x4000))
+    return builder.trunc(builder.ashr(product, _constant32(n, 15)), a.type)
 
-    def codegen(context, builder, signature, args):
-        name, width = {"avx512vnni": ("llvm.x86.avx512.pmul.hr.sw.512", 32), "avx2": ("llvm.x86.avx2.pmul.hr.sw", 16),
-                       "neon_dot": ("llvm.aarch64.neon.sqrdmulh.v8i16", 8)}.get(ISA, ("", a.n))  # fmt: skip
-        if name:
-            return _by_parts(builder, width, lambda x, y: _call(builder, name, x.type, x, y), *args)
-        x, y = (builder.sext(v, ir.VectorType(I32, a.n)) for v in args)
-        product = builder.add(builder.mul(x, y), _constant32(a.n, 0x4000))
-        return builder.trunc(builder.ashr(product, _constant32(a.n, 15)), args[0].type)
 
-    return a(a, b), codegen
+adds = _binary("a + b, saturated to int16", None, _adds)
+mulhrs = _binary("(a * b + 2^14) >> 15, the rounded Q15 product", None, _mulhrs)
+
+
+def _multiply_add(doc: str, add_: Callable[..., Any]) -> Any:
+    def typer(typingctx, acc, a, b):
+        def codegen(context, builder, signature, args):
+            if ISA == "neon_dot":  # which has a rounding multiply-add that saturates
+                name = "llvm.aarch64.neon.sqrdmlah.v8i16"
+                return _by_parts(builder, 8, lambda s, x, y: _call(builder, name, s.type, s, x, y), *args)
+            return add_(builder, args[0], _mulhrs(builder, args[1], args[2]))
+
+        return acc(acc, a, b), codegen
+
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+adds_mulhrs = _multiply_add("adds(acc, mulhrs(a, b)); a or b is above -32768", _adds)
+add_mulhrs = _multiply_add("the same where no lane can overflow", lambda b, x, y: b.add(x, y))
 
 
 def _by_parts(builder: Any, width: int, operation: Callable[..., Any], *vectors: Any) -> Any:
@@ -377,24 +469,21 @@ def _by_parts(builder: Any, width: int, operation: Callable[..., Any], *vectors:
     return _concat(builder, [operation(*(_part(builder, v, i, width) for v in vectors)) for i in range(0, n, width)])
 
 
+def _copy_sign(builder: Any, a: Any, s: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", s, _constant(s.type, 0)), builder.neg(a), a)
+
+
+copy_sign = _binary("-a where s < 0, else a", None, _copy_sign)
+
+
 @intrinsic
-def xor(typingctx, a, b):
-    """a ^ b"""
+def half(typingctx, a):
+    """a >> 1, keeping the sign"""
 
     def codegen(context, builder, signature, args):
-        return builder.xor(*args)
+        return builder.ashr(args[0], _constant(args[0].type, 1))
 
-    return a(a, b), codegen
-
-
-@intrinsic(prefer_literal=True)
-def shift_right(typingctx, a, n):
-    """a >> n, keeping the sign: n = 15 gives -1 for negative lanes, else 0."""
-
-    def codegen(context, builder, signature, args):
-        return builder.ashr(args[0], _constant(args[0].type, _lanes(n)))
-
-    return a(a, n), codegen
+    return a(a), codegen
 
 
 @intrinsic
@@ -416,7 +505,7 @@ def segment(typingctx, a, shift):
 
     def codegen(context, builder, signature, args):
         x, n = args[0], _lanes(shift)
-        if not Q_BIAS and ISA != "neon_dot":
+        if ISA not in ("avx2", "neon_dot"):
             return builder.lshr(x, _constant(x.type, n))
         # both bytes of entry s of a table of 8 int16: 2 s and 2 s + 1
         even = builder.and_(builder.lshr(x, _constant(x.type, n - 1)), _constant(x.type, 0x0E))
@@ -449,14 +538,16 @@ def lookup(typingctx, table, s):
             table_ = builder.shuffle_vector(
                 entries, entries, ir.Constant(ir.VectorType(I32, width), [i % 8 for i in range(width)])
             )
-            if not Q_BIAS and ISA != "neon_dot":
+            if ISA == "avx512vnni":
+                return _call(builder, "llvm.x86.avx512.permvar.hi.512", index.type, table_, index)
+            if ISA == "portable":
                 result = ir.Constant(index.type, ir.Undefined)
                 for lane in range(width):
                     at = builder.zext(builder.extract_element(index, I32(lane)), I32)
                     entry = builder.extract_element(entries, at)
                     result = builder.insert_element(result, entry, I32(lane))
                 return result
-            name = {8: "aarch64.neon.tbl1.v16i8", 16: "x86.avx2.pshuf.b", 32: "x86.avx512.pshuf.b.512"}[width]
+            name = {"avx2": "x86.avx2.pshuf.b", "neon_dot": "aarch64.neon.tbl1.v16i8"}[ISA]
             table_, index_ = builder.bitcast(table_, bytes_), builder.bitcast(index, bytes_)
             found = _call(builder, f"llvm.{name}", bytes_, table_, index_)
             return builder.bitcast(found, index.type)

@@ -21,11 +21,16 @@ from numba.extending import register_jitable
 
 from ._jit import OVERLOAD
 from ._vec import (
+    SHORTS,
     add,
+    add_mulhrs,
     adds,
+    adds_mulhrs,
     broadcast,
+    copy_sign,
     div,
     fraction,
+    half,
     load,
     lookup,
     maximum,
@@ -35,13 +40,11 @@ from ._vec import (
     mulhrs,
     pow2,
     segment,
-    shift_right,
     store,
     store_q,
     sub,
     to_float,
     trunc,
-    xor,
 )
 
 # tanh(x) = x (P0 + P1 y + P2 y^2) / (1 + Q1 y + Q2 y^2 + Q3 y^3), y = x^2, |x| <= 6: minimax in absolute error by
@@ -89,15 +92,15 @@ EXP2_C4 = np.float32(0.006831894163042307)
 
 
 @register_jitable(**OVERLOAD)
-def exp2_negative(x):
-    """2^x for -126 < x <= 0"""
+def exp2_negative(x, k):
+    """2^(x + k) for x <= 0, as 2^x times 2^k; -126 <= x + k < 126"""
     n = trunc(x)
     f = sub(x, to_float(n))
     e = add(mul(f, broadcast(16, EXP2_C4)), broadcast(16, EXP2_C3))
     e = add(mul(f, e), broadcast(16, EXP2_C2))
     e = add(mul(f, e), broadcast(16, EXP2_C1))
     e = add(mul(f, e), broadcast(16, np.float32(1.0)))
-    return mul(e, pow2(n))
+    return mul(e, pow2(n, k))
 
 
 @register_jitable(**OVERLOAD)
@@ -105,8 +108,7 @@ def sigmoid_den(x):
     """1 / sigmoid(x) = 1 + 2^(-x log2(e)), the exponent clamped to +-30"""
     z = mul(x, broadcast(16, np.float32(-1.4426950408889634)))
     z = minimum(maximum(z, broadcast(16, np.float32(-30.0))), broadcast(16, np.float32(30.0)))
-    e = exp2_negative(sub(z, broadcast(16, np.float32(31.0))))
-    return add(mul(e, broadcast(16, np.float32(2147483648.0))), broadcast(16, np.float32(1.0)))
+    return add(exp2_negative(sub(z, broadcast(16, np.float32(31.0))), 31), broadcast(16, np.float32(1.0)))
 
 
 @register_jitable(**OVERLOAD)
@@ -162,12 +164,12 @@ def _make_tanh_q15(shift):
 
     @register_jitable(**OVERLOAD)
     def tanh_q15(x):
-        x_abs = min_abs(x, broadcast(32, x_max))
-        s, t, sign = segment(x_abs, shift), fraction(x_abs, shift), shift_right(x, 15)
-        y = add(lookup(TANH_C2, s), mulhrs(t, lookup(TANH_C3, s)))
-        y = add(lookup(TANH_C1, s), mulhrs(t, y))
-        y = add(lookup(TANH_C0, s), mulhrs(t, y))
-        return sub(xor(y, sign), sign)
+        x_abs = min_abs(x, broadcast(SHORTS, x_max))
+        s, t = segment(x_abs, shift), fraction(x_abs, shift)
+        y = add_mulhrs(lookup(TANH_C2, s), t, lookup(TANH_C3, s))
+        y = add_mulhrs(lookup(TANH_C1, s), t, y)
+        y = add_mulhrs(lookup(TANH_C0, s), t, y)
+        return copy_sign(y, x)
 
     return tanh_q15
 
@@ -178,7 +180,7 @@ tanh_q15, tanh_half_q15 = _make_tanh_q15(9), _make_tanh_q15(10)
 @register_jitable(**OVERLOAD)
 def sigmoid_q15(x):
     """Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2"""
-    return add(shift_right(tanh_half_q15(x), 1), broadcast(32, np.int16(16384)))
+    return add(half(tanh_half_q15(x)), broadcast(SHORTS, np.int16(16384)))
 
 
 @register_jitable(**OVERLOAD)
@@ -187,28 +189,28 @@ def gates_q(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):  # noqa: E741, N8
 
     a, g : (3N,) int16 Q10    I : (9N,) int16, I_shift : derive.quantize_I    h : (N,) int16 Q15    h_q : (N,) int8
     """
-    for i in range(first, first + n_units // 2, 32):
+    for i in range(first, first + n_units // 2, SHORTS):
         # 1) u, r, e before their nonlinearities: I* x, then + g
-        u = broadcast(32, np.int16(0))
+        u = broadcast(SHORTS, np.int16(0))
         r, e = u, u
         for j in range(n_x):
             column = 3 * n_units * j + i
-            x_j = broadcast(32, x[j])
-            u = adds(u, mulhrs(load(32, I, column), x_j))
-            r = adds(r, mulhrs(load(32, I, column + n_units), x_j))
-            e = adds(e, mulhrs(load(32, I, column + 2 * n_units), x_j))
+            x_j = broadcast(SHORTS, x[j])
+            u = adds_mulhrs(u, load(SHORTS, I, column), x_j)
+            r = adds_mulhrs(r, load(SHORTS, I, column + n_units), x_j)
+            e = adds_mulhrs(e, load(SHORTS, I, column + 2 * n_units), x_j)
         for _ in range(I_shift):
             u, r, e = adds(u, u), adds(r, r), adds(e, e)
-        u = adds(u, load(32, g, i))
-        r = adds(r, load(32, g, n_units + i))
-        e = adds(e, load(32, g, 2 * n_units + i))
+        u = adds(u, load(SHORTS, g, i))
+        r = adds(r, load(SHORTS, g, n_units + i))
+        e = adds(e, load(SHORTS, g, 2 * n_units + i))
         # 2) r = sigmoid(r + a_r), then e += r o a_e
-        r = sigmoid_q15(adds(r, load(32, a, n_units + i)))
-        e = tanh_q15(adds(e, mulhrs(r, load(32, a, 2 * n_units + i))))
+        r = sigmoid_q15(adds(r, load(SHORTS, a, n_units + i)))
+        e = tanh_q15(adds_mulhrs(e, r, load(SHORTS, a, 2 * n_units + i)))
         # 3) u = sigmoid(u + a_u)
-        u = sigmoid_q15(adds(u, load(32, a, i)))
+        u = sigmoid_q15(adds(u, load(SHORTS, a, i)))
         # 4) h = u o h + (e - u o e)
         e = sub(e, mulhrs(u, e))
-        e = add(mulhrs(u, load(32, h, i)), e)
+        e = add_mulhrs(e, u, load(SHORTS, h, i))
         store(h, i, e)
         store_q(h_q, i, e)

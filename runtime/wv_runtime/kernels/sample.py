@@ -30,15 +30,15 @@ def sample_byte(logits, log2e_over_temperature, bits, p):
     """
     # 1) l = logits * log2(e) / temperature, and its largest
     k = broadcast(16, log2e_over_temperature)
-    l_max = mul(load(16, logits, 0), k)
+    l_max = load(16, logits, 0)
     for i in range(16, 256, 16):
-        l_max = maximum(l_max, mul(load(16, logits, i), k))
-    l_max = broadcast(16, hmax(l_max))
+        l_max = maximum(l_max, load(16, logits, i))
+    l_max = mul(broadcast(16, hmax(l_max)), k)  # a rounded product grows with its factor
     # 2) p_i = trunc(2^(l_i - l_max) * 2^23); the sum of 256 stays below 2^32
     total = np.uint64(0)
     for i in range(0, 256, 16):
         l = maximum(sub(mul(load(16, logits, i), k), l_max), broadcast(16, np.float32(-30.0)))  # noqa: E741
-        p_i = trunc(mul(exp2_negative(l), broadcast(16, np.float32(8388608.0))))
+        p_i = trunc(exp2_negative(l, 23))
         store(p, i, p_i)
         total += hsum(p_i)
     # 3) find the group, then the symbol

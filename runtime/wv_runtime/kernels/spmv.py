@@ -23,17 +23,17 @@ from ._vec import (
     aligned,
     at,
     broadcast,
-    dot4,
+    dot1,
+    dot2,
     load,
     maximum,
-    minimum,
     mul,
+    start_sums,
     store,
-    store_i16,
     store_q,
+    store_q10,
     to_float,
-    trunc,
-    zero,
+    total,
 )
 
 NO_FLOOR = np.float32(np.finfo(np.float32).min)
@@ -158,25 +158,33 @@ def _spmv_i8(m, q, following, y):
 def _(m, q, following, y):
     H, to = BLOCK_H[m.instance_class], y.dtype
 
+    @register_jitable(**OVERLOAD)
+    def two_blocks(a, values, col_idx, q, k):
+        """Blocks k and k + 1"""
+        j0, j1 = np.intp(at(col_idx, k)), np.intp(at(col_idx, k + 1))
+        return dot2(a, values, 4 * H * k, q, 4 * j0, 4 * j1)
+
     def spmv_i8(m, q, following, y):
         values, row_ptr, col_idx = m.values, m.row_ptr, m.col_idx
-        k, v = 0, 0
+        k = 0
         for row in range(m.n_block_rows):
-            # 1) two partial sums
-            s0, s1 = load(H, m.start, row * H), zero(H)
+            # 1) the products, four blocks at a time
+            a = start_sums(H, m.start, row * H)
             end = np.intp(at(row_ptr, row + 1))
-            while k + 2 <= end:
-                s0 = dot4(s0, values, v, q, 4 * np.intp(at(col_idx, k)))
-                s1 = dot4(s1, values, v + 4 * H, q, 4 * np.intp(at(col_idx, k + 1)))
+            fours = end - ((end - k) & 3)
+            while k != fours:
+                a = two_blocks(a, values, col_idx, q, k)
+                a = two_blocks(a, values, col_idx, q, k + 2)
+                k += 4
+            # 2) the last one to three blocks
+            if end - k >= 2:
+                a = two_blocks(a, values, col_idx, q, k)
                 k += 2
-                v += 8 * H
-            # 2) the last block of an odd number
-            if k < end:
-                s0 = dot4(s0, values, v, q, 4 * np.intp(at(col_idx, k)))
+            if k != end:
+                a = dot1(a, values, 4 * H * k, q, 4 * np.intp(at(col_idx, k)))
                 k += 1
-                v += 4 * H
             # 3) sum, scale
-            s = mul(to_float(add(s0, s1)), load(H, m.scale, row * H))
+            s = mul(to_float(total(a)), load(H, m.scale, row * H))
             # 4) store as float, as Q10, or quantised for the next matrix
             store_output(s, following, y, row)
 
@@ -186,16 +194,12 @@ def _(m, q, following, y):
 
     @register_jitable(**OVERLOAD)
     def to_q10(s, following, y, row):
-        s = add(mul(s, broadcast(H, np.float32(1024.0))), broadcast(H, np.float32(32768.5)))
-        s = minimum(maximum(s, broadcast(H, np.float32(0.0))), broadcast(H, np.float32(65535.0)))
-        store_i16(y, row * H, trunc(s))
+        store_q10(y, row * H, s)
 
     @register_jitable(**OVERLOAD)
     def to_q(s, following, y, row):
         zero_point = broadcast(H, np.float32(following.x_zero) + np.float32(128.5))
-        s = add(mul(s, broadcast(H, following.x_scale)), zero_point)
-        s = minimum(maximum(s, broadcast(H, np.float32(1.0))), broadcast(H, np.float32(255.0)))
-        store_q(y, row * H, trunc(s))
+        store_q(y, row * H, add(mul(s, broadcast(H, following.x_scale)), zero_point))
 
     store_output = {types.float32: to_float_, types.int16: to_q10, types.int8: to_q}[to]
     return spmv_i8
@@ -206,9 +210,7 @@ def quantize(n, x, x_scale, x_zero, q):
     """q = round(x * x_scale) + x_zero, clamped to -127..127; n a multiple of 16."""
     scale, zero_ = broadcast(16, x_scale), broadcast(16, np.float32(x_zero) + np.float32(128.5))
     for i in range(0, n, 16):
-        v = add(mul(load(16, x, i), scale), zero_)
-        v = minimum(maximum(v, broadcast(16, np.float32(1.0))), broadcast(16, np.float32(255.0)))
-        store_q(q, i, trunc(v))
+        store_q(q, i, add(mul(load(16, x, i), scale), zero_))
 
 
 @register_jitable(**OVERLOAD)
