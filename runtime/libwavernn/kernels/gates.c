@@ -72,11 +72,12 @@ static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, c
         u = vf16_add(u, vf16_load(a + i));
         r = vf16_add(r, vf16_load(a + n_units + i));
         /* 2) r = sigmoid(r), then e += r o a_e */
-        r = vf16_div(one, sigmoid_den(r));
+        vf16 r_den = sigmoid_den(r), v_den = sigmoid_den(vf16_sub(vf16_set1(0.0f), u));
+        r = vf16_div(one, r_den);
         e = vf16_add(e, vf16_mul(r, vf16_load(a + 2 * n_units + i)));
         /* 3) v = 1 - u = sigmoid(-u) and e = tanh(e) share one division */
         e = tanh_clamp(e);
-        vf16 y = vf16_mul(e, e), v_den = sigmoid_den(vf16_sub(vf16_set1(0.0f), u)), e_den = tanh_den(y);
+        vf16 y = vf16_mul(e, e), e_den = tanh_den(y);
         vf16 d = vf16_div(one, vf16_mul(v_den, e_den)), v = vf16_mul(e_den, d);
         e = vf16_mul(tanh_num(e, y), vf16_mul(v_den, d));
         /* 4) h = u o h + (1 - u) o e = h + v o (e - h) */

@@ -134,11 +134,12 @@ def gates(n_units, first, n_x, a, g, I, x, h):  # noqa: E741, N803
         u = add(u, load(16, a, i))
         r = add(r, load(16, a, n_units + i))
         # 2) r = sigmoid(r), then e += r o a_e
-        r = div(one, sigmoid_den(r))
+        r_den, v_den = sigmoid_den(r), sigmoid_den(sub(broadcast(16, np.float32(0.0)), u))
+        r = div(one, r_den)
         e = add(e, mul(r, load(16, a, 2 * n_units + i)))
         # 3) v = 1 - u = sigmoid(-u) and e = tanh(e) share one division
         e = tanh_clamp(e)
-        y, v_den = mul(e, e), sigmoid_den(sub(broadcast(16, np.float32(0.0)), u))
+        y = mul(e, e)
         e_den = tanh_den(y)
         d = div(one, mul(v_den, e_den))
         v = mul(e_den, d)
