@@ -100,16 +100,16 @@ class Core:
         peaks = {"f32": flops, "f16": flops, "int8": self.int8_macs * self.hz}
         zero = dict.fromkeys(DTYPES, 0.0)
         bandwidth = tuple((float(n), float(r)) for n, r in points)
-        return Machine(name, False, self.text(), 4, bandwidth, peaks, dict(zero), dict(zero), dict(zero), 0.0)
+        return Machine(name, False, self.text(), 4, bandwidth, peaks, *(dict(zero) for _ in range(4)), 0.0)
 
     def text(self) -> str:
         """Where each field comes from."""
         return (
             f"ESTIMATE, no such core was run. {self.source}. macs_per_s and read_bandwidth from the L1: those "
             "throughputs times the clock; read_bandwidth behind the L1: no figure found, ASSUMED half of that from "
-            "the L2, from the L3 a quarter or what the DRAM gives; vector_s, block_row_s, unit_s, draw_s: fitted to "
-            f"the cycles that llvm-mca -mcpu={self.mca} gives the blocks that qemu executed, plus a mispredicted "
-            f"branch of {self.mispredict:.0f} cycles a block row; made by benchmarks/arm.py --profiles"
+            "the L2, from the L3 a quarter or what the DRAM gives; vector_s, block_s, block_row_s, unit_s, draw_s: "
+            f"fitted to the cycles that llvm-mca -mcpu={self.mca} gives the blocks that qemu executed, plus a "
+            f"mispredicted branch of {self.mispredict:.0f} cycles a block row; made by benchmarks/arm.py --profiles"
         )
 
 

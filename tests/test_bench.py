@@ -15,7 +15,7 @@ from wv_runtime.synthetic import PRUNED, parse_block, synthetic_config, syntheti
 
 MACHINE = cost.Machine(
     "test", False, "invented", 8, ((1024.0, 8e9), (65536.0, 4e9), (1 << 20, 1e9)),
-    dict.fromkeys(DTYPES, 2e9), dict.fromkeys(DTYPES, 1e-9), dict.fromkeys(DTYPES, 3e-9),
+    dict.fromkeys(DTYPES, 2e9), dict.fromkeys(DTYPES, 1e-9), dict.fromkeys(DTYPES, 0.0), dict.fromkeys(DTYPES, 3e-9),
     dict.fromkeys(DTYPES, 5e-9), 7e-9,
 )  # fmt: skip
 KEYS = {"backend", "isa", "dtype", "hidden", "sparsity", "block", "samples_per_s", "rtf", "roofline_fraction",
@@ -129,21 +129,50 @@ def test_roofline_fraction_is_the_limit_over_the_measured_time():
     assert (r["samples_per_s"], r["spread"], r["time_over_first"]) == (pytest.approx(1e6), 0, 1)
 
 
-def test_calibration_finds_what_made_the_times():
-    fast = replace(MACHINE, read_bandwidth=((1.0, 1e13), (2.0, 1e13)), macs_per_s=dict.fromkeys(DTYPES, 1e13))
-    truth = replace(fast, vector_s=dict.fromkeys(DTYPES, 2e-9), block_row_s=dict.fromkeys(DTYPES, 8e-9))
+@pytest.mark.parametrize("block_s", [0.0, 4e-9])
+def test_calibration_finds_what_made_the_times(block_s):
+    fast = replace(MACHINE, lanes=4, read_bandwidth=((1.0, 1e13), (2.0, 1e13)), macs_per_s=dict.fromkeys(DTYPES, 1e13))
+    truth = {"vector_s": 2e-9, "block_s": block_s, "block_row_s": 8e-9}
+    made_by = replace(fast, **{name: dict.fromkeys(DTYPES, t) for name, t in truth.items()})
+    rows = []
+    for n, block in ((128, (16, 4)), (256, (8, 4)), (512, (16, 4))):
+        case = bench.Case(synthetic_model(synthetic_config(n), 0.9, block, "int8"))
+        ns = {}
+        for stage in ("R", "O"):
+            ops = [op for op in case.ops if op.stage == stage]
+            ns[stage] = 1e9 * sum(sum(cost.seconds(op, made_by, 1e3)) for op in ops)
+        rows.append((case, {"stages_ns": {**ns, "gates": 5 * n, "sampling": 14}}))
+    found = bench.calibrate(fast, rows)
+    for name, t in truth.items():
+        assert getattr(found, name)["int8"] == pytest.approx(t, rel=1e-6, abs=1e-12), name
+        assert getattr(found, name)["f32"] == getattr(fast, name)["f32"]  # nothing was measured
+    assert (found.unit_s["int8"], found.draw_s) == (pytest.approx(5e-9), pytest.approx(7e-9))
+
+
+def test_a_fit_has_no_negative_times_and_no_idle_ones():
+    a = np.array([[1.0, 1.0, 2.0], [2.0, 2.0, 1.0], [3.0, 3.0, 5.0]])  # vectors and blocks alike
+    assert bench.non_negative_fit(a, a @ [2, 0, 3]) == pytest.approx([2, 0, 3])
+    assert min(bench.non_negative_fit(a, a @ [5, 0, -1])) >= 0
+
+
+def test_calibration_knows_what_the_roofline_takes():
+    slow = replace(MACHINE, lanes=4, macs_per_s=dict.fromkeys(DTYPES, 1e13))  # most of R is bound by bytes
+    truth = {"vector_s": 0.5e-9, "block_s": 0.0, "block_row_s": 30e-9}
+    made_by = replace(slow, **{name: dict.fromkeys(DTYPES, t) for name, t in truth.items()})
     rows = []
     for n, sparsity in ((128, 0.5), (256, 0.9), (512, 0.9)):
         case = bench.Case(synthetic_model(synthetic_config(n), sparsity, (16, 4), "int8"))
         ns = {}
         for stage in ("R", "O"):
             ops = [op for op in case.ops if op.stage == stage]
-            ns[stage] = 1e9 * sum(sum(cost.seconds(op, truth, sum(o.n_bytes for o in ops))) for op in ops)
-        rows.append((case, {"stages_ns": {**ns, "gates": 5 * n, "sampling": 14}}))
-    found = bench.calibrate(fast, rows)
-    assert found.vector_s["int8"] == pytest.approx(2e-9, rel=0.05)
-    assert found.block_row_s["int8"] == pytest.approx(8e-9, abs=1e-9)
-    assert (found.unit_s["int8"], found.draw_s) == (pytest.approx(5e-9), pytest.approx(7e-9))
+            ns[stage] = 1e9 * sum(sum(cost.seconds(op, made_by, sum(o.n_bytes for o in ops))) for op in ops)
+        rows.append((case, {"stages_ns": {**ns, "gates": n, "sampling": 1}}))
+    found = bench.calibrate(slow, rows)
+    for case, r in rows:
+        for stage in ("R", "O"):
+            ops = [op for op in case.ops if op.stage == stage]
+            t = 1e9 * sum(sum(cost.seconds(op, found, sum(o.n_bytes for o in ops))) for op in ops)
+            assert t == pytest.approx(r["stages_ns"][stage], rel=0.05)
 
 
 def test_time_over_first_compares_engines_of_one_model():

@@ -17,7 +17,7 @@ def machine(**changes):
     zero = dict.fromkeys(DTYPES, 0.0)
     fields = {"name": "m", "measured": False, "source": "invented", "lanes": 16,
               "read_bandwidth": ((1.0, 1e9), (2.0, 1e9)), "macs_per_s": dict.fromkeys(DTYPES, 1e10),
-              "vector_s": zero, "block_row_s": zero, "unit_s": zero, "draw_s": 0.0}  # fmt: skip
+              "vector_s": zero, "block_s": zero, "block_row_s": zero, "unit_s": zero, "draw_s": 0.0}  # fmt: skip
     return cost.Machine(**{**fields, **changes})
 
 
@@ -36,6 +36,8 @@ def test_the_slower_of_bytes_macs_and_vectors_is_the_time():
     assert cost.seconds(op, machine(macs_per_s=dict.fromkeys(DTYPES, 1e6)), 1e3)[0] == pytest.approx(1024 / 1e6)
     slow = machine(vector_s=dict.fromkeys(DTYPES, 1e-6), block_row_s=dict.fromkeys(DTYPES, 3e-9))
     assert cost.seconds(op, slow, 1e3) == (pytest.approx(64e-6), pytest.approx(12e-9))
+    blocks = machine(lanes=4, vector_s=dict.fromkeys(DTYPES, 1e-6), block_s=dict.fromkeys(DTYPES, 5e-6))
+    assert cost.seconds(op, blocks, 1e3)[0] == pytest.approx(64 * (4 * 1e-6 + 5e-6))
 
 
 @pytest.mark.parametrize(("block", "dtype", "lanes", "n"), [

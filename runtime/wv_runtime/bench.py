@@ -206,35 +206,61 @@ def measure_machine(repeats: int = 15, slice_s: float = 0.5e-3) -> Machine:
     zero = dict.fromkeys(DTYPES, 0.0)
     return Machine(
         f"{platform.machine()}-{_vec.ISA}", True, "measured by wv-bench, one thread, best of repeats", lanes,
-        tuple(bandwidth), macs, dict(zero), dict(zero), dict(zero), 0.0,
+        tuple(bandwidth), macs, dict(zero), dict(zero), dict(zero), dict(zero), 0.0,
     )  # fmt: skip
 
 
 def calibrate(machine: Machine, results: list[tuple[Case, dict[str, Any]]]) -> Machine:
-    """The machine with vector_s, block_row_s, unit_s and draw_s such that cost.seconds gives the measured stages.
+    """The machine with vector_s, block_s, block_row_s, unit_s and draw_s that fit the measured stages.
 
-    Least squares of the relative error of R and of O1..O4 over a grid.
+    By dtype, such that cost.seconds gives the times of R and of O1..O4: least squares of the relative error, nothing
+    negative. Where the roofline of an operation exceeds its vectors and blocks, as found so far, it stands for them.
     """
-    vector_s, block_row_s, unit_s = dict(machine.vector_s), dict(machine.block_row_s), dict(machine.unit_s)
     for dtype in DTYPES:
-        own = [(case, r) for case, r in results if case.dtype == dtype]
+        own = [(case, r["stages_ns"]) for case, r in results if case.dtype == dtype]
         if not own:
             continue
-        unit_s[dtype] = float(np.mean([1e-9 * r["stages_ns"]["gates"] / case.config.n_units for case, r in own]))
-        best = np.inf
-        rows = [0.0, *np.geomspace(0.1e-9, 200e-9, 81)]
-        for v, row in itertools.product(np.geomspace(0.05e-9, 20e-9, 241), rows):
-            trial = replace(machine, vector_s={dtype: v}, block_row_s={dtype: row}, unit_s={dtype: 0.0})
-            error = 0.0
-            for (case, r), stage in itertools.product(own, ("R", "O")):
-                ops = [op for op in case.ops if op.stage == stage]
-                n_bytes = sum(op.n_bytes for op in ops)
-                predicted = sum(sum(cost.seconds(op, trial, n_bytes)) for op in ops)
-                error += (predicted / (1e-9 * r["stages_ns"][stage]) - 1) ** 2
-            if error < best:
-                best, vector_s[dtype], block_row_s[dtype] = error, float(v), float(row)
-    draw_s = float(np.mean([1e-9 * r["stages_ns"]["sampling"] / 2 for _, r in results]))
-    return replace(machine, vector_s=vector_s, block_row_s=block_row_s, unit_s=unit_s, draw_s=draw_s)
+        unit = float(np.mean([1e-9 * ns["gates"] / case.config.n_units for case, ns in own]))
+        machine = replace(machine, unit_s={**machine.unit_s, dtype: unit})
+        stages = [([op for op in case.ops if op.stage == s], 1e-9 * ns[s]) for case, ns in own for s in ("R", "O")]
+        best, x = np.inf, np.zeros(3)
+        for _ in range(8):
+            a, b, error = [], [], 0.0
+            for ops, t in stages:
+                n_bytes, left, row, predicted = sum(op.n_bytes for op in ops), t, np.zeros(3), 0.0
+                for op in ops:
+                    counts = np.array([cost.vectors(op, machine.lanes), op.nnz_blocks, op.block_rows], float)
+                    limit = cost.roofline(op, machine, n_bytes)
+                    predicted += max(limit, float(counts[:2] @ x[:2])) + counts[2] * x[2]
+                    if x.any() and limit > counts[:2] @ x[:2]:
+                        left, counts[:2] = left - limit, 0
+                    row += counts
+                a.append(row / t)
+                b.append(left / t)
+                error += (predicted / t - 1) ** 2
+            if x.any() and error < best:
+                best, found = error, x
+            x = non_negative_fit(np.array(a), np.array(b))
+        machine = replace(
+            machine,
+            vector_s={**machine.vector_s, dtype: float(found[0])},
+            block_s={**machine.block_s, dtype: float(found[1])},
+            block_row_s={**machine.block_row_s, dtype: float(found[2])},
+        )
+    return replace(machine, draw_s=float(np.mean([1e-9 * r["stages_ns"]["sampling"] / 2 for _, r in results])))
+
+
+def non_negative_fit(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The x >= 0 for which a x is nearest to b, with as few of x above 0 as do equally well."""
+    best, found = np.inf, np.zeros(a.shape[1])
+    for n in range(1, a.shape[1] + 1):
+        for chosen in itertools.combinations(range(a.shape[1]), n):
+            x = np.zeros(a.shape[1])
+            x[list(chosen)] = np.linalg.lstsq(a[:, chosen], b, rcond=None)[0]
+            error = float(((a @ x - b) ** 2).sum())
+            if (x >= 0).all() and error < 0.999 * best - 1e-9:
+                best, found = error, x
+    return found
 
 
 # ---- what is printed and drawn

@@ -2,7 +2,8 @@
 
 The cost model of Kalchbrenner et al. 2018, section 2, T(u) = |u| * sum_i (c(op_i) + d(op_i)), with
 
-    c(op) = max(bytes / bandwidth at the network's footprint, MACs / peak, vectors * time per vector)
+    c(op) = max(bytes / bandwidth at the network's footprint, MACs / peak,
+                vectors * time per vector + blocks * time per block)
     d(op) = block rows * time per block row
 
 The first two terms are the roofline: what any program on that machine must take. The third, and d, are our kernels'
@@ -37,7 +38,8 @@ class Machine:
 
     read_bandwidth : (footprint in bytes, bytes/s), footprints ascending
     macs_per_s     : by dtype, from the L1 cache, one rounding per multiplication and addition
-    vector_s       : by dtype, a kernel's time for one vector of `lanes` rows and 1 (int8: 4) columns, index included
+    vector_s       : by dtype, a kernel's time for one vector of `lanes` rows and 1 (int8: 4) columns
+    block_s        : by dtype, a kernel's further time for a block, whose vectors share an index
     block_row_s    : by dtype, a kernel's time to begin and end a block row
     unit_s         : by dtype, the gates of one unit
     draw_s         : one byte from its logits
@@ -50,6 +52,7 @@ class Machine:
     read_bandwidth: tuple[tuple[float, float], ...]
     macs_per_s: dict[str, float]
     vector_s: dict[str, float]
+    block_s: dict[str, float]
     block_row_s: dict[str, float]
     unit_s: dict[str, float]
     draw_s: float
@@ -82,7 +85,7 @@ def load_machine(name: str | os.PathLike[str]) -> Machine:
     try:
         machine = Machine(**json.loads(path.read_text()))
         points = tuple((float(size), float(rate)) for size, rate in machine.read_bandwidth)
-        tables = (machine.macs_per_s, machine.vector_s, machine.block_row_s, machine.unit_s)
+        tables = (machine.macs_per_s, machine.vector_s, machine.block_s, machine.block_row_s, machine.unit_s)
         numbers = [n for p in points for n in p] + [float(t[d]) for t in tables for d in DTYPES] + [machine.draw_s]
         positive = [*(n for p in points for n in p), *(machine.macs_per_s[d] for d in DTYPES), machine.lanes]
         if not points or list(points) != sorted(points):
@@ -193,7 +196,7 @@ def roofline(op: Op, machine: Machine, n_bytes: float, batch: int = 1) -> float:
 
 def seconds(op: Op, machine: Machine, n_bytes: float, batch: int = 1) -> tuple[float, float]:
     """(c, d) of one run, for each of a batch that runs in step."""
-    own = vectors(op, machine.lanes) * machine.vector_s[op.dtype]
+    own = vectors(op, machine.lanes) * machine.vector_s[op.dtype] + op.nnz_blocks * machine.block_s[op.dtype]
     own += op.units * machine.unit_s[op.dtype] + op.draws * machine.draw_s
     return max(roofline(op, machine, n_bytes, batch), own), op.block_rows * machine.block_row_s[op.dtype]
 
