@@ -11,7 +11,7 @@ APK := build/android/wavernn-demo.apk
 # What Debian 12 has to hold for `make arm`, `make arm-bench` and `make apk`, and for their tests
 DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross \
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
-	openjdk-17-jdk-headless proguard-cli junit4
+	openjdk-17-jdk-headless proguard-cli junit4 enjarify
 
 .PHONY: help demo test arm arm-bench apk apk-assets apk-test deps bench lint types wheel check clean
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -33,6 +34,7 @@ DEMO = ROOT / "android_demo"
 OUT = ROOT / "build/android"
 APK = OUT / "wavernn-demo.apk"
 JUNIT = Path("/usr/share/java/junit4.jar")
+ENJARIFY = ["/usr/bin/python3", "-O", "-m", "enjarify.main"]  # Debian's program takes any other python3 in PATH
 HAMCREST = Path("/usr/share/java/hamcrest-core.jar")
 CORE = "org.wavernn.demo.core."
 MAX_APK_BYTES = 1_500_000  # without the voice
@@ -233,7 +235,7 @@ def java_classes(apk, tmp_path_factory) -> Path:
     return out
 
 
-def junit(java: list[object], classes: Path, data: Path, isas: str, library: Path, **environment: object) -> str:
+def junit(java: list[object], classes: Path | str, data: Path, isas: str, library: Path, **environment: object) -> str:
     tests = sorted(CORE + f.stem for f in DEMO.glob("app/src/test/java/**/*Test.java"))
     assert len(tests) == 5
     command = [*java, f"-Djava.library.path={library.parent}", f"-Dwavernn.data={data}", f"-Dwavernn.isas={isas}",
@@ -275,19 +277,27 @@ def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
                 assert 55 <= len(r["rtf_by_second"]) <= 60
 
 
-def shims(folder: Path, target: str, jump: str, glibc: Path) -> None:
-    """libc.so and libm.so as Android names and versions them, on top of glibc: each function jumps to glibc's."""
+def shims(folder: Path, link: list[object], jump: str, glibc: Path, floor: str = "") -> None:
+    """libc.so and libm.so as Android names and versions them, on top of glibc: each function jumps to glibc's.
+
+    link : the command that links a shared library
+    floor : instructions of floor(), where glibc takes its argument elsewhere than Android
+    """
     for library, names in build_apk.functions().items():
         source, versions = folder / f"{library}.s", folder / f"{library}.map"
         source.write_text("".join(f"""
             .globl android_{n}
             .type android_{n}, %function
-            android_{n}: {jump.format(n)}
+            android_{n}: {floor if floor and n == "floor" else jump.format(n)}
             .symver android_{n}, {n}@LIBC
             """ for n in names))  # fmt: skip
         versions.write_text("LIBC { global: *; };\n")
-        flags = ["-shared", "-nostdlib", "-fuse-ld=lld", f"-Wl,-soname,{library}.so,--version-script,{versions}"]
-        sh("clang-19", f"--target={target}", *flags, source, glibc / f"{library}.so.6", "-o", folder / f"{library}.so")
+        flags = ["-shared", "-nostdlib", f"-Wl,-soname,{library}.so,--version-script,{versions}"]
+        sh(*link, *flags, source, glibc / f"{library}.so.6", "-o", folder / f"{library}.so")
+
+
+def clang(target: str) -> list[object]:
+    return ["clang-19", f"--target={target}", "-fuse-ld=lld"]
 
 
 def from_apk(abi: str, folder: Path) -> Path:
@@ -299,7 +309,7 @@ def test_the_java_runs_on_the_apks_x86_64_library(java_classes, data, tmp_path):
     glibc = Path("/lib/x86_64-linux-gnu")
     if not (glibc / "libc.so.6").exists():
         pytest.skip("not an x86-64 Debian")
-    shims(tmp_path, "x86_64-linux-gnu", "jmp {}@PLT", glibc)
+    shims(tmp_path, clang("x86_64-linux-gnu"), "jmp {}@PLT", glibc)
     so = from_apk("x86_64", tmp_path)
     junit(["java", "-Xcheck:jni"], java_classes, data, ",".join(_native.isa_names()), so, LD_LIBRARY_PATH=tmp_path)
 
@@ -319,13 +329,80 @@ def arm64_root(apk) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("cpu", "isas"), [("cortex-a53", "neon,portable"), ("cortex-a76", "neon_dot,neon,portable")])
-def test_the_java_runs_on_the_apks_arm64_library(cpu, isas, arm64_root, java_classes, data, tmp_path):
-    shims(tmp_path, "aarch64-linux-gnu", "b {}", arm64_root / "lib/aarch64-linux-gnu")
+@pytest.mark.parametrize(
+    ("cpu", "isas", "page"), [("cortex-a53", "neon,portable", 4096), ("cortex-a76", "neon_dot,neon,portable", 16384)]
+)
+def test_the_java_runs_on_the_apks_arm64_library(cpu, isas, page, arm64_root, java_classes, data, tmp_path):
+    shims(tmp_path, clang("aarch64-linux-gnu"), "b {}", arm64_root / "lib/aarch64-linux-gnu")
     so = from_apk("arm64-v8a", tmp_path)
-    java = ["qemu-aarch64", "-cpu", cpu, "-L", arm64_root, "-E", f"LD_LIBRARY_PATH={tmp_path}",
+    java = ["qemu-aarch64", "-cpu", cpu, "-p", page, "-L", arm64_root, "-E", f"LD_LIBRARY_PATH={tmp_path}",
             arm64_root / "usr/lib/jvm/java-17-openjdk-arm64/bin/java"]  # fmt: skip
     junit(java, java_classes, data, isas, so)
+
+
+def test_the_apks_armv7_library_gives_the_same_pcm(data, tmp_path):
+    """There is no Java for this ABI: android_armv7.c plays its part."""
+    gcc = "arm-linux-gnueabihf-gcc"
+    for program in (gcc, "qemu-arm"):
+        if not shutil.which(program):
+            unavailable(f"not installed: {program} (make deps)")
+    root = Path(sh(gcc, "-print-file-name=libc.so.6").strip()).resolve().parents[1]
+    sh(gcc, "-O1", "-Wall", "-Werror", "-isystem", build_apk.JNI_HEADERS, ROOT / "tests/android_armv7.c", "-o",
+       tmp_path / "run")  # fmt: skip
+    hard_float = "vmov d0, r0, r1\npush {r4, lr}\nbl floor\nvmov r0, r1, d0\npop {r4, pc}"
+    shims(tmp_path, [gcc, "-march=armv7-a", "-mfpu=neon"], "b {}", root / "lib", hard_float)
+    so = from_apk("armeabi-v7a", tmp_path)
+    for file in (so, tmp_path / "libc.so", tmp_path / "libm.so"):
+        header = bytearray(file.read_bytes())
+        header[37] &= ~2  # EF_ARM_ABI_FLOAT_SOFT: glibc's hard-float loader passes such a library over
+        file.write_bytes(header)
+    tiny_mel(tiny_model().config).T.tofile(tmp_path / "mel")
+    for row in (data / "hashes.tsv").read_text().splitlines():
+        voice, _, seed, temperature, sha256 = row.split("\t")
+        for isa, chunk in itertools.product(("neon", "portable"), (1, 100)) if temperature == "1.0" else ():
+            pcm = subprocess.run(
+                ["qemu-arm", "-cpu", "cortex-a15", "-L", root, "-E", f"LD_LIBRARY_PATH={tmp_path}", tmp_path / "run",
+                 so, data / voice, tmp_path / "mel", "7", seed, isa, str(chunk)], capture_output=True)  # fmt: skip
+            assert pcm.returncode == 0, pcm.stderr
+            assert hashlib.sha256(pcm.stdout).hexdigest() == sha256, (voice, isa, chunk)
+
+
+def test_the_dexed_classes_run_like_the_compiled_ones(java_classes, data, tmp_path):
+    """Back from the APK's classes.dex to a jar: what a phone runs, and no class of java_classes but the tests."""
+    if subprocess.run([*ENJARIFY, "--help"], capture_output=True).returncode != 0:
+        unavailable("not installed: enjarify (make deps)")
+    sh(*ENJARIFY, "-f", APK, "-o", tmp_path / "dex.jar")
+    tests = tmp_path / "tests"
+    for source in DEMO.glob("app/src/test/java/**/*.java"):
+        for file in java_classes.rglob(f"{source.stem}*.class"):
+            target = tests / file.relative_to(java_classes)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    assert not list(tests.rglob("WaveRnn.class"))
+    shims(tmp_path, clang("x86_64-linux-gnu"), "jmp {}@PLT", Path("/lib/x86_64-linux-gnu"))
+    so = from_apk("x86_64", tmp_path)
+    classes, isas = f"{tests}:{tmp_path / 'dex.jar'}", ",".join(_native.isa_names())
+    junit(["java", "-Xcheck:jni"], classes, data, isas, so, LD_LIBRARY_PATH=tmp_path)
+
+
+# ---- what no compiler sees
+
+
+@pytest.mark.parametrize(("activity", "layout"), [("MainActivity", "main"), ("BenchActivity", "bench")])
+def test_every_view_that_a_screen_asks_for_is_in_its_layout(activity, layout):
+    sources = [(DEMO / f"app/src/main/java/org/wavernn/demo/{name}.java").read_text() for name in (activity, "Screen")]
+    asked = set(re.findall(r"R\.id\.(\w+)", "".join(sources)))
+    there = set(re.findall(r"@\+id/(\w+)", (DEMO / f"app/src/main/res/layout/{layout}.xml").read_text()))
+    assert len(asked) >= 6 and asked <= there, asked - there
+
+
+def test_gradle_builds_for_the_same_phones():
+    for module in ("lib", "app"):
+        text = (DEMO / module / "build.gradle").read_text()
+        assert f"minSdk {build_apk.MIN_SDK}\n" in text
+    assert f"targetSdk {build_apk.TARGET_SDK}\n" in text
+    abis = re.search(r"abiFilters (.*)", (DEMO / "lib/build.gradle").read_text())
+    assert abis and re.findall(r"'(.*?)'", abis[1]) == list(build_apk.ABIS)
 
 
 def test_hashes_of_the_fetched_packages_are_checked(tmp_path, monkeypatch):

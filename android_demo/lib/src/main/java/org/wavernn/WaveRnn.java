@@ -1,11 +1,9 @@
 package org.wavernn;
 
-import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -116,31 +114,26 @@ public final class WaveRnn implements Closeable {
         }
     }
 
-    /** Opens the model between a direct buffer's position and limit. It is used in place: leave it unchanged. */
+    /**
+     * Opens the model between a direct buffer's position and limit. It is used in place: it starts at a multiple of 64
+     * bytes and stays unchanged.
+     */
     public static WaveRnn open(ByteBuffer model, Options options) {
         if (!model.isDirect()) {
-            throw new IllegalArgumentException("model: found an array, wanted a direct buffer, as of read()");
+            throw new IllegalArgumentException("model: found an array, wanted a direct buffer");
         }
         return new WaveRnn(model.slice(), options);
     }
 
-    /** A whole stream, such as an asset, in a buffer that open() takes; longer ones than maxBytes are refused. */
-    public static ByteBuffer read(InputStream in, int maxBytes) throws IOException {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        byte[] part = new byte[1 << 16];
-        for (int n; (n = in.read(part)) >= 0;) {
-            if (n > maxBytes - bytes.size()) {
-                throw new IOException("more than " + maxBytes + " bytes");
-            }
-            bytes.write(part, 0, n);
-        }
-        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.size() + ALIGNMENT);
+    /** Opens a copy of the model in these bytes, such as those of an asset. */
+    public static WaveRnn open(byte[] model, Options options) {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(model.length + ALIGNMENT);
         int start = (int) (-nativeAddress(buffer) & (ALIGNMENT - 1));
         buffer.position(start);
-        buffer.put(bytes.toByteArray());
-        buffer.limit(start + bytes.size());
+        buffer.put(model);
+        buffer.limit(start + model.length);
         buffer.position(start);
-        return buffer.slice();
+        return open(buffer, options);
     }
 
     /** The ISAs this build holds and this CPU runs, best first. */

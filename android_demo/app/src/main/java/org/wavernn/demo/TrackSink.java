@@ -83,11 +83,11 @@ final class TrackSink implements AudioSink {
     public void write(short[] pcm, int n) throws IOException {
         for (int done = 0; done < n && !isStopped();) {
             int wrote = track.write(pcm, done, n - done, AudioTrack.WRITE_BLOCKING);
-            if (wrote < 0) {
-                throw new IOException("The audio output failed (" + wrote + ").");
+            if (isStopped()) {
+                return; // stop() cut it short
             }
-            if (wrote == 0 && !isStopped()) {
-                return; // stop() came in between
+            if (wrote <= 0) {
+                throw new IOException("The audio output failed (" + wrote + ").");
             }
             done += wrote;
             written += wrote;

@@ -54,6 +54,7 @@ final class BenchJob extends Job {
         progress.json(Json.write(report));
     }
 
+    /** One result; null if it was stopped. */
     private Map<String, Object> measure(MelStream stream) {
         WaveRnn.Info info = stream.rnn.info();
         String isa = stream.rnn.isa();
@@ -87,7 +88,7 @@ final class BenchJob extends Job {
                 }
             }
             if (stopped) {
-                return null;
+                break;
             }
             String hex = hash.hex();
             if (first != null && !hex.equals(first)) {
@@ -95,6 +96,9 @@ final class BenchJob extends Job {
             }
             first = hex;
             passes.add(1e9 * pass.samples() / pass.computeNanos());
+        }
+        if (stopped) {
+            return null;
         }
         Collections.sort(passes);
         double best = passes.get(passes.size() - 1);

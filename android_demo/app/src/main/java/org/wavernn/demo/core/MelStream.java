@@ -2,7 +2,6 @@ package org.wavernn.demo.core;
 
 import java.io.Closeable;
 import java.io.IOException;
-import java.io.InputStream;
 import org.wavernn.WaveRnn;
 import org.wavernn.WaveRnnException;
 
@@ -13,8 +12,9 @@ final class MelStream implements Closeable {
     private int pushed; // frames
 
     MelStream(Request request) throws IOException {
-        try (InputStream in = request.voice.open()) {
-            rnn = WaveRnn.open(WaveRnn.read(in, Source.MAX_BYTES), request.options());
+        byte[] model = request.voice.bytes();
+        try {
+            rnn = WaveRnn.open(model, request.options());
         } catch (WaveRnnException e) {
             if (e.status.equals("isa") || e.status.equals("memory")) {
                 throw e; // not the file's fault

@@ -7,7 +7,7 @@ import java.io.InputStream;
 /** A file by name: an asset, a document that the user picked, or a test's bytes. */
 public abstract class Source {
     /** Longer files than this are refused before they fill the memory. */
-    public static final int MAX_BYTES = 256 << 20;
+    static final int MAX_BYTES = 256 << 20;
 
     public final String name;
 
@@ -24,7 +24,7 @@ public abstract class Source {
             byte[] part = new byte[1 << 16];
             for (int n; (n = in.read(part)) >= 0;) {
                 if (n > MAX_BYTES - bytes.size()) {
-                    throw new IOException("more than " + MAX_BYTES + " bytes");
+                    throw new FileException(name, "more than " + (MAX_BYTES >> 20) + " MB");
                 }
                 bytes.write(part, 0, n);
             }

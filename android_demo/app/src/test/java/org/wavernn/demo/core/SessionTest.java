@@ -8,9 +8,11 @@ import static org.junit.Assert.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.Test;
 import org.wavernn.WaveRnn;
@@ -170,27 +172,51 @@ public class SessionTest {
         assertEquals("sc", sinks.get(sinks.size() - 1).calls.toString());
     }
 
-    @Test
-    public void hugeFilesAreRefusedNotRead() throws Exception {
-        Source endless = new Source("endless") {
+    /** A file whose every read() is `read`. */
+    private static Source reading(Callable<Integer> read) {
+        return new Source("endless.bin") {
             @Override
-            public java.io.InputStream open() {
-                return new java.io.InputStream() {
+            public InputStream open() {
+                return new InputStream() {
                     @Override
                     public int read() {
-                        return 0;
+                        throw new AssertionError("byte by byte");
                     }
 
                     @Override
-                    public int read(byte[] bytes, int offset, int n) {
-                        throw new OutOfMemoryError("as a phone would say");
+                    public int read(byte[] bytes, int offset, int n) throws IOException {
+                        try {
+                            return read.call();
+                        } catch (IOException | RuntimeException e) {
+                            throw e;
+                        } catch (Exception e) {
+                            throw new AssertionError(e);
+                        }
                     }
                 };
             }
         };
-        session.play(new Request(endless, TestData.source("mel.npy"), null, 0, 1, null));
+    }
+
+    @Test
+    public void hugeFilesAreRefusedBeforeTheyFillTheMemory() throws Exception {
+        session.play(new Request(reading(() -> 1 << 16), TestData.source("mel.npy"), null, 0, 1, null));
+        ended(Progress.State.FAILED);
+        assertEquals("endless.bin: more than 256 MB", session.progress().error());
+        session.play(new Request(reading(() -> {
+            throw new OutOfMemoryError("as a phone would say");
+        }), TestData.source("mel.npy"), null, 0, 1, null));
         ended(Progress.State.FAILED);
         assertEquals("The file does not fit into this phone's memory.", session.progress().error());
+    }
+
+    @Test
+    public void filesThatMayNotBeReadAnyMoreSaySo() throws Exception {
+        session.play(new Request(reading(() -> {
+            throw new SecurityException("Permission Denial: reading com.example.Provider");
+        }), TestData.source("mel.npy"), null, 0, 1, null));
+        ended(Progress.State.FAILED);
+        assertEquals("The file may not be read any more: pick it again.", session.progress().error());
     }
 
     @Test
