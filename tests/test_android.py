@@ -127,6 +127,8 @@ def test_packing_gives_the_same_bytes_every_time(apk, tmp_path):
         file.write_bytes(entries()[name][2])
     build_apk.pack(tmp_path / "again.apk", OUT / "resources.apk", files)
     assert (tmp_path / "again.apk").read_bytes() == (OUT / "unsigned.apk").read_bytes()
+    with zipfile.ZipFile(OUT / "unsigned.apk") as z:
+        assert {i.date_time for i in z.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 @pytest.mark.parametrize("abi", list(build_apk.ABIS))
@@ -178,6 +180,7 @@ def data(apk, c_build, tmp_path_factory) -> Path:
 
     mel = tiny_mel(cfg)
     save_mel(folder / "mel.npy", mel, cfg.mel)
+    save_mel(folder / "long.npy", tiny_mel(cfg, 40), cfg.mel)  # more samples than one buffer of the JNI code holds
     np.save(folder / "plain.npy", mel)
     np.save(folder / "fortran.npy", np.asfortranarray(mel))
     np.save(folder / "double.npy", mel.astype(np.float64))
@@ -191,6 +194,8 @@ def data(apk, c_build, tmp_path_factory) -> Path:
             out = "out.wav" if not rows else "other.wav"
             done = wv_run(f"{dtype}.bin", "mel.npy", "-o", out, "--seed", seed, "--temperature", temperature, "--json")
             rows.append([f"{dtype}.bin", "mel.npy", seed, temperature, json.loads(done.stdout)["sha256"]])
+    done = wv_run("int8.bin", "long.npy", "-o", "other.wav", "--json")
+    rows.append(["int8.bin", "long.npy", 0, 1.0, json.loads(done.stdout)["sha256"]])
     _table(folder / "hashes.tsv", rows)
 
     bad = {  # every check of load_mel
@@ -356,13 +361,14 @@ def test_the_apks_armv7_library_gives_the_same_pcm(data, tmp_path):
         header = bytearray(file.read_bytes())
         header[37] &= ~2  # EF_ARM_ABI_FLOAT_SOFT: glibc's hard-float loader passes such a library over
         file.write_bytes(header)
-    tiny_mel(tiny_model().config).T.tofile(tmp_path / "mel")
     for row in (data / "hashes.tsv").read_text().splitlines():
-        voice, _, seed, temperature, sha256 = row.split("\t")
+        voice, mel, seed, temperature, sha256 = row.split("\t")
+        frames = np.load(data / mel).T
+        frames.tofile(tmp_path / "mel")
         for isa, chunk in itertools.product(("neon", "portable"), (1, 100)) if temperature == "1.0" else ():
-            pcm = subprocess.run(
-                ["qemu-arm", "-cpu", "cortex-a15", "-L", root, "-E", f"LD_LIBRARY_PATH={tmp_path}", tmp_path / "run",
-                 so, data / voice, tmp_path / "mel", "7", seed, isa, str(chunk)], capture_output=True)  # fmt: skip
+            qemu = ["qemu-arm", "-cpu", "cortex-a15", "-L", root, "-E", f"LD_LIBRARY_PATH={tmp_path}"]
+            arguments = [tmp_path / "run", so, data / voice, tmp_path / "mel", str(len(frames)), seed, isa, str(chunk)]
+            pcm = subprocess.run([*qemu, *arguments], capture_output=True)
             assert pcm.returncode == 0, pcm.stderr
             assert hashlib.sha256(pcm.stdout).hexdigest() == sha256, (voice, isa, chunk)
 

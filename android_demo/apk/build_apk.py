@@ -91,6 +91,7 @@ def stubs(abi: str, folder: Path) -> None:
 def native(abi: str, out: Path, cmake: str) -> Path:
     """libwavernn_jni.so for one ABI."""
     folder = out / "native" / abi
+    shutil.rmtree(folder, ignore_errors=True)  # CMake does not see when a stub changes
     stubs(abi, folder / "stubs")
     if abi == "armeabi-v7a":
         # -fno-builtin: or clang makes memclr a call of memclr

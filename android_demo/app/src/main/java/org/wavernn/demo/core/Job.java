@@ -51,7 +51,7 @@ abstract class Job implements Runnable {
         if (e instanceof OutOfMemoryError || e instanceof WaveRnnException && ((WaveRnnException) e).status.equals("memory")) {
             return "The file does not fit into this phone's memory.";
         }
-        if (text.contains("ENOSPC") || text.contains("No space left")) {
+        if (text.contains("No space left")) {
             return "There is no space left on this phone.";
         }
         if (e instanceof SecurityException) {

@@ -3,9 +3,12 @@ package org.wavernn.demo.core;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Remembers what it was told; with `room`, blocks like an output whose buffer is full until it is stopped. */
 final class FakeSink implements AudioSink {
+    private static final AtomicInteger OPEN = new AtomicInteger();
+
     final StringBuilder calls = new StringBuilder(); // s start, w write, d drain, x stop, c close
     final CountDownLatch full = new CountDownLatch(1);
     private final int room; // samples
@@ -22,6 +25,9 @@ final class FakeSink implements AudioSink {
     @Override
     public synchronized void start(int sampleRate) throws IOException {
         calls.append('s');
+        if (OPEN.incrementAndGet() != 1) {
+            throw new IOException("two outputs at once");
+        }
         this.sampleRate = sampleRate;
         if (failure != null) {
             throw new IOException(failure);
@@ -61,8 +67,18 @@ final class FakeSink implements AudioSink {
     }
 
     @Override
-    public synchronized void close() {
+    public void close() {
+        try {
+            Thread.sleep(20); // a phone's output takes its time, too
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+        closed();
+    }
+
+    private synchronized void closed() {
         calls.append('c');
+        OPEN.decrementAndGet();
     }
 
     synchronized short[] heard() {
