@@ -28,10 +28,10 @@ def ckpt():
     model(torch.zeros(1, 161, dtype=torch.int16), torch.zeros(1, 80, 5))[0].sum().backward()
     optimizer.step()
     return {
-        "format": 1, "config": asdict(CFG), "model": model.state_dict(),
+        "format": 2, "config": asdict(CFG), "model": model.state_dict(),
         "masks": {"R_u": torch.ones(64, 64, dtype=torch.bool)}, "step": 7, "minutes": 0.5, "train": {}, "prune": {},
         "history": [], "data": {"name": "speech"}, "versions": {}, "optimizer": optimizer.state_dict(),
-        "rng": {"torch": torch.get_rng_state()},
+        "rng": {"torch": torch.get_rng_state()}, "states": torch.zeros(2, 64),
     }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_round_trip(ckpt, tmp_path):
 
 
 def test_every_key_is_documented():
-    documented = re.findall(r"^    (\w+) +(?:int|dict|list|float) ", module.__doc__, re.MULTILINE)
+    documented = re.findall(r"^    (\w+) +(?:int|dict|list|float|tensor) ", module.__doc__, re.MULTILINE)
     assert documented == list(KEYS) or sorted(documented) == sorted(KEYS)
 
 
@@ -114,7 +114,7 @@ def test_truncated(ckpt, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format: found 2, wanted 1"),
+        ({"format": 1}, "format: found 1, wanted 2"),
         ({"step": "7"}, "step: found str, wanted int"),
         ({"optimizer": 3}, "optimizer: found int, wanted dict or NoneType"),
         ({"config": {"n_units": 64}}, "config and model do not fit"),

@@ -42,7 +42,7 @@ def test_settings_of_a_checkpoint_without_torch(folder):
     torch = pytest.importorskip("torch")
     cfg = {**vars(PRESETS["24k"])}
     model = {"R": torch.zeros(3, 3), "mask": torch.ones(2, dtype=torch.bool)}
-    torch.save({"format": 1, "config": {"n_units": 64, "mel": cfg}, "model": model, "optimizer": None}, "model.pt")
+    torch.save({"format": 2, "config": {"n_units": 64, "mel": cfg}, "model": model, "optimizer": None}, "model.pt")
     assert mel_config_of("model.pt") == PRESETS["24k"]
 
 

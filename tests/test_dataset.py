@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from wv_runtime.config import WaveRNNConfig  # noqa: E402
 from wv_runtime.errors import AudioError  # noqa: E402
 from wv_runtime.mel import load_audio, log_mel, preemphasise  # noqa: E402
 from wv_train import dataset  # noqa: E402
-from wv_train.dataset import Windows, load_data, make_split  # noqa: E402
+from wv_train.dataset import Lanes, load_data, make_split  # noqa: E402
 
 CFG = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
 HOP = CFG.mel.hop_length
@@ -51,39 +52,53 @@ def test_preemphasis_is_undone_by_the_runtimes_filter():
 
 def test_windows_are_slices_of_the_clips(folder):
     write_split(folder)
-    data = load_data(folder, CFG)
-    windows = Windows(data, "train", 6)
-    assert len(windows) == (20 - 5) + (30 - 5)
-    samples, mel = windows.at(np.arange(len(windows)))
-    assert samples.shape == (40, 6 * HOP + 1) and samples.dtype == np.int16
-    assert mel.shape == (40, 80, 10) and mel.dtype == np.float32 and mel.flags.c_contiguous
-    row = 0
-    for name, n_frames in (("b.flac", 20), ("deep/c.wav", 30)):
+    lanes = Lanes(load_data(folder, CFG), "train", 6)
+    for clip, (name, n_frames) in zip(lanes.clips, (("b.flac", 20), ("deep/c.wav", 30)), strict=True):
+        frame = np.arange(n_frames - 5)
+        samples, mel = lanes.at(np.full_like(frame, clip), frame)
+        assert samples.shape == (n_frames - 5, 6 * HOP + 1) and samples.dtype == np.int16
+        assert mel.shape == (n_frames - 5, 80, 10) and mel.dtype == np.float32 and mel.flags.c_contiguous
         audio = load_audio(folder / name, 16000)
         x = np.concatenate([[0], preemphasise(audio, 0.85)])  # the sample before the first is 0
         m = np.pad(log_mel(audio, CFG.mel), ((0, 0), (2, 2)), mode="edge")
-        for k in range(n_frames - 5):
-            np.testing.assert_array_equal(samples[row], x[k * HOP : (k + 6) * HOP + 1])
-            np.testing.assert_array_equal(mel[row], m[:, k : k + 10])
-            row += 1
+        for k in frame:
+            np.testing.assert_array_equal(samples[k], x[k * HOP : (k + 6) * HOP + 1])
+            np.testing.assert_array_equal(mel[k], m[:, k : k + 10])
+
+
+def test_a_lane_walks_through_clip_after_clip(folder):
+    """3 + 5 windows of 6 frames over 2 lanes: an epoch of 4 steps that shows each window once, in order."""
+    write_split(folder)
+    lanes = Lanes(load_data(folder, CFG), "train", 6)
+    steps = [lanes.draw(0, step, 2) for step in range(8)]
+    for epoch in (steps[:4], steps[4:]):
+        assert epoch[0][2].all()  # both lanes start anew
+        for (before, _, _), (samples, _, fresh) in pairwise(epoch):
+            for lane in range(2):
+                assert fresh[lane] or samples[lane, 0] == before[lane, -1]
+        assert len({bytes(w) for samples, _, _ in epoch for w in samples}) == 8
+        assert 2 <= sum(int(fresh.sum()) for _, _, fresh in epoch) <= 4  # two clips, at most two cut by a lane's end
+    many = lanes.draw(0, 0, 40)  # more lanes than windows: they come again
+    assert many[0].shape[0] == 40 and many[2].all()
 
 
 def test_the_order_depends_on_seed_and_step_alone(folder):
     write_split(folder)
-    first, second = (Windows(load_data(folder, CFG), "train", 6) for _ in range(2))
+    first, second = (Lanes(load_data(folder, CFG), "train", 6) for _ in range(2))
     first.draw(0, 1, 4)
-    same = [w.draw(0, 7, 16)[0] for w in (first, second)]
-    np.testing.assert_array_equal(*same)
-    assert not np.array_equal(same[0], first.draw(0, 8, 16)[0])
-    assert not np.array_equal(same[0], first.draw(1, 7, 16)[0])
-    np.testing.assert_array_equal(first.spread(5)[0], first.at(np.array([0, 8, 16, 24, 32]))[0])
-    assert len(first.spread(1000)[0]) == len(first)
+    same = [lanes.draw(0, 7, 4) for lanes in (first, second)]
+    for a, b in zip(*same):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(same[0][0], first.draw(0, 6, 4)[0])
+    assert not np.array_equal(same[0][0], first.draw(1, 7, 4)[0])
+    np.testing.assert_array_equal(first.beginnings(5)[0], first.at(first.clips, np.zeros(2, int))[0])
+    assert len(first.beginnings(1)[0]) == 1
 
 
 def test_no_window_fits(folder):
     write_split(folder)
     with pytest.raises(AudioError, match="found no valid clip of at least 11 frames"):
-        Windows(load_data(folder, CFG), "valid", 11)
+        Lanes(load_data(folder, CFG), "valid", 11)
 
 
 def test_mel_stats_are_those_of_the_training_clips(folder):

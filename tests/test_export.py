@@ -120,9 +120,9 @@ def make_checkpoint(cfg=CFG, blocks=None, sparsity=0.75, seed=0):
         W *= masks[name]
     history = [{"step": 7, "valid_nll_c": 1.25, "valid_nll_f": 5.0, "train_nll_c": None}]
     return net, {
-        "format": 1, "config": asdict(cfg), "model": net.state_dict(), "masks": masks, "step": 7, "minutes": 90.0,
+        "format": 2, "config": asdict(cfg), "model": net.state_dict(), "masks": masks, "step": 7, "minutes": 90.0,
         "train": {}, "prune": {"block": blocks or {}}, "history": history, "data": {"name": "speech"},
-        "versions": {"wavernn": "0", "torch": "0"}, "optimizer": None, "rng": None,
+        "versions": {"wavernn": "0", "torch": "0"}, "optimizer": None, "rng": None, "states": None,
     }  # fmt: skip
 
 
@@ -367,8 +367,8 @@ def without(name):
 
 
 BAD_CHECKPOINTS = {
-    "no_format": (lambda c: c.pop("format"), "format: found None, wanted 1"),
-    "format_2": (broken("format", lambda _: 2), "format: found 2, wanted 1"),
+    "no_format": (lambda c: c.pop("format"), "format: found None, wanted 2"),
+    "format_1": (broken("format", lambda _: 1), "format: found 1, wanted 2"),
     "no_model": (lambda c: c.pop("model"), "model: found NoneType, wanted a dict"),
     "masks_list": (broken("masks", list), "masks: found list"),
     "no_mel": (broken("config", without("mel")), "config: 'mel'"),

@@ -18,7 +18,7 @@ from wv_train import cli  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.cli import generate  # noqa: E402
 from wv_train.config import TrainConfig, make, read_toml  # noqa: E402
-from wv_train.dataset import Windows  # noqa: E402
+from wv_train.dataset import Lanes  # noqa: E402
 from wv_train.model import split_bytes  # noqa: E402
 
 SHAPE = ("--n-units", 64, "--n-out", 16, "--n-cond", 16)
@@ -57,14 +57,14 @@ def at_step(monkeypatch):
     """at_step(n, do): call `do` while step n is under way."""
 
     def arrange(n, do):
-        draw = Windows.draw
+        draw = Lanes.draw
 
         def hooked(self, seed, step, size):
             if step == n:
                 do()
             return draw(self, seed, step, size)
 
-        monkeypatch.setattr(Windows, "draw", hooked)
+        monkeypatch.setattr(Lanes, "draw", hooked)
 
     yield arrange
 
@@ -78,6 +78,7 @@ def same(a, b):
         and all(torch.equal(x, y) for x, y in zip(*moments, strict=True))
         and all(torch.equal(a["masks"][k], b["masks"][k]) for k in a["masks"].keys() | b["masks"].keys())
         and torch.equal(a["rng"]["torch"], b["rng"]["torch"])
+        and torch.equal(a["states"], b["states"])
     )
 
 
@@ -137,6 +138,37 @@ def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):
     torch.manual_seed(1234)
     assert torch.equal(b["rng"]["torch"], torch.get_rng_state())  # restored, though nothing draws from it today
     assert same(a, {**b, "rng": a["rng"]})
+
+
+def test_states_are_carried_from_window_to_window(speech, tmp_path, wv_train, monkeypatch):
+    given, states = [], cli.WaveRNN.states
+
+    def hooked(self, samples, mel, h=None):
+        y = states(self, samples, mel, h)
+        if self.training:
+            given.append((h, y[-1].detach()))
+        return y
+
+    monkeypatch.setattr(cli.WaveRNN, "states", hooked)
+    assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--batch", 1)[0] == 0
+    fresh = [not h.any() for h, _ in given]
+    assert fresh[0] and 1 < fresh.count(False) < 8
+    for (_, reached), (h, _), anew in zip(given, given[1:], fresh[1:]):
+        assert anew or torch.equal(h, reached)
+
+
+def test_int8_training_adapts_to_int8(speech, tmp_path, wv_train):
+    """The ranges stay those it started from; and what int8 costs shrinks."""
+    a, b, c = (tmp_path / f"{name}.pt" for name in "abc")
+    assert wv_train(speech, "-o", a, *SHAPE, *QUICK, "--steps", 60, "--batch", 4, "--lr", 1e-2)[0] == 0
+    fine_tune = ("--init-from", a, *QUICK, "--valid-every", 30, "--steps", 60, "--batch", 4, "--lr", 2e-3)
+    assert wv_train(speech, "-o", b, *fine_tune, "--int8")[0] == 0
+    assert wv_train(speech, "-o", c, *fine_tune)[0] == 0
+    a, b, c = (load_checkpoint(path) for path in (a, b, c))
+    assert b["train"]["int8"] is True and torch.equal(a["model"]["relu_max"], b["model"]["relu_max"])
+    assert not torch.equal(a["model"]["relu_max"], c["model"]["relu_max"])
+    first, last = (sum(b["history"][i][k] for k in ("valid_nll_c", "valid_nll_f")) for i in (0, -1))
+    assert last < first
 
 
 def test_schedule_and_clipping_reach_the_optimizer(speech, tmp_path, wv_train):
@@ -333,7 +365,7 @@ def test_bad_use_of_checkpoints(speech, tmp_path, wv_train, monkeypatch):
     save_checkpoint("rng.pt", {**load_checkpoint("m.pt"), "rng": {}})
     for name in ("moments.pt", "rng.pt"):
         code, err = wv_train(speech, "-o", name, "--resume", "--no-log")
-        assert code == 1 and f"{name}: optimizer or rng do not fit the model" in err
+        assert code == 1 and f"{name}: optimizer, rng or states do not fit the model" in err
     save_checkpoint("masks.pt", {**load_checkpoint("m.pt"), "masks": {"C1": torch.ones(1)}})
     code, err = wv_train(speech, "-o", "n.pt", "--init-from", "masks.pt")
     assert code == 1 and "masks.pt: masks: found 'C1'" in err

@@ -22,7 +22,7 @@ from wv_runtime.format import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
 
 from .blocksparse import block_matrix
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
 
 

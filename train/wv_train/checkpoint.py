@@ -2,7 +2,7 @@
 
 A ``torch.save`` of plain dicts, lists, numbers, strings and tensors; it loads with ``weights_only=True``.
 
-    format        int     1; any change of this list raises it
+    format        int     2; any change of this list raises it
     config        dict    WaveRNNConfig as a dict; its "mel" is MelConfig as a dict
     model         dict    WaveRNN.state_dict(): float32 parameters C1..C3, R, O1..O4, their biases b_*, I_raw,
                           and buffers mel_mean, mel_std (n_mels,), relu_max (2,)
@@ -19,6 +19,7 @@ A ``torch.save`` of plain dicts, lists, numbers, strings and tensors; it loads w
     versions      dict    wavernn, torch
     optimizer     dict    Adam's state_dict; None in a slim checkpoint
     rng           dict    {"torch": uint8 tensor}; None in a slim checkpoint
+    states        tensor  (batch, n_units) float32, what the lanes' windows have led to; None in a slim checkpoint
 
 A slim checkpoint is what inference and --init-from need; it is a third of the size and cannot be resumed.
 
@@ -40,11 +41,12 @@ from wv_runtime.errors import CheckpointError
 from .model import WaveRNN
 from .prune import MATRICES, matrix_shape
 
-FORMAT = 1
+FORMAT = 2
 KEYS = {
     "format": (int,), "config": (dict,), "model": (dict,), "masks": (dict,), "step": (int,), "minutes": (float,),
     "train": (dict,), "prune": (dict,), "history": (list,), "data": (dict,), "versions": (dict,),
     "optimizer": (dict, type(None)), "rng": (dict, type(None)),
+    "states": (torch.Tensor, type(None)),
 }  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
 
 def slimmed(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The same checkpoint without what only --resume needs."""
-    return {**checkpoint, "optimizer": None, "rng": None}
+    return {**checkpoint, "optimizer": None, "rng": None, "states": None}
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +29,11 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 
 from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_checkpoint, slimmed
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml
-from .dataset import Data, Windows, load_data
+from .dataset import Data, Lanes, load_data
 from .model import WaveRNN, nll, scale_byte, split_bytes
 from .prune import PruneConfig, Pruner, check_blocks, expand
 
+EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
 
 
@@ -50,6 +51,7 @@ class Run(NamedTuple):
     data_dir: Path
     output: Path  # model.pt
     device: str  # "cpu" or "cuda"
+    bf16: bool  # the output layers and gradient GEMMs in bfloat16
     max_minutes: float  # 0 is no limit
     cache_dir: Path | None
     log_dir: Path | None  # TensorBoard
@@ -65,31 +67,36 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     began = time.monotonic()
     model_cfg, cfg, prune_cfg = settings
 
-    # 1) data: windows of whole mel frames
-    data = load_data(run.data_dir, model_cfg, run.cache_dir, lambda files: tqdm(files, "features", unit=" files"))
-    train_windows = Windows(data, "train", whole_frames(cfg.window, model_cfg))
-    valid_windows = Windows(data, "valid", whole_frames(cfg.valid_window, model_cfg)).spread(cfg.valid_windows)
-    samples_per_step = cfg.batch * train_windows.window_frames * model_cfg.mel.hop_length
+    # 1) data: windows of whole mel frames, each continuing the one before in its lane
+    data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar)
+    lanes = Lanes(data, "train", whole_frames(cfg.window, model_cfg))
+    valid = Lanes(data, "valid", whole_frames(cfg.valid_window, model_cfg)).beginnings(cfg.valid_windows)
+    samples_per_step = cfg.batch * lanes.window_frames * model_cfg.mel.hop_length
 
     # 2) model, masks, optimizer; and the state of an earlier run
     torch.manual_seed(cfg.seed)
     if before:
         model = model_from(before, run.output)
+        model.int8 = cfg.int8
     else:
-        model = WaveRNN(model_cfg)
+        model = WaveRNN(model_cfg, cfg.int8)
         for buffer, stat in zip((model.mel_mean, model.mel_std), data.mel_stats(), strict=True):
             buffer.copy_(torch.from_numpy(stat))
     model.to(run.device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr, fused=True)
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
     step, minutes_before, history = 0, 0.0, []
+    h = torch.zeros(cfg.batch, model_cfg.n_units)  # the states that the lanes have reached
     if before and resuming:
         step, minutes_before, history = before["step"], before["minutes"], before["history"]
         try:
             optimizer.load_state_dict(before["optimizer"])
             torch.set_rng_state(before["rng"]["torch"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{run.output}: optimizer or rng do not fit the model ({error})") from None
+            if before["states"].shape == h.shape:  # else --batch has changed, and the lanes with it
+                h = before["states"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CheckpointError(f"{run.output}: optimizer, rng or states do not fit the model ({error})") from None
+    h = h.to(run.device)
 
     def minutes() -> float:
         return minutes_before + (time.monotonic() - began) / 60
@@ -100,7 +107,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             "step": step, "minutes": minutes(), "train": asdict(cfg), "prune": asdict(prune_cfg),
             "history": history, "data": describe(data),
             "versions": {"wavernn": __version__, "torch": str(torch.__version__)},
-            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()},
+            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()}, "states": h.cpu(),
         })  # fmt: skip
 
     # 3) the loop. Data depend on (seed, step) alone, so that to resume is to start at another step
@@ -115,7 +122,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = (total / n_total).tolist() if n_total else (None, None)
-                entry["valid_nll_c"], entry["valid_nll_f"] = evaluate(model, valid_windows, cfg.batch, run.device)
+                entry["valid_nll_c"], entry["valid_nll_f"] = evaluate(model, valid, run.device)
                 history.append(entry)
                 total.zero_()
                 n_total = 0
@@ -127,10 +134,12 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if last or signals.seen:
                 break
 
-            samples, mel = (torch.from_numpy(a).to(run.device) for a in train_windows.draw(cfg.seed, step, cfg.batch))
+            samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in lanes.draw(cfg.seed, step, cfg.batch))
             coarse, fine = split_bytes(samples[:, 1:])
-            with torch.autocast(run.device, torch.bfloat16, enabled=run.device == "cuda"):  # on a CPU it is slower
-                logits_c, logits_f = model(samples, mel, initial_state(cfg, step, model.cfg.n_units).to(run.device))
+            with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
+                y = model.states(samples, mel, h.masked_fill(fresh[:, None], 0))
+                logits_c, logits_f = model.output(y)
+            h = y[-1].detach().float()
             loss = torch.stack([nll(logits_c, coarse), nll(logits_f, fine)])
             if not torch.isfinite(loss).all():
                 raise WaveRNNError(f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
@@ -162,27 +171,27 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     return signals.seen
 
 
-def initial_state(cfg: TrainConfig, step: int, n_units: int) -> torch.Tensor:
-    """The states that the windows of `step` start from: uniform, each window of its own size. (1, batch, n_units)"""
-    rng = np.random.default_rng((cfg.seed, step, 1))
-    size = cfg.state_noise * rng.random((1, cfg.batch, 1), np.float32)
-    return torch.from_numpy(size * rng.uniform(-1, 1, (1, cfg.batch, n_units)).astype(np.float32))
-
-
 @torch.no_grad()
 def evaluate(
-    model: WaveRNN, windows: tuple[NDArray[np.int16], NDArray[np.float32]], batch: int, device: str
+    model: WaveRNN, valid: tuple[NDArray[np.int16], NDArray[np.float32]], device: str
 ) -> tuple[float, float]:
-    """Mean (coarse, fine) NLL in nats per byte over fixed windows, in float32."""
+    """Mean (coarse, fine) NLL in nats per byte over fixed windows, in float32, a few frames at a time.
+
+    valid : samples (B, T + 1) int16, mel (B, n_mels, T / hop_length + cond_width - 1) float32
+    """
     model.eval()
+    hop, context = model.cfg.mel.hop_length, model.cfg.cond_width - 1
     total = torch.zeros(2, dtype=torch.float64)
-    for i in range(0, len(windows[0]), batch):
-        samples, mel = (torch.from_numpy(a[i : i + batch]).to(device) for a in windows)
-        coarse, fine = split_bytes(samples[:, 1:])
-        logits_c, logits_f = model(samples, mel)
-        total += torch.stack([nll(logits_c, coarse), nll(logits_f, fine)]).double().cpu() * len(samples)
+    samples, mel = (torch.from_numpy(a) for a in valid)
+    n_frames, h = mel.shape[2] - context, None
+    for i in range(0, n_frames, EVALUATE_FRAMES):
+        n = min(EVALUATE_FRAMES, n_frames - i)
+        part = samples[:, i * hop : (i + n) * hop + 1].to(device)
+        y = model.states(part, mel[:, :, i : i + n + context].to(device), h)
+        h = y[-1]
+        total += torch.stack([nll(*p) for p in zip(model.output(y), split_bytes(part[:, 1:]))]).double().cpu() * n
     model.train()
-    nll_c, nll_f = (total / len(windows[0])).tolist()
+    nll_c, nll_f = (total / n_frames).tolist()
     return nll_c, nll_f
 
 
@@ -300,6 +309,11 @@ class Signals:
             signal.signal(number, handler)
 
 
+def feature_bar(files: Iterable[Path]) -> Iterable[Path]:
+    """A bar over the files whose features are computed, on a terminal."""
+    return tqdm(files, "features", unit=" files", disable=None)
+
+
 def progress_bar(n_steps: int, step: int) -> tqdm:
     """A bar on a terminal; in a log file a line every minute."""
     if sys.stderr.isatty():
@@ -380,8 +394,9 @@ def setting_flags(command: Callable[..., None]) -> Callable[..., None]:
     """One flag for each field of TrainConfig, with its default and help."""
     for f in reversed(fields(TrainConfig)):
         about = f"{f.metadata['help']} [{f.default:g}]"
-        command = click.option(f"--{f.name.replace('_', '-')}", f"train__{f.name}", type=type(f.default),
-                               help=about)(command)
+        flag = f"--{f.name.replace('_', '-')}"
+        kind = {"is_flag": True, "default": None} if type(f.default) is bool else {"type": type(f.default)}
+        command = click.option(flag, f"train__{f.name}", help=about, **kind)(command)
     return command
 
 
@@ -431,12 +446,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--prune-every", "prune__every", type=int, help="steps between two prunings [500]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
               help="auto: a GPU if there is one")
+@click.option("--bf16/--no-bf16", default=None, help="mixed precision [where GPU or CPU has bfloat16 instructions]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads")
 @click.option("--cache-dir", type=PATH, help="where features are kept [DATA_DIR/.wv-cache]")
 @click.option("--log-dir", type=PATH, help="TensorBoard logs [OUTPUT without suffix + -logs]")
 @click.option("--no-log", is_flag=True, help="no TensorBoard logs")
 def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_from: Path | None, overwrite: bool,
-         max_minutes: float, slim: Path | None, plot: Path | None, device: str, threads: int | None,
+         max_minutes: float, slim: Path | None, plot: Path | None, device: str, bf16: bool | None, threads: int | None,
          cache_dir: Path | None, log_dir: Path | None, no_log: bool, **flags: Any) -> None:
     """Train a WaveRNN on the wav and flac files of DATA_DIR."""
     given: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
@@ -457,11 +473,13 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
         raise ConfigError("--device: found cuda, but no GPU that torch can use, wanted auto or cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if bf16 is None:  # a CPU without such instructions is many times slower in bfloat16
+        bf16 = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
     if threads:
         torch.set_num_threads(threads)
     log_dir = None if no_log else log_dir or output.with_name(output.stem + "-logs")
 
-    ended_by = train(Run(data_dir, output, device, max_minutes, cache_dir, log_dir), settings, before, resume)
+    ended_by = train(Run(data_dir, output, device, bf16, max_minutes, cache_dir, log_dir), settings, before, resume)
 
     last = load_checkpoint(output)
     if slim:

@@ -62,13 +62,12 @@ class TrainConfig:
     lr_end: float = _setting(5e-5, 0.0, 1.0, "learning rate of the last step")
     warmup: int = _setting(200, 0, 10**9, "steps of linear warm-up")
     clip: float = _setting(1.0, 1e-6, 1e9, "largest norm of the gradient; longer ones are scaled down")
-    # Windows are short, utterances long: units that hold on for longer than a window drift where training never saw
-    # them. Starting each window from a random state teaches the network to do without what it cannot know.
-    state_noise: float = _setting(0.0, 0.0, 1.0, "largest size of the random state a window starts from; 0 is silence")
-    # validation: the same windows every time, longer than the training ones to see the state run on
+    # fine-tuning for int8: what the runtime rounds is rounded alike, so the weights learn to live with it
+    int8: bool = _setting(False, 0, 1, "compute as an int8 export does; start it from a trained model")
+    # validation: the beginnings of the same clips every time
     valid_every: int = _setting(500, 1, 10**9, "steps between validations")
-    valid_windows: int = _setting(64, 1, 10**6, "windows of a validation, spread over the valid split")
-    valid_window: int = _setting(4800, 1, 10**7, "samples per validation window, rounded up to whole frames")
+    valid_windows: int = _setting(64, 1, 10**6, "clips of a validation, spread over the valid split")
+    valid_window: int = _setting(32000, 1, 10**7, "samples of each, rounded up to whole frames")
     # output
     save_minutes: float = _setting(5.0, 0.0, 1e6, "minutes between checkpoints")
     audio_every: int = _setting(0, 0, 10**9, "steps between audio samples beside the checkpoint; 0 is never")
@@ -120,9 +119,10 @@ def make(cls: type[T], values: dict[str, Any], where: str) -> T:
     for name, value in values.items():
         if name not in types:
             raise ConfigError(f"{where}: found unknown key {name!r}, wanted one of {', '.join(types)}")
-        wanted = (int, float) if types[name] is float else (types[name],)
-        if types[name] in (int, float, str) and (not isinstance(value, wanted) or isinstance(value, bool)):
-            raise ConfigError(f"{where}: {name}: found {value!r}, wanted {types[name].__name__}")
+        if types[name] in (bool, int, float, str):
+            fits = isinstance(value, (int, float) if types[name] is float else types[name])
+            if not fits or isinstance(value, bool) != (types[name] is bool):
+                raise ConfigError(f"{where}: {name}: found {value!r}, wanted {types[name].__name__}")
     try:
         return cls(**values)
     except ValueError as error:

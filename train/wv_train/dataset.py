@@ -13,7 +13,7 @@ kept in one folder per combination, memory-mapped:
 
 Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
 
-Usage: ``data = load_data(Path("speech"), cfg); train = Windows(data, "train", window_frames=6)``
+Usage: ``data = load_data(Path("speech"), cfg); train = Lanes(data, "train", window_frames=6)``
 """
 
 from __future__ import annotations
@@ -84,8 +84,11 @@ class Data:
         return mean.astype(np.float32), std.astype(np.float32)
 
 
-class Windows:
-    """All windows of `window_frames` whole frames in one split. Clips shorter than a window are left out.
+class Lanes:
+    """Windows of `window_frames` whole frames of one split, so that each lane of a batch walks through clip after clip.
+
+    In every epoch the clips are shuffled, each is cut into windows from a random first frame on, and the row of all
+    windows is dealt to the lanes in equal runs. Clips shorter than a window are left out.
 
     Raises
     ------
@@ -100,22 +103,42 @@ class Windows:
         if len(self.clips) == 0:
             raise AudioError(f"{data.name}: found no {split} clip of at least {window_frames} frames "
                              f"(of {len(clips)}), wanted one")
-        self.ends = np.cumsum(data.n_frames[self.clips] - window_frames + 1)  # running count of window starts
+        self.n_windows = data.n_frames[self.clips] // window_frames  # of each clip
 
-    def __len__(self) -> int:
-        return int(self.ends[-1])
+    def draw(
+        self, seed: int, step: int, n: int
+    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.bool_]]:
+        """The batch of a step, a pure function of (seed, step).
 
-    def draw(self, seed: int, step: int, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """The batch of a step: windows drawn uniformly, a pure function of (seed, step)."""
-        return self.at(np.random.default_rng([seed, step]).integers(len(self), size=n))
+        Returns
+        -------
+        samples, mel : as `at`
+        fresh : (n,) bool, whether the lane starts anew: its window does not continue the one of the step before
+        """
+        n_all = int(self.n_windows.sum())
+        epoch, step = divmod(step, max(1, n_all // n))
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(self.clips))
+        spare = self.data.n_frames[self.clips] - self.n_windows * self.window_frames
+        first = rng.integers(spare + 1)  # of each clip
+        ends = np.cumsum(self.n_windows[order])
+        index = (np.arange(n) * max(1, n_all // n) + step) % n_all
+        place = np.searchsorted(ends, index, side="right")
+        k = index - (ends - self.n_windows[order])[place]  # window within its clip
+        which = order[place]
+        fresh = (k == 0) | (step == 0)
+        return *self.at(self.clips[which], first[which] + k * self.window_frames), fresh
 
-    def spread(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """n windows (fewer if there are fewer) spread evenly over the split, always the same ones."""
-        n = min(n, len(self))
-        return self.at((np.arange(n) * len(self)) // n)
+    def beginnings(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """The first window of n clips spread evenly over the split (of all, if there are fewer), always the same."""
+        n = min(n, len(self.clips))
+        clips = self.clips[(np.arange(n) * len(self.clips)) // n]
+        return self.at(clips, np.zeros_like(clips))
 
-    def at(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Windows by number.
+    def at(
+        self, clip: NDArray[np.int64], frame: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Windows by clip and first frame.
 
         Returns
         -------
@@ -123,11 +146,8 @@ class Windows:
         mel : (B, n_mels, window_frames + cond_width - 1) float32
         """
         data, hop = self.data, self.data.cfg.mel.hop_length
-        which = np.searchsorted(self.ends, index, side="right")
-        start = index - np.concatenate([[0], self.ends])[which]  # frame within its clip
-        clip = self.clips[which]
-        sample = (data.first_sample[clip] + start * hop)[:, None] + np.arange(self.window_frames * hop + 1)
-        return data.audio[sample], data.mel_windows(clip, start, self.window_frames)
+        sample = (data.first_sample[clip] + frame * hop)[:, None] + np.arange(self.window_frames * hop + 1)
+        return data.audio[sample], data.mel_windows(clip, frame, self.window_frames)
 
 
 def load_data(

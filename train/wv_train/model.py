@@ -11,7 +11,7 @@ A 16-bit sample s in 0..65535 (silence is 32768) is two bytes, s = 256 c + f, ea
     P(c_t) = softmax(O2 relu(O1 y_c)),   P(f_t) = softmax(O4 relu(O3 y_f))
 
 I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t multiplies R_e h + b_e) and
-this masking make the cell exactly torch's fused GRU with z = u and n = e, which is what runs here.
+this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a GPU, gru.py's on a CPU.
 
 The conditioning g enters all three gates and is constant over a sub-frame (hop_length / n_sub samples):
 
@@ -28,6 +28,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from wv_runtime.config import I_PRECONDITION, WaveRNNConfig
+from wv_runtime.format import X_SCALE
+
+from .gru import Recurrence, to_8_bits
 
 
 def split_bytes(samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,6 +51,9 @@ class WaveRNN(nn.Module):
     C1   : (n_cond, cond_width * n_mels), frame-major: columns of frame t-2 first
     C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
     O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
+
+    int8 : whether to compute what an int8 export will, weights, activations and states rounded alike (on a GPU all but
+           the states inside the recurrence, which is cuDNN's)
     """
 
     C1: Tensor
@@ -72,9 +78,9 @@ class WaveRNN(nn.Module):
     I_mask: Tensor
     relu_max: Tensor
 
-    def __init__(self, cfg: WaveRNNConfig):
+    def __init__(self, cfg: WaveRNNConfig, int8: bool = False):
         super().__init__()
-        self.cfg = cfg
+        self.cfg, self.int8 = cfg, int8
         for name, (rows, cols) in cfg.matrix_shapes().items():
             bound = cols**-0.5
             self.register_parameter(name, nn.Parameter(torch.empty(rows, cols).uniform_(-bound, bound)))
@@ -98,7 +104,7 @@ class WaveRNN(nn.Module):
         m = (mel - self.mel_mean[:, None]) / self.mel_std[:, None]
         kernel = self.C1.view(self.cfg.n_cond, self.cfg.cond_width, self.cfg.mel.n_mels).transpose(1, 2)
         a = torch.tanh(F.conv1d(m, kernel, self.b_C1)).transpose(1, 2)  # (B, F, n_cond)
-        b = torch.tanh(F.linear(a, self.C2, self.b_C2))  # (B, F, n_sub * n_cond)
+        b = torch.tanh(F.linear(self.to_int8(a, X_SCALE["C2"]), self.weight("C2"), self.b_C2))  # (B, F, n_sub * n_cond)
         return b.reshape(b.shape[0], -1, self.cfg.n_cond)
 
     def forward(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -106,29 +112,65 @@ class WaveRNN(nn.Module):
 
         samples : (B, T + 1) int16, pre-emphasised; sample 0 only feeds x_1. T is a multiple of hop_length
         mel     : (B, n_mels, T / hop_length + cond_width - 1) float32
-        h       : (1, B, N) float32 state before sample 1, zeros by default
+        h       : (B, N) float32 state before sample 1, zeros by default
 
         Returns logits_c, logits_f : (B, T, 256) float32
         """
-        c, f = split_bytes(samples)
-        x = torch.stack([scale_byte(c[:, :-1]), scale_byte(f[:, :-1]), scale_byte(c[:, 1:])], dim=-1)  # (B, T, 3)
-        b = self.condition(mel).repeat_interleave(self.cfg.sub_length, dim=1)  # (B, T, n_cond)
-        y, _ = self.gru(torch.cat([x, b], dim=-1), h)
-        y_c, y_f = y.chunk(2, dim=-1)
-        z_c = F.relu(F.linear(y_c, self.O1, self.b_O1))
-        z_f = F.relu(F.linear(y_f, self.O3, self.b_O3))
-        if self.training:
+        return self.output(self.states(samples, mel, h))
+
+    def states(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
+        """h_1 .. h_T; arguments as in `forward`. Returns (T, B, N) float32"""
+        c, f = split_bytes(samples.t())  # time first, as the recurrence runs
+        x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)  # (T, B, 3)
+        b = self.condition(mel).transpose(0, 1)  # (T / sub_length, B, n_cond)
+        if h is None:
+            h = x.new_zeros(x.shape[1], self.cfg.n_units)
+        b = self.to_int8(b, X_SCALE["C3"])
+        if x.device.type == "cpu":
+            g = F.linear(b, self.weight("C3"), self.b_C3).float()
+            g = _straight_through(g, (g * 1024).round() / 1024) if self.int8 else g
+            return Recurrence.apply(x, g, self.I(), self.weight("R"), self.b_R, h, self.int8)
+        x = torch.cat([x, b.repeat_interleave(self.cfg.sub_length, dim=0)], dim=-1)
+        W = torch.cat([self.I(), self.weight("C3")], dim=1)
+        to_torch = [_swap_u_r(w) for w in (W, self.weight("R"), self.b_C3, self.b_R)]  # r, z, n = r, u, e
+        return torch._VF.gru(x, h[None], to_torch, True, 1, 0.0, self.training, False, False)[0]
+
+    def output(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """States (T, B, N) -> logits_c, logits_f : (B, T, 256)"""
+        y_c, y_f = (_straight_through(y, to_8_bits(y.detach())) if self.int8 else y).chunk(2, dim=-1)
+        z_c = F.relu(F.linear(y_c, self.weight("O1"), self.b_O1))
+        z_f = F.relu(F.linear(y_f, self.weight("O3"), self.b_O3))
+        if self.training and not self.int8:  # the ranges are part of what int8 training adapts to
             with torch.no_grad():
                 seen = torch.stack([z_c.max(), z_f.max()]).float()
                 self.relu_max.copy_(torch.maximum(seen, 0.999 * self.relu_max))
-        return F.linear(z_c, self.O2, self.b_O2), F.linear(z_f, self.O4, self.b_O4)
+        z_c, z_f = (self.to_int8(z, 254 / limit, low=0) for z, limit in zip((z_c, z_f), self.relu_max))
+        logits_c = F.linear(z_c, self.weight("O2"), self.b_O2)
+        return logits_c.transpose(0, 1), F.linear(z_f, self.weight("O4"), self.b_O4).transpose(0, 1)
 
-    def gru(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """torch's fused GRU over (B, T, 3 + n_cond); its rows are ordered r, z, n = r, u, e."""
-        if h is None:
-            h = x.new_zeros(1, x.shape[0], self.cfg.n_units)
-        to_torch = [_swap_u_r(w) for w in (torch.cat([self.I(), self.C3], dim=1), self.R, self.b_C3, self.b_R)]
-        return torch._VF.gru(x, h, to_torch, True, 1, 0.0, self.training, False, True)
+    def weight(self, name: str) -> Tensor:
+        """A matrix; for int8 as it will be stored, with gradients straight through."""
+        W = self.get_parameter(name)
+        return _straight_through(W, int8_rows(W.detach())) if self.int8 else W
+
+    def to_int8(self, x: Tensor, scale: float | Tensor, low: int = -127) -> Tensor:
+        """x; for int8 as a matrix reads it: in steps of 1 / scale, from 0 in 254 of them or from -127 to 127."""
+        if not self.int8:
+            return x
+        q = (x.detach() * scale).round_().clamp_(low, 254 if low == 0 else 127)
+        return _straight_through(x, q / scale)
+
+
+def int8_rows(W: Tensor) -> Tensor:
+    """W rounded to what wv-export stores in int8: w s with s mapping the row's largest |w[2k]| + |w[2k+1]| to 127."""
+    largest = W.abs().unflatten(1, (-1, 2)).sum(2).amax(1, keepdim=True)
+    scale = torch.where(largest > 1e-30, largest / 127, 1.0)
+    return (W / scale).round() * scale
+
+
+def _straight_through(x: Tensor, rounded: Tensor) -> Tensor:
+    """`rounded`, with the gradient of x."""
+    return x + (rounded - x).detach()
 
 
 def _swap_u_r(w: Tensor) -> Tensor:
@@ -138,4 +180,4 @@ def _swap_u_r(w: Tensor) -> Tensor:
 
 def nll(logits: Tensor, byte: Tensor) -> Tensor:
     """Mean negative log-likelihood in nats per byte. logits (B, T, 256), byte (B, T)"""
-    return F.cross_entropy(logits.flatten(0, 1).float(), byte.flatten())
+    return F.cross_entropy(logits.transpose(0, 1).flatten(0, 1).float(), byte.t().flatten())  # time first, no copy
