@@ -109,6 +109,8 @@ def test_every_isa_and_a_picture(folder, command):
         (["--repeats", 0], 2),
         (["--sweep", "--calibrate", "p.json"], 2),
         (["--calibrate", "nowhere/p.json"], 1),
+        (["tiny.bin", "--plot", "nowhere/p.png"], 1),
+        (["tiny.bin", "--plot", "p.exe"], 2),
     ],
 )
 def test_bad_usage_is_one_line_and_no_file(folder, command, args, code):

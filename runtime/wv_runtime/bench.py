@@ -28,7 +28,7 @@ from .cli_common import Command
 from .cost import STAGES, Machine
 from .format import DTYPES, Model
 from .kernels import _vec, stages, wavernn
-from .plots import save_figure
+from .plots import check_figure, save_figure
 from .synth import NumbaStream
 from .synthetic import block_name, parse_block, synthetic_config, synthetic_model
 
@@ -269,7 +269,7 @@ def non_negative_fit(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[
 def table(results: list[dict[str, Any]]) -> str:
     """One line per engine; times in ns per sample, best of repeats."""
     lines = [
-        f"{'backend':<8}{'isa':<11}{'dtype':<6}{'units':>6}{'zeros':>7}{'block':>6}{'samples/s':>11}{'median':>9}"
+        f"{'backend':<8}{'isa':<11}{'dtype':<6}{'units':>6}{'zeros':>7}{'block':>6}{'samples/s':>11}{'median':>11}"
         f"{'spread':>8}{'RTF':>8}{'R':>7}{'gates':>7}{'O':>7}{'draw':>6}{'cond':>6}{'GMAC/s':>8}{'KB':>6}"
         f"{'R roof':>8}{'roof':>6}{'time/1st':>9}"
     ]
@@ -279,7 +279,7 @@ def table(results: list[dict[str, Any]]) -> str:
         roof = [f"{f:.0%}" if measured else "-" for f in fractions]
         lines.append(
             f"{r['backend']:<8}{r['isa']:<11}{r['dtype']:<6}{r['hidden']:>6}{r['sparsity']:>7.1%}{r['block']:>6}"
-            f"{r['samples_per_s']:>11,.0f}{r['samples_per_s_median']:>9,.0f}{r['spread']:>8.0%}{r['rtf']:>8.4f}"
+            f"{r['samples_per_s']:>11,.0f}{r['samples_per_s_median']:>11,.0f}{r['spread']:>8.0%}{r['rtf']:>8.4f}"
             f"{ns['R']:>7.0f}{ns['gates']:>7.0f}{ns['O']:>7.0f}{ns['sampling']:>6.0f}{ns['condition']:>6.0f}"
             f"{r['gmac_per_s']:>8.1f}{r['bytes_per_sample'] / 1e3:>6.0f}"
             f"{roof[0]:>8}{roof[1]:>6}{r['time_over_first']:>9.2f}"
@@ -394,9 +394,10 @@ def main(
         raise ValueError("MODEL: found together with a synthetic shape, --sweep or --calibrate, wanted one of them")
     if sweep and profile:
         raise ValueError("--sweep: found together with --calibrate, wanted one of them")
-    for path in (profile, plot_path):
-        if path and not Path(path).absolute().parent.is_dir():
-            raise FileNotFoundError(2, "No such directory", str(Path(path).parent))
+    if profile and not Path(profile).absolute().parent.is_dir():
+        raise FileNotFoundError(2, "No such directory", str(Path(profile).parent))
+    if plot_path:
+        check_figure(plot_path)
     backends = backend or ("c", "numba")
     isas = _isas(isa) if "c" in backends else []
     if sweep or profile:

@@ -7,10 +7,29 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .cli_common import atomic_path
 from .errors import WaveRNNError
+
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def check_figure(path: str) -> None:
+    """Before minutes are spent: that a picture can be written there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If the suffix is not one of SUFFIXES.
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise FileNotFoundError(2, "No such directory", str(Path(path).parent))
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f"{path}: found suffix {Path(path).suffix!r}, wanted one of {', '.join(SUFFIXES)}")
 
 
 def save_figure(path: str, draw: Callable[[Any], Any], width: float = 9.0, height: float = 5.5) -> None:

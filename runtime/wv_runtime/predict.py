@@ -20,7 +20,7 @@ from .cli_common import Command
 from .config import PRESETS, WaveRNNConfig
 from .cost import Machine, Op, Shape, matvec, shape
 from .format import DTYPES
-from .plots import save_figure
+from .plots import check_figure, save_figure
 from .synthetic import PRUNED, block_name, parse_block, synthetic_config
 
 SUBSCALE = 16  # sub-tensors of Subscale WaveRNN-16x: as many samples of one utterance advance in step
@@ -169,8 +169,8 @@ def main(
         return
     if model_path and (hidden or n_out or block):
         raise ValueError("MODEL: found together with a shape, wanted one of them")
-    if plot_path and not Path(plot_path).absolute().parent.is_dir():
-        raise FileNotFoundError(2, "No such directory", str(Path(plot_path).parent))
+    if plot_path:
+        check_figure(plot_path)
     machines = [cost.load_machine(name) for name in device or ("zen4-avx512",)]
     shape_ = parse_block(block or ("16x4" if dtype == "int8" else "16x1"))
     sample_rate = PRESETS[preset].sample_rate
