@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,3 +90,19 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
     assert extreme == run([c_build / "wv_run"], *args)["sha256"]
     assert run([qemu, "-cpu", cpu, program], *args, "--isa", "portable")["sha256"] == extreme
     assert Path("o.wav").stat().st_size == 44 + 2 * 3 * model.config.mel.hop_length
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cpu", "wanted"),
+    [("int8", "cortex-a76", {"sdot", "sqrdmlah", "tbl"}), ("int8", "cortex-a53", {"fmul"}),
+     ("f32", "cortex-a76", {"fmul"}), ("f16", "cortex-a76", {"fcvtl", "fmul"})],
+)  # fmt: skip
+def test_numba_compiles_for_aarch64_without_fusing(dtype, cpu, wanted, tmp_path):
+    """The code is looked at, not run: dot products where the CPU has them, and never a * b + c in one rounding."""
+    bin_format.save(tiny_model(dtype, block=(16, 4)), tmp_path / "m.bin")
+    script = Path(__file__).with_name("numba_for_arm.py")
+    done = subprocess.run([sys.executable, script, tmp_path / "m.bin", cpu], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    used = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("\t") and line.strip()}
+    assert wanted <= used and ("sdot" in used) == ("sdot" in wanted)
+    assert not used & {"fmla", "fmls", "fmadd", "fmsub", "fnmadd", "fnmsub"}
