@@ -4,7 +4,7 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -s")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -s -Wl,-z,max-page-size=16384") # no Android has larger pages
 
 set(WV_MUSL_SPECS "$ENV{WV_MUSL_SPECS}")
 if(NOT WV_MUSL_SPECS)
