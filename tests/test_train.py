@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("librosa")
 
 from wv_runtime.config import WaveRNNConfig  # noqa: E402
-from wv_train import cli  # noqa: E402
+from wv_train import cli, model  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.cli import generate  # noqa: E402
 from wv_train.config import TrainConfig, make, read_toml  # noqa: E402
@@ -86,7 +88,7 @@ def test_it_learns(speech, tmp_path, wv_train):
     code, err = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--steps", 60, "--valid-every", 30,
                          "--batch", 4, "--lr", 1e-2, "--plot", tmp_path / "curve.png", "--slim", tmp_path / "slim.pt")
     assert code == 0 and "nats/sample" in err and "samples/s" in err
-    model, ckpt = load_model(tmp_path / "m.pt")
+    trained, ckpt = load_model(tmp_path / "m.pt")
     first, *_, last = ckpt["history"]
     assert [h["step"] for h in ckpt["history"]] == [0, 30, 60] and first["train_nll_c"] is None
     assert first["valid_nll_c"] == pytest.approx(np.log(256), abs=0.1)
@@ -95,7 +97,7 @@ def test_it_learns(speech, tmp_path, wv_train):
     # what the next stage needs
     assert ckpt["data"] == {"name": "buzz", "n_train": 5, "n_valid": 1, "train_minutes": 0.04}
     assert ckpt["train"]["lr"] == 1e-2 and ckpt["config"]["mel"]["name"] == "16k"
-    assert float(model.relu_max.min()) > 0 and abs(float(model.mel_mean.mean())) > 1
+    assert float(trained.relu_max.min()) > 0 and abs(float(trained.mel_mean.mean())) > 1
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
     assert load_checkpoint(tmp_path / "slim.pt")["optimizer"] is None
     assert sorted(f.name for f in tmp_path.iterdir()) == ["curve.png", "m.pt", "slim.pt"]
@@ -117,9 +119,9 @@ def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_
     assert [h["valid_nll_c"] for h in one["history"]] == [h["valid_nll_c"] for h in two["history"]]
     assert two["train"] == one["train"] and two["prune"] == one["prune"] and two["minutes"] > 0
     # the zero blocks are the masks, at the targets asked for
-    model = one["model"]
+    weights = one["model"]
     for name, mask in one["masks"].items():
-        W = model["R"].chunk(3)[("R_u", "R_r", "R_e").index(name)] if name[0] == "R" else model[name]
+        W = weights["R"].chunk(3)[("R_u", "R_r", "R_e").index(name)] if name[0] == "R" else weights[name]
         assert torch.equal(W != 0, mask)
         assert float(mask.float().mean()) == {"R": 0.25, "O": 0.5}[name[0]]
 
@@ -169,6 +171,44 @@ def test_int8_training_adapts_to_int8(speech, tmp_path, wv_train):
     assert not torch.equal(a["model"]["relu_max"], c["model"]["relu_max"])
     first, last = (sum(b["history"][i][k] for k in ("valid_nll_c", "valid_nll_f")) for i in (0, -1))
     assert last < first
+
+
+def apart(a, b):
+    """How far two checkpoints' weights are from each other, against how far training went from the first weights."""
+    torch.manual_seed(0)
+    start = dict(cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).named_parameters())
+    a, b, start = (torch.cat([w[k].detach().flatten() for k in start]) for w in (a["model"], b["model"], start))
+    return float((a - b).norm() / (a - start).norm())
+
+
+def test_accumulation_is_the_same_update(speech, tmp_path, wv_train):
+    for name, parts in (("one", 1), ("two", 2)):
+        assert wv_train(speech, "-o", tmp_path / f"{name}.pt", *SHAPE, *QUICK, *PRUNED, "--no-bf16", "--batch", 4,
+                        "--accumulate", parts)[0] == 0
+    one, two = (load_checkpoint(tmp_path / f"{name}.pt") for name in ("one", "two"))
+    assert apart(one, two) < 0.01 and torch.allclose(one["states"], two["states"], atol=1e-2)
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", *SHAPE, *QUICK, "--batch", 3, "--accumulate", 2)
+    assert code == 2 and "options: batch: found 3, wanted a multiple of 1 processes x 2 parts" in err
+
+
+def test_two_processes_train_as_one(speech, tmp_path):
+    """torchrun with two: the same batches, the same update but for the order of sums; stopped, and resumed by one."""
+    def run(name, n, *args):
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", n] if n > 1 else []
+        args = [*launch, "-m", "wv_train", speech, "-o", tmp_path / name, "--threads", 1, "--no-bf16", *args]
+        done = subprocess.run([sys.executable, *map(str, args)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return load_checkpoint(tmp_path / name)
+
+    quick = [*SHAPE, *QUICK, *PRUNED, "--batch", 4]
+    one, two = run("one.pt", 1, *quick), run("two.pt", 2, *quick)
+    assert two["step"] == 8 and two["states"].shape == (4, 64) and apart(one, two) < 0.01
+    assert torch.allclose(one["states"], two["states"], atol=1e-2)
+    curves = [[h["valid_nll_c"] for h in ckpt["history"]] for ckpt in (one, two)]
+    assert curves[0] == pytest.approx(curves[1], abs=1e-2)
+    run("two.pt", 2, *quick, "--overwrite", "--steps", 4, "--prune-steps", 6)
+    three = run("two.pt", 1, "--resume", "--no-log", "--steps", 8)
+    assert three["step"] == 8 and three["masks"].keys() == one["masks"].keys()
 
 
 def test_schedule_and_clipping_reach_the_optimizer(speech, tmp_path, wv_train):
@@ -248,15 +288,15 @@ def test_learning_rate():
 def test_generation_is_the_model():
     """Fed back its own free-running samples, the model gives each byte the interval its draw fell into."""
     torch.manual_seed(0)
-    model = cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).eval()
+    net = cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).eval()
     with torch.no_grad():
-        for p in model.parameters():
+        for p in net.parameters():
             p.mul_(3)  # away from uniform
-        for bias in (model.b_R, model.b_C3, model.b_O1):
+        for bias in (net.b_R, net.b_C3, net.b_O1):
             bias.uniform_(-0.5, 0.5)
         mel, draws = torch.randn(80, 3 + 4), torch.rand(480, 2)
-        out = torch.from_numpy(generate(model, mel, draws))
-        logits = model(torch.cat([torch.zeros(1, dtype=torch.int16), out])[None], mel[None])
+        out = torch.from_numpy(generate(net, mel, draws))
+        logits = net(torch.cat([torch.zeros(1, dtype=torch.int16), out])[None], mel[None])
     for byte, z, draw in zip(split_bytes(out), logits, draws.T, strict=True):
         cdf = torch.nn.functional.pad(torch.softmax(z[0], 1).cumsum(1), (1, 0))
         low, high = (cdf.gather(1, (byte + k)[:, None])[:, 0] for k in (0, 1))
@@ -282,7 +322,7 @@ def test_without_tensorboard_a_word(speech, tmp_path, wv_train, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_stops(speech, tmp_path, wv_train, monkeypatch, at_step):
-    at_step(3, lambda: monkeypatch.setattr(cli, "nll", lambda logits, byte: logits.sum() * float("nan")))
+    at_step(3, lambda: monkeypatch.setattr(model, "nll", lambda logits, byte: logits.sum() * float("nan")))
     code, err = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--save-minutes", 0)
     assert code == 1 and "step 3: found a loss of nan" in err.splitlines()[-1]
     assert load_checkpoint(tmp_path / "m.pt")["step"] == 3  # the last good one

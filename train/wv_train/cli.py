@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
@@ -30,8 +32,9 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_checkpoint, slimmed
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml
 from .dataset import Data, Lanes, load_data
-from .model import WaveRNN, nll, scale_byte, split_bytes
+from .model import WaveRNN, WindowLoss, nll, scale_byte, split_bytes
 from .prune import PruneConfig, Pruner, check_blocks, expand
+from .team import Team
 
 EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
@@ -52,6 +55,7 @@ class Run(NamedTuple):
     output: Path  # model.pt
     device: str  # "cpu" or "cuda"
     bf16: bool  # the output layers and gradient GEMMs in bfloat16
+    team: Team  # the processes that share the work
     max_minutes: float  # 0 is no limit
     cache_dir: Path | None
     log_dir: Path | None  # TensorBoard
@@ -66,9 +70,11 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     """
     began = time.monotonic()
     model_cfg, cfg, prune_cfg = settings
+    team, leads = run.team, run.team.rank == 0
 
     # 1) data: windows of whole mel frames, each continuing the one before in its lane
-    data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar)
+    with team.leader_first():
+        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar)
     lanes = Lanes(data, "train", whole_frames(cfg.window, model_cfg))
     valid = Lanes(data, "valid", whole_frames(cfg.valid_window, model_cfg)).beginnings(cfg.valid_windows)
     samples_per_step = cfg.batch * lanes.window_frames * model_cfg.mel.hop_length
@@ -96,29 +102,40 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 h = before["states"]
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(f"{run.output}: optimizer, rng or states do not fit the model ({error})") from None
-    h = h.to(run.device)
+    h = h[team.share(cfg.batch)].to(run.device)
+    loss_of: Any = WindowLoss(model)
+    if team.size > 1:
+        loss_of = DistributedDataParallel(loss_of)
 
     def minutes() -> float:
         return minutes_before + (time.monotonic() - began) / 60
 
     def save() -> None:
+        states = team.gather(h).cpu()
+        if not leads:
+            return
         save_checkpoint(run.output, {
             "format": FORMAT, "config": asdict(model_cfg), "model": model.state_dict(), "masks": pruner.masks,
             "step": step, "minutes": minutes(), "train": asdict(cfg), "prune": asdict(prune_cfg),
             "history": history, "data": describe(data),
             "versions": {"wavernn": __version__, "torch": str(torch.__version__)},
-            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()}, "states": h.cpu(),
+            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()}, "states": states,
         })  # fmt: skip
 
     # 3) the loop. Data depend on (seed, step) alone, so that to resume is to start at another step
-    log = open_log(run.log_dir, step)
+    log = open_log(run.log_dir if leads else None, step)
     total = torch.zeros(2, dtype=torch.float64)  # coarse, fine NLL since the last validation
     n_total, first_step, loop_began, saved = 0, step, time.monotonic(), time.monotonic()
-    with Signals() as signals, progress_bar(cfg.steps, step) as bar:
+    with Signals() as signals, progress_bar(cfg.steps, step, leads) as bar:
         while True:
-            late = run.max_minutes > 0 and time.monotonic() - began >= 60 * run.max_minutes
+            now = time.monotonic()
+            limits = [run.max_minutes > 0 and now - began >= 60 * run.max_minutes, now - saved >= 60 * cfg.save_minutes]
+            late, due, ended_by = team.agree([*limits, signals.seen], run.device)
             last = step >= cfg.steps or late
-            if (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
+            if due and step > first_step:
+                save()
+                saved = now
+            if leads and (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = (total / n_total).tolist() if n_total else (None, None)
@@ -129,23 +146,29 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 bar.write(summary(entry), sys.stderr)
                 for name in entry.keys() - {"step", "train_nll_c", "train_nll_f"}:
                     log("valid/" + name.removeprefix("valid_"), entry[name], step)
-            if cfg.audio_every and step and step % cfg.audio_every == 0:
+            if leads and cfg.audio_every and step and step % cfg.audio_every == 0:
                 write_sample(model, data, run.output.with_name(f"{run.output.stem}-{step}.wav"), cfg.seed)
-            if last or signals.seen:
+            if last or ended_by:
                 break
 
-            samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in lanes.draw(cfg.seed, step, cfg.batch))
-            coarse, fine = split_bytes(samples[:, 1:])
-            with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
-                y = model.states(samples, mel, h.masked_fill(fresh[:, None], 0))
-                logits_c, logits_f = model.output(y)
-            h = y[-1].detach().float()
-            loss = torch.stack([nll(logits_c, coarse), nll(logits_f, fine)])
+            batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch))
+            samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in batch)
+            h = h.masked_fill(fresh[:, None], 0)
+            optimizer.zero_grad()
+            parts = [tuple(a.chunk(cfg.accumulate)) for a in (samples, mel, h)]
+            loss, reached = torch.zeros(2, device=run.device), []
+            for k, part in enumerate(zip(*parts, strict=True)):
+                # gradients cross the network once, with the last part
+                with loss_of.no_sync() if team.size > 1 and k < cfg.accumulate - 1 else nullcontext():
+                    with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
+                        losses, h_last = loss_of(*part)
+                    (losses.sum() / cfg.accumulate).backward()
+                loss += losses.detach() / cfg.accumulate
+                reached.append(h_last)
+            h = torch.cat(reached)
             if not torch.isfinite(loss).all():
                 raise WaveRNNError(f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
                                    f"resume from the last checkpoint with a lower --lr")
-            optimizer.zero_grad()
-            loss.sum().backward()
             pruner.mask_gradients()
             torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
             for group in optimizer.param_groups:
@@ -154,7 +177,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             step += 1
             pruner.step(step)
 
-            total += loss.detach().double().cpu()
+            total += loss.double().cpu()  # of this process' lanes
             n_total += 1
             rate = (step - first_step) * samples_per_step / (time.monotonic() - loop_began)
             nll_c, nll_f = (total / n_total).tolist()
@@ -164,11 +187,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if step % LOG_EVERY == 0:
                 for name, value in (("nll_c", loss[0].item()), ("nll_f", loss[1].item()), ("samples_per_s", rate)):
                     log("train/" + name, value, step)
-            if time.monotonic() - saved >= 60 * cfg.save_minutes:
-                save()
-                saved = time.monotonic()
     save()
-    return signals.seen
+    return ended_by
 
 
 @torch.no_grad()
@@ -314,11 +334,12 @@ def feature_bar(files: Iterable[Path]) -> Iterable[Path]:
     return tqdm(files, "features", unit=" files", disable=None)
 
 
-def progress_bar(n_steps: int, step: int) -> tqdm:
+def progress_bar(n_steps: int, step: int, shown: bool) -> tqdm:
     """A bar on a terminal; in a log file a line every minute."""
-    if sys.stderr.isatty():
-        return tqdm(total=n_steps, initial=step, unit=" steps", dynamic_ncols=True)
-    return tqdm(total=n_steps, initial=step, unit=" steps", ncols=160, ascii=True, mininterval=60, maxinterval=60)
+    style: dict[str, Any] = {"dynamic_ncols": True}
+    if not sys.stderr.isatty():
+        style = {"ncols": 160, "ascii": True, "mininterval": 60, "maxinterval": 60}
+    return tqdm(total=n_steps, initial=step, unit=" steps", disable=not shown, **style)
 
 
 def open_log(log_dir: Path | None, step: int) -> Callable[[str, float, int], None]:
@@ -479,7 +500,15 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
         torch.set_num_threads(threads)
     log_dir = None if no_log else log_dir or output.with_name(output.stem + "-logs")
 
-    ended_by = train(Run(data_dir, output, device, bf16, max_minutes, cache_dir, log_dir), settings, before, resume)
+    team = Team.join(device)
+    if settings.train.batch % (team.size * settings.train.accumulate):
+        raise ConfigError(f"options: batch: found {settings.train.batch}, wanted a multiple of "
+                          f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)")
+    run = Run(data_dir, output, device, bf16, team, max_minutes, cache_dir, log_dir)
+    ended_by = train(run, settings, before, resume)
+    team.leave()
+    if team.rank > 0:
+        return
 
     last = load_checkpoint(output)
     if slim:

@@ -56,6 +56,7 @@ class TrainConfig:
     # batches: `batch` windows of `window` samples (the paper trains on 960), drawn anew each step
     batch: int = _setting(32, 1, 65536, "windows per update")
     window: int = _setting(960, 1, 10**6, "samples per window, rounded up to whole mel frames")
+    accumulate: int = _setting(1, 1, 65536, "parts a batch is computed in: less memory for the same update")
     seed: int = _setting(0, 0, 2**32 - 1, "initial weights and order of the data")
     # Adam; linear warm-up, then a half cosine from lr to lr_end
     lr: float = _setting(2e-3, 1e-8, 1.0, "peak learning rate")

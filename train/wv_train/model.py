@@ -161,6 +161,20 @@ class WaveRNN(nn.Module):
         return _straight_through(x, q / scale)
 
 
+class WindowLoss(nn.Module):
+    """Loss of a batch of windows: the step that is trained, and what torchrun's processes run in parallel."""
+
+    def __init__(self, model: WaveRNN):
+        super().__init__()
+        self.model = model
+
+    def forward(self, samples: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Arguments as of WaveRNN. Returns NLL (2,), coarse and fine, in nats per byte; h after the window, (B, N)"""
+        y = self.model.states(samples, mel, h)
+        losses = [nll(*pair) for pair in zip(self.model.output(y), split_bytes(samples[:, 1:]))]
+        return torch.stack(losses), y[-1].detach().float()
+
+
 def int8_rows(W: Tensor) -> Tensor:
     """W rounded to what wv-export stores in int8: w s with s mapping the row's largest |w[2k]| + |w[2k+1]| to 127."""
     largest = W.abs().unflatten(1, (-1, 2)).sum(2).amax(1, keepdim=True)
