@@ -8,7 +8,7 @@ Features are computed once, and again whenever a file, the mel settings or the p
 kept in one folder per combination, memory-mapped:
 
     audio.npy   (total,) int16               per clip one 0 (the sample before the first), then whole frames
-    mel.npy     (total_frames, n_mels) f32   log-mels, frame-major so that a window is one read
+    mel.npy     (total_frames, n_mels) f16   log-mels, frame-major so that a window is one read
     clips.json  [[path, n_frames], ...]      in the order of both arrays
 
 Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
@@ -35,7 +35,7 @@ from wv_runtime.errors import AudioError
 from wv_runtime.mel import load_audio, log_mel, preemphasise
 from wv_runtime.speech import find_files, read_table
 
-CACHE_VERSION = 1  # part of the key: raise it when the features or their layout change
+CACHE_VERSION = 2  # part of the key: raise it when the features or their layout change
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
 
@@ -44,7 +44,7 @@ MAX_VALID_CLIPS = 30
 class Data:
     """Features of all clips and which split each clip is in.
 
-    audio : (total,) int16    mel : (total_frames, n_mels) float32
+    audio : (total,) int16    mel : (total_frames, n_mels) float16
     ids, splits, n_frames, first_sample, first_frame : one entry per clip
     first_sample is where the clip's leading 0 lies, first_frame where its mel starts.
     """
@@ -52,7 +52,7 @@ class Data:
     cfg: WaveRNNConfig
     name: str
     audio: NDArray[np.int16]
-    mel: NDArray[np.float32]
+    mel: NDArray[np.float16]
     ids: list[str]
     splits: NDArray[np.str_]
     n_frames: NDArray[np.int64]
@@ -69,7 +69,7 @@ class Data:
         context = self.cfg.cond_width // 2
         frame = start[:, None] + np.arange(-context, n_frames + context)
         frame = self.first_frame[clip][:, None] + np.clip(frame, 0, self.n_frames[clip][:, None] - 1)
-        return np.ascontiguousarray(self.mel[frame].transpose(0, 2, 1))
+        return np.ascontiguousarray(self.mel[frame].transpose(0, 2, 1), np.float32)
 
     def mel_stats(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of the training split's log-mels, each (n_mels,) float32."""
@@ -257,12 +257,12 @@ def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, pro
                 mel = log_mel(audio, cfg.mel)
                 samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
                 audio_file.write(np.concatenate([np.zeros(1, np.int16), samples]).tobytes())
-                mel_file.write(np.ascontiguousarray(mel.T).tobytes())
+                mel_file.write(np.ascontiguousarray(mel.T, np.float16).tobytes())
                 clips.append((file.relative_to(folder).as_posix(), mel.shape[1]))
         if not clips:
             raise AudioError(f"{folder}: found no file of at least one frame ({hop} samples), wanted some")
         _raw_to_npy(temp / "audio", np.int16, (-1,))
-        _raw_to_npy(temp / "mel", np.float32, (-1, cfg.mel.n_mels))
+        _raw_to_npy(temp / "mel", np.float16, (-1, cfg.mel.n_mels))
         (temp / "clips.json").write_text(json.dumps(clips))
         if not cache.exists():  # another process may have been faster
             os.replace(temp, cache)
