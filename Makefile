@@ -33,8 +33,14 @@ demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and
 test: .venv/ready ## set up what is needed and run the tests
 	$(BIN)/python -m pytest
 
-build/arm-%/wv_run: .venv/ready $(C_FILES)
-	$(BIN)/cmake -S runtime/libwavernn -B $(@D) -DCMAKE_TOOLCHAIN_FILE=cmake/$*.cmake
+# musl makes wv_run a third of the size that glibc does; without Debian's mirror it is linked with glibc
+build/musl/musl-gcc.specs: android_demo/apk/fetch_debs.py
+	$(PYTHON) android_demo/apk/fetch_debs.py --suite bookworm --arch arm64 --into $(@D) musl-dev || mkdir -p $(@D)
+	sed 's|/usr/|$(CURDIR)/build/musl/usr/|g' $(@D)/usr/lib/aarch64-linux-musl/musl-gcc.specs >$@ || rm $@
+
+build/arm-%/wv_run: .venv/ready build/musl/musl-gcc.specs $(C_FILES)
+	WV_MUSL_SPECS=$(CURDIR)/build/musl/musl-gcc.specs $(BIN)/cmake -S runtime/libwavernn -B $(@D) \
+		-DCMAKE_TOOLCHAIN_FILE=cmake/$*.cmake
 	$(BIN)/cmake --build $(@D) && touch $@
 
 arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch64 and armv7 in build/, tested under qemu

@@ -48,6 +48,13 @@ def arm_wv_run(tmp_path_factory):
     return build
 
 
+@pytest.mark.skipif(not BUILT, reason="make arm builds it with musl")
+def test_static_wv_run_is_small():
+    path = BUILT / "arm-aarch64/wv_run"
+    print(f"{path.name}: {path.stat().st_size} bytes")
+    assert path.stat().st_size < 300_000
+
+
 def run(command: list[object], *args: object) -> dict:
     done = subprocess.run([*map(str, [*command, *args, "--json"])], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
