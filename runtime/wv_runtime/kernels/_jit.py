@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.compiler import Flags
+from numba.extending import intrinsic
 
 OVERLOAD = {"fastmath": False, "nogil": True, "error_model": "numpy", "forceinline": True}
 
@@ -23,3 +26,28 @@ def kernel(function: Callable[..., Any]) -> Any:
     compiled: Any = njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
     compiled._cache._cache_file._source_stamp = SOURCES
     return compiled
+
+
+def apart(function: Callable[..., Any]) -> Any:
+    """A call, never inlined, of `function`: one tuple of its arguments, scalars and pointers; it returns nothing.
+
+    Its loops have the registers to themselves: inlined into the sample loop, they read the pointers of five matrices
+    from the stack again and again.
+    """
+
+    @intrinsic
+    def call(typingctx, arguments):
+        inner = types.none(*arguments.types)
+        flags = Flags()
+        flags.error_model = "numpy"  # and no fast-math, by default
+
+        def codegen(context, builder, signature, args):
+            callee = context.compile_subroutine(builder, function, inner, flags=flags)
+            address = context.declare_function(builder.module, callee.fndesc)
+            values = cgutils.unpack_tuple(builder, args[0])
+            context.call_conv.call_function(builder, address, inner.return_type, inner.args, values, ("noinline",))
+            return context.get_dummy_value()
+
+        return types.void(arguments), codegen
+
+    return call

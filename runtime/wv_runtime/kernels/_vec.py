@@ -1,9 +1,9 @@
 """Vector primitives for the Numba kernels: what vec_<isa>.h is to the C ones.
 
 A float vector holds n float32 lanes, an int vector n int32 lanes, a short vector n int16 lanes, for any power of
-two n; LLVM splits them to the width of the CPU. Every float operation rounds once per lane. Only `dot4`, `mulhrs`
-and `lookup` name instructions: VNNI's `vpdpbusd`, AVX2's `vpmaddubsw` + `vpmaddwd`, Arm's `sdot` and their like,
-or what they mean in plain LLVM elsewhere.
+two n; LLVM splits them to the width of the CPU. With n = "16y", 16 float lanes are two vectors of 8 from load to
+store. Every float operation rounds once per lane. Only `dot4`, `mulhrs` and `lookup` name instructions: VNNI's
+`vpdpbusd`, AVX2's `vpmaddubsw` + `vpmaddwd`, Arm's `sdot` and their like, or what they mean in plain LLVM elsewhere.
 
 On x86 the quantised input q is kept as the unsigned byte q + 128, because its dot products take unsigned times
 signed bytes; what they start from makes up for it (derive.start).
@@ -47,6 +47,8 @@ def _host_isa() -> str:
 ISA = _host_isa()
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
 N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blocks, or of all
+# Lanes of an f16 block where they are not those of f32: two narrow conversions cost less than a wide one on Zen 4.
+HALF = {16: "16y"} if ISA == "avx512vnni" else {}
 SHORTS = 32 if Q_BIAS else 16  # lanes of an int16 vector in the gates
 
 
@@ -64,7 +66,7 @@ def aligned(a: NDArray[Any]) -> NDArray[Any]:
 class VecType(types.Type):
     """In registers: n lanes of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a")."""
 
-    def __init__(self, kind: str, n: int):
+    def __init__(self, kind: str, n: int | str):
         self.kind, self.n = kind, n
         super().__init__(name=f"v{kind}{n}")
 
@@ -72,18 +74,27 @@ class VecType(types.Type):
 @register_model(VecType)
 class _VecModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: VecType):
-        vector = ir.VectorType(LANE[fe_type.kind], fe_type.n)
-        super().__init__(dmm, fe_type, ir.ArrayType(vector, N_SUMS) if fe_type.kind == "a" else vector)
+        if fe_type.n == "16y":
+            be_type = ir.ArrayType(ir.VectorType(F32, 8), 2)
+        else:
+            be_type = ir.VectorType(LANE[fe_type.kind], fe_type.n)
+        super().__init__(dmm, fe_type, ir.ArrayType(be_type, N_SUMS) if fe_type.kind == "a" else be_type)
 
 
-def _lanes(n: Any) -> int | None:
-    return n.literal_value if isinstance(n, types.IntegerLiteral) else None
+def _lanes(n: Any) -> Any:
+    return n.literal_value if isinstance(n, types.Literal) else None
+
+
+def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Where the elements of a C-contiguous array, or of what `pointer` made of one, are."""
+    if isinstance(array_type, types.CPointer):
+        return array
+    return context.make_array(array_type)(context, builder, array).data
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Pointer to array[index] of a C-contiguous array, as a pointer to `vector`."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    """Pointer to array[index] as a pointer to `vector`."""
+    return builder.bitcast(builder.gep(_data(context, builder, array_type, array), [index]), vector.as_pointer())
 
 
 def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
@@ -109,11 +120,33 @@ def _concat(builder: Any, parts: list[Any]) -> Any:
     return parts[0]
 
 
+def _pair(builder: Any, lo: Any, hi: Any) -> Any:
+    pair = builder.insert_value(ir.Constant(ir.ArrayType(lo.type, 2), ir.Undefined), lo, 0)
+    return builder.insert_value(pair, hi, 1)
+
+
+def _halves(builder: Any, operation: Callable[..., Any], *vectors: Any) -> Any:
+    """operation(builder, *vectors), on one half after the other where they are pairs"""
+    if not isinstance(vectors[0].type, ir.ArrayType):
+        return operation(builder, *vectors)
+    return _pair(builder, *(operation(builder, *(builder.extract_value(v, i) for v in vectors)) for i in range(2)))
+
+
 def _constant(vector: Any, value: float | int) -> Any:
     return ir.Constant(vector, [value] * vector.count)
 
 
 # Moving data
+
+
+@intrinsic
+def pointer(typingctx, array):
+    """The address of array[0], which the primitives take like the array."""
+
+    def codegen(context, builder, signature, args):
+        return _data(context, builder, array, args[0])
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -123,10 +156,14 @@ def load(typingctx, n, array, index):
     kind = {types.int32: "i", types.int16: "s"}.get(dtype, "f")
 
     def codegen(context, builder, signature, args):
-        if dtype == types.uint16:
-            half = _load(context, builder, array, args[1], args[2], ir.VectorType(ir.HalfType(), lanes))
-            return builder.fpext(half, ir.VectorType(F32, lanes))
-        return _load(context, builder, array, args[1], args[2], ir.VectorType(LANE[kind], lanes))
+        def part(first, n):
+            index = builder.add(args[2], args[2].type(first))
+            if dtype == types.uint16:
+                half = _load(context, builder, array, args[1], index, ir.VectorType(ir.HalfType(), n))
+                return builder.fpext(half, ir.VectorType(F32, n))
+            return _load(context, builder, array, args[1], index, ir.VectorType(LANE[kind], n))
+
+        return _pair(builder, part(0, 8), part(8, 8)) if lanes == "16y" else part(0, lanes)
 
     return VecType(kind, lanes)(n, array, types.intp), codegen
 
@@ -136,7 +173,7 @@ def at(typingctx, array, index):
     """array[index] for 0 <= index: Numba's own indexing looks for negative ones first."""
 
     def codegen(context, builder, signature, args):
-        return builder.load(builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]]))
+        return builder.load(builder.gep(_data(context, builder, array, args[0]), [args[1]]))
 
     return array.dtype(array, types.intp), codegen
 
@@ -157,6 +194,8 @@ def broadcast(typingctx, n, x):
     """n lanes of one float32 or int16."""
 
     def codegen(context, builder, signature, args):
+        if _lanes(n) == "16y":
+            return _pair(builder, *[_splat(builder, args[1], 8)] * 2)
         return _splat(builder, args[1], _lanes(n))
 
     return VecType("s" if x == types.int16 else "f", _lanes(n))(n, x), codegen
@@ -180,7 +219,7 @@ def _binary(doc: str, on_float: Callable[..., Any] | None, on_int: Callable[...,
         operation = on_float if a.kind == "f" else on_int
 
         def codegen(context, builder, signature, args):
-            return operation(builder, *args)
+            return _halves(builder, operation, *args)
 
         return a(a, b), codegen
 

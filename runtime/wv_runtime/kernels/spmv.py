@@ -17,8 +17,9 @@ from numba.extending import overload, register_jitable
 from numpy.typing import NDArray
 
 from . import derive
-from ._jit import OVERLOAD
+from ._jit import OVERLOAD, apart
 from ._vec import (
+    HALF,
     add,
     aligned,
     at,
@@ -28,6 +29,7 @@ from ._vec import (
     load,
     maximum,
     mul,
+    pointer,
     start_sums,
     store,
     store_q,
@@ -103,22 +105,22 @@ def _spmv_float(m, x, y_min, y):
 @overload(_spmv_float, jit_options=OVERLOAD)
 def _(m, x, y_min, y):
     H = BLOCK_H[m.instance_class]
+    VF = HALF.get(H, H) if m.types[m.fields.index("values")].dtype == types.uint16 else H
 
     @register_jitable(**OVERLOAD)
     def block(s, values, v, x, i, block_w):
         """s + one block times its x"""
         for j in range(block_w):
-            s = add(s, mul(load(H, values, v + H * j), broadcast(H, at(x, i + j))))
+            s = add(s, mul(load(VF, values, v + H * j), broadcast(VF, at(x, i + j))))
         return s
 
     @register_jitable(**OVERLOAD)
-    def body(m, x, y_min, y, block_w):
-        values, row_ptr, col_idx = m.values, m.row_ptr, m.col_idx
+    def body(n_block_rows, values, row_ptr, col_idx, bias, x, y_min, y, block_w):
         step = H * block_w
         k, v = 0, 0
-        for row in range(m.n_block_rows):
+        for row in range(n_block_rows):
             # 1) four partial sums; block k of the row adds to sum k mod 4
-            s0 = broadcast(H, np.float32(0.0))
+            s0 = broadcast(VF, np.float32(0.0))
             s1, s2, s3 = s0, s0, s0
             end = np.intp(at(row_ptr, row + 1))
             while k + 4 <= end:
@@ -138,14 +140,20 @@ def _(m, x, y_min, y):
             v += step * (end - k)
             k = end
             # 3) pairwise sum, bias, floor
-            s = add(load(H, m.bias, row * H), add(add(s0, s1), add(s2, s3)))
-            store(y, row * H, maximum(s, broadcast(H, y_min)))
+            s = add(load(VF, bias, row * H), add(add(s0, s1), add(s2, s3)))
+            store(y, row * H, maximum(s, broadcast(VF, y_min)))
+
+    def any_width(n_block_rows, block_w, values, row_ptr, col_idx, bias, x, y_min, y):
+        if block_w == 1:
+            body(n_block_rows, values, row_ptr, col_idx, bias, x, y_min, y, 1)
+        else:
+            body(n_block_rows, values, row_ptr, col_idx, bias, x, y_min, y, block_w)
+
+    call = apart(any_width)
 
     def spmv_float(m, x, y_min, y):
-        if m.block_w == 1:
-            body(m, x, y_min, y, 1)
-        else:
-            body(m, x, y_min, y, m.block_w)
+        values, row_ptr, col_idx, bias = pointer(m.values), pointer(m.row_ptr), pointer(m.col_idx), pointer(m.bias)
+        call((m.n_block_rows, m.block_w, values, row_ptr, col_idx, bias, pointer(x), y_min, pointer(y)))
 
     return spmv_float
 
@@ -164,12 +172,11 @@ def _(m, q, following, y):
         j0, j1 = np.intp(at(col_idx, k)), np.intp(at(col_idx, k + 1))
         return dot2(a, values, 4 * H * k, q, 4 * j0, 4 * j1)
 
-    def spmv_i8(m, q, following, y):
-        values, row_ptr, col_idx = m.values, m.row_ptr, m.col_idx
+    def body(n_block_rows, values, row_ptr, col_idx, start, scale, q, x_scale, x_zero, y):
         k = 0
-        for row in range(m.n_block_rows):
+        for row in range(n_block_rows):
             # 1) the products, four blocks at a time
-            a = start_sums(H, m.start, row * H)
+            a = start_sums(H, start, row * H)
             end = np.intp(at(row_ptr, row + 1))
             fours = end - ((end - k) & 3)
             while k != fours:
@@ -184,24 +191,31 @@ def _(m, q, following, y):
                 a = dot1(a, values, 4 * H * k, q, 4 * np.intp(at(col_idx, k)))
                 k += 1
             # 3) sum, scale
-            s = mul(to_float(total(a)), load(H, m.scale, row * H))
+            s = mul(to_float(total(a)), load(H, scale, row * H))
             # 4) store as float, as Q10, or quantised for the next matrix
-            store_output(s, following, y, row)
+            store_output(s, x_scale, x_zero, y, row)
 
     @register_jitable(**OVERLOAD)
-    def to_float_(s, following, y, row):
+    def to_float_(s, x_scale, x_zero, y, row):
         store(y, row * H, s)
 
     @register_jitable(**OVERLOAD)
-    def to_q10(s, following, y, row):
+    def to_q10(s, x_scale, x_zero, y, row):
         store_q10(y, row * H, s)
 
     @register_jitable(**OVERLOAD)
-    def to_q(s, following, y, row):
-        zero_point = broadcast(H, np.float32(following.x_zero) + np.float32(128.5))
-        store_q(y, row * H, add(mul(s, broadcast(H, following.x_scale)), zero_point))
+    def to_q(s, x_scale, x_zero, y, row):
+        zero_point = broadcast(H, np.float32(x_zero) + np.float32(128.5))
+        store_q(y, row * H, add(mul(s, broadcast(H, x_scale)), zero_point))
 
     store_output = {types.float32: to_float_, types.int16: to_q10, types.int8: to_q}[to]
+    call = apart(body)
+
+    def spmv_i8(m, q, following, y):
+        values, row_ptr, col_idx, start = pointer(m.values), pointer(m.row_ptr), pointer(m.col_idx), pointer(m.start)
+        scale, x_scale, x_zero = pointer(m.scale), following.x_scale, following.x_zero
+        call((m.n_block_rows, values, row_ptr, col_idx, start, scale, pointer(q), x_scale, x_zero, pointer(y)))
+
     return spmv_i8
 
 
