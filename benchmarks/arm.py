@@ -216,10 +216,10 @@ def instructions(counts: Counts) -> float:
 
 
 def disassemble(program: Path) -> dict[int, str]:
-    """Address -> instruction of an AArch64 program, as llvm-mca reads it."""
+    """Address -> instruction of an AArch64 program, as llvm-mca reads it; none for one that LLVM does not know."""
     text = {}
-    for line in run([llvm("objdump"), "-d", "--no-show-raw-insn", "--mattr=+dotprod", program]).splitlines():
-        if found := re.match(r"\s*([0-9a-f]+):\s+([^<]+)", line):
+    for line in run([llvm("objdump"), "-d", "--no-show-raw-insn", "--mattr=+dotprod,+rdm", program]).splitlines():
+        if found := re.match(r"\s*([0-9a-f]+):\s+([^<\s][^<]*)", line):
             text[int(found[1], 16)] = _LABEL.sub(r"\1there", found[2].strip())
     return text
 
@@ -257,8 +257,11 @@ class Mca:
         if not new:
             return
         lines = []
-        for i, (address, n_insns) in enumerate(new):
-            lines += [f"# LLVM-MCA-BEGIN b{i}", *(self.text[address + 4 * k] for k in range(n_insns)), "# LLVM-MCA-END"]
+        for i, (first, n_insns) in enumerate(new):
+            addresses = range(first, first + 4 * n_insns, 4)
+            if unknown := [a for a in addresses if a not in self.text]:
+                raise WaveRNNError(f"llvm-objdump: found at {unknown[0]:#x} an instruction it does not know")
+            lines += [f"# LLVM-MCA-BEGIN b{i}", *(self.text[a] for a in addresses), "# LLVM-MCA-END"]
         command = [llvm("mca"), "-mtriple=aarch64", f"-mcpu={self.mcpu}", "-iterations=100", "--json"]
         regions = json.loads(run(command, input="\n".join(lines) + "\n"))["CodeRegions"]
         for region in regions:

@@ -35,6 +35,16 @@ def test_branches_get_labels(arm):
     assert arm._LABEL.sub(r"\1there", "and\tx0, x1, #0xff") == "and\tx0, x1, #0xff"
 
 
+def test_an_instruction_that_llvm_does_not_know_is_no_free_one(arm, monkeypatch):
+    listing = "  400:\t \tadd\tx0, x0, x1\n  404:\t \t<unknown>\n"
+    monkeypatch.setattr(arm, "run", lambda *args, **kwargs: listing)
+    monkeypatch.setattr(arm, "llvm", lambda name: name)
+    text = arm.disassemble("program")
+    assert text == {0x400: "add\tx0, x0, x1"}
+    with pytest.raises(arm.WaveRNNError, match="found at 0x404 an instruction it does not know"):
+        arm.Mca(text, "cortex-a55").of({(0x400, 2): 1.0})
+
+
 def test_reading_hides_behind_computing_or_not(arm):
     case = arm.Case(arm.synthetic_model(arm.synthetic_config(128), 0.5, (16, 4), "int8"))
     machine = cost.load_machine("cortex-a76")
