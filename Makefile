@@ -25,7 +25,7 @@ help: ## this list
 	@touch $@
 
 demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report
-	$(BIN)/wv-export $(VOICE) demo.bin
+	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8
 	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
 	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
 	$(BIN)/python -m wv_runtime.demo demo.npy demo.wav demo.png --model demo.bin
