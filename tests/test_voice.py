@@ -53,7 +53,7 @@ def test_log_probabilities_are_torch_s(checkpoint, speech):
     assert mean < 1e-3 and largest < 0.1
 
 
-@pytest.mark.parametrize(("dtype", "nats"), [("f16", 1e-3), ("int8", 0.15)])
+@pytest.mark.parametrize(("dtype", "nats"), [("f16", 1e-3), ("int8", 0.028)])  # 0.5 % for int8, which it was tuned for
 def test_what_a_dtype_costs(checkpoint, speech, tmp_path, dtype, nats):
     import soundfile
 
