@@ -32,7 +32,7 @@ def test_commands_have_the_options_shown(path):
         module, function = SCRIPTS[name].split(":")
         module = module.replace("__main__", "cli")
         command = getattr(importlib.import_module(module), function)
-        known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)} | {"--help", "--version"}
         shown = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", rest))
         assert shown <= known, f"{name}: {shown - known}"
 
