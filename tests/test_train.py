@@ -359,6 +359,7 @@ BAD = {
     "resume and init": (["SPEECH", "--resume", "--init-from", "x.pt"], 2, "found both --resume and --init-from"),
     "init from nothing": (["SPEECH", "--init-from", "x.pt"], 1, "x.pt: No such file"),
     "init from text": (["SPEECH", "--init-from", "c.toml"], 1, "c.toml: damaged or not a model.pt"),
+    "int8 from nothing": (["SPEECH", "--int8"], 2, "--int8: found no trained model"),
     "output folder": (["SPEECH", "--slim", "none/m.pt"], 1, "none/m.pt: found no writable folder none"),
     "output is a folder": (["SPEECH", "--slim", "empty"], 2, "empty: found a folder, wanted a file name"),
 }

@@ -490,6 +490,8 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
     if resume and before and before["optimizer"] is None:
         raise CheckpointError(f"{output}: found a slim checkpoint, wanted a whole one; --init-from can start from it")
     settings = gather(config, given, before, resume)
+    if settings.train.int8 and (before is None or not before["model"]["relu_max"].all()):
+        raise ConfigError("--int8: found no trained model, whose activations have ranges, wanted one (--init-from)")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device: found cuda, but no GPU that torch can use, wanted auto or cpu")
     if device == "auto":
