@@ -83,11 +83,11 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     torch.manual_seed(cfg.seed)
     if before:
         model = model_from(before, run.output)
-        model.int8 = cfg.int8
     else:
-        model = WaveRNN(model_cfg, cfg.int8)
+        model = WaveRNN(model_cfg)
         for buffer, stat in zip((model.mel_mean, model.mel_std), data.mel_stats(), strict=True):
             buffer.copy_(torch.from_numpy(stat))
+    model.int8 = cfg.int8
     model.to(run.device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr, fused=True)
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)

@@ -116,13 +116,14 @@ class Lanes:
         fresh : (n,) bool, whether the lane starts anew: its window does not continue the one of the step before
         """
         n_all = int(self.n_windows.sum())
-        epoch, step = divmod(step, max(1, n_all // n))
+        run = max(1, n_all // n)  # windows of a lane in an epoch
+        epoch, step = divmod(step, run)
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(self.clips))
         spare = self.data.n_frames[self.clips] - self.n_windows * self.window_frames
         first = rng.integers(spare + 1)  # of each clip
         ends = np.cumsum(self.n_windows[order])
-        index = (np.arange(n) * max(1, n_all // n) + step) % n_all
+        index = (np.arange(n) * run + step) % n_all
         place = np.searchsorted(ends, index, side="right")
         k = index - (ends - self.n_windows[order])[place]  # window within its clip
         which = order[place]
