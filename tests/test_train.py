@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -211,6 +212,48 @@ def test_two_processes_train_as_one(speech, tmp_path):
     assert three["step"] == 8 and three["masks"].keys() == one["masks"].keys()
 
 
+def test_a_pupil_who_equals_the_teacher_has_nothing_to_learn():
+    """Its gradient is 0 from window to window, whatever the bytes are; half of it is the data's in the mean of both."""
+    cfg = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
+    net = model.WaveRNN(cfg)
+    samples = torch.randint(-3000, 3000, (2, 641), dtype=torch.int16)
+    mel = torch.randn(2, cfg.mel.n_mels, 4 + cfg.cond_width - 1)
+
+    def gradient(distill):
+        loss_of = model.WindowLoss(copy.deepcopy(net), copy.deepcopy(net), distill)
+        assert loss_of.widths == [64, 64]
+        h = torch.zeros(2, 128)
+        for i in range(2):
+            part = samples[:, 320 * i : 320 * i + 321], mel[:, :, 2 * i : 2 * i + 2 + cfg.cond_width - 1]
+            loss, of_data, h = loss_of(*part, h)
+            loss_of.model.zero_grad()
+            loss.sum().backward()
+        assert torch.allclose(h[:, :64], h[:, 64:], atol=1e-5) and h.any()
+        grads = torch.cat([p.grad.flatten() for p in loss_of.model.parameters()])
+        assert all(p.grad is None for p in loss_of.teacher.parameters())
+        return grads, of_data
+
+    (zero, nll_1), (half, nll_half), (whole, nll_0) = (gradient(w) for w in (1.0, 0.5, 0.0))
+    assert zero.abs().max() < 1e-5 < 1e-3 < whole.abs().max() and torch.allclose(half, whole / 2, atol=1e-6)
+    assert torch.equal(nll_1, nll_0) and torch.equal(nll_half, nll_0)
+
+
+def test_teacher_on_the_command_line(speech, tmp_path, wv_train):
+    """A pupil of another size; its checkpoint carries both models' states and asks for the teacher again."""
+    teacher, pupil = tmp_path / "teacher.pt", tmp_path / "pupil.pt"
+    assert wv_train(speech, "-o", teacher, *SHAPE, *QUICK)[0] == 0
+    shape = ("--n-units", 128, *SHAPE[2:], *QUICK, *PRUNED)
+    assert wv_train(speech, "-o", pupil, *shape, "--teacher", teacher)[0] == 0
+    ckpt = load_checkpoint(pupil)
+    assert ckpt["train"]["distill"] == 1 and ckpt["states"].shape == (2, 128 + 64)
+    code, err = wv_train(speech, "-o", pupil, "--resume", "--steps", 10, "--no-log")
+    assert code == 2 and "options: found distill 1 without --teacher, wanted both or neither" in err
+    assert wv_train(speech, "-o", pupil, "--resume", "--steps", 10, "--no-log", "--teacher", teacher)[0] == 0
+    assert load_checkpoint(pupil)["step"] == 10
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", *shape, "--teacher", teacher, "--preemphasis", 0.9)
+    assert code == 2 and "--teacher: " in err and "preemphasis: found 0.85, wanted 0.9, the model's" in err
+
+
 def test_schedule_and_clipping_reach_the_optimizer(speech, tmp_path, wv_train):
     assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--clip", 1e-3)[0] == 0
     ckpt = load_checkpoint(tmp_path / "m.pt")
@@ -360,6 +403,8 @@ BAD = {
     "init from nothing": (["SPEECH", "--init-from", "x.pt"], 1, "x.pt: No such file"),
     "init from text": (["SPEECH", "--init-from", "c.toml"], 1, "c.toml: damaged or not a model.pt"),
     "int8 from nothing": (["SPEECH", "--int8"], 2, "--int8: found no trained model"),
+    "distill without teacher": (["SPEECH", "--distill", "0.5"], 2, "found distill 0.5 without --teacher"),
+    "no teacher there": (["SPEECH", "--teacher", "x.pt"], 1, "x.pt: No such file"),
     "output folder": (["SPEECH", "--slim", "none/m.pt"], 1, "none/m.pt: found no writable folder none"),
     "output is a folder": (["SPEECH", "--slim", "empty"], 2, "empty: found a folder, wanted a file name"),
 }

@@ -56,6 +56,7 @@ class Run(NamedTuple):
     device: str  # "cpu" or "cuda"
     bf16: bool  # the output layers and gradient GEMMs in bfloat16
     team: Team  # the processes that share the work
+    teacher: WaveRNN | None  # whose distributions to learn
     max_minutes: float  # 0 is no limit
     cache_dir: Path | None
     log_dir: Path | None  # TensorBoard
@@ -92,7 +93,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr, fused=True)
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
     step, minutes_before, history = 0, 0.0, []
-    h = torch.zeros(cfg.batch, model_cfg.n_units)  # the states that the lanes have reached
+    loss_of: Any = WindowLoss(model, run.teacher, cfg.distill).to(run.device)
+    h = torch.zeros(cfg.batch, sum(loss_of.widths))  # the states that the lanes have reached
     if before and resuming:
         step, minutes_before, history = before["step"], before["minutes"], before["history"]
         try:
@@ -103,7 +105,6 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(f"{run.output}: optimizer, rng or states do not fit the model ({error})") from None
     h = h[team.share(cfg.batch)].to(run.device)
-    loss_of: Any = WindowLoss(model)
     if team.size > 1:
         loss_of = DistributedDataParallel(loss_of)
 
@@ -161,9 +162,9 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 # gradients cross the network once, with the last part
                 with loss_of.no_sync() if team.size > 1 and k < cfg.accumulate - 1 else nullcontext():
                     with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
-                        losses, h_last = loss_of(*part)
+                        losses, of_data, h_last = loss_of(*part)
                     (losses.sum() / cfg.accumulate).backward()
-                loss += losses.detach() / cfg.accumulate
+                loss += of_data / cfg.accumulate
                 reached.append(h_last)
             h = torch.cat(reached)
             if not torch.isfinite(loss).all():
@@ -250,6 +251,22 @@ def generate(model: WaveRNN, mel: Tensor, draws: Tensor) -> NDArray[np.int16]:
         x_t[0], x_t[1] = scale_byte(c), scale_byte(f)
         out[t] = 256 * c + f - 32768
     return out.numpy().astype(np.int16)
+
+
+def load_teacher(path: Path, cfg: WaveRNNConfig) -> WaveRNN:
+    """The model of --teacher.
+
+    Raises
+    ------
+    ConfigError
+        If it does not see the same mels and samples as `cfg`.
+    """
+    teacher = load_model(path)[0]
+    for name in ("mel", "preemphasis", "cond_width"):
+        found, wanted = getattr(teacher.cfg, name), getattr(cfg, name)
+        if found != wanted:
+            raise ConfigError(f"--teacher: {path}: {name}: found {found!r}, wanted {wanted!r}, the model's")
+    return teacher
 
 
 def write_sample(model: WaveRNN, data: Data, path: Path, seed: int) -> None:
@@ -446,6 +463,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--config", type=PATH, help="TOML file with [model], [train], [prune]; flags override it")
 @click.option("--resume", is_flag=True, help="continue the checkpoint at --output exactly")
 @click.option("--init-from", type=PATH, help="start a new schedule from this checkpoint's weights and masks")
+@click.option("--teacher", type=PATH, help="learn this checkpoint's distributions instead of the bytes")
 @click.option("--overwrite", is_flag=True, help="replace a file at --output")
 @click.option("--max-minutes", type=click.FloatRange(min=0), default=0, help="stop after this time, with a checkpoint")
 @click.option("--slim", type=PATH, help="also write the last model without optimizer state here")
@@ -472,7 +490,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--cache-dir", type=PATH, help="where features are kept [DATA_DIR/.wv-cache]")
 @click.option("--log-dir", type=PATH, help="TensorBoard logs [OUTPUT without suffix + -logs]")
 @click.option("--no-log", is_flag=True, help="no TensorBoard logs")
-def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_from: Path | None, overwrite: bool,
+def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_from: Path | None,
+         teacher: Path | None, overwrite: bool,
          max_minutes: float, slim: Path | None, plot: Path | None, device: str, bf16: bool | None, threads: int | None,
          cache_dir: Path | None, log_dir: Path | None, no_log: bool, **flags: Any) -> None:
     """Train a WaveRNN on the wav and flac files of DATA_DIR."""
@@ -489,7 +508,13 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
     before = load_model(earlier)[1] if earlier else None
     if resume and before and before["optimizer"] is None:
         raise CheckpointError(f"{output}: found a slim checkpoint, wanted a whole one; --init-from can start from it")
+    if teacher and not resume:
+        given["train"].setdefault("distill", 1.0)
     settings = gather(config, given, before, resume)
+    if (teacher is None) != (settings.train.distill == 0):
+        raise ConfigError(f"options: found distill {settings.train.distill:g} {'with' if teacher else 'without'} "
+                          f"--teacher, wanted both or neither")
+    tutor = load_teacher(teacher, settings.model) if teacher else None
     if settings.train.int8 and (before is None or not before["model"]["relu_max"].all()):
         raise ConfigError("--int8: found no trained model, whose activations have ranges, wanted one (--init-from)")
     if device == "cuda" and not torch.cuda.is_available():
@@ -506,7 +531,7 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
     if settings.train.batch % (team.size * settings.train.accumulate):
         raise ConfigError(f"options: batch: found {settings.train.batch}, wanted a multiple of "
                           f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)")
-    run = Run(data_dir, output, device, bf16, team, max_minutes, cache_dir, log_dir)
+    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, log_dir)
     ended_by = train(run, settings, before, resume)
     team.leave()
     if team.rank > 0:

@@ -65,6 +65,7 @@ class TrainConfig:
     clip: float = _setting(1.0, 1e-6, 1e9, "largest norm of the gradient; longer ones are scaled down")
     # fine-tuning for int8: what the runtime rounds is rounded alike, so the weights learn to live with it
     int8: bool = _setting(False, 0, 1, "compute as an int8 export does; start it from a trained model")
+    distill: float = _setting(0.0, 0.0, 1.0, "share of the loss that follows --teacher, 1 if there is one")
     # validation: the beginnings of the same clips every time
     valid_every: int = _setting(500, 1, 10**9, "steps between validations")
     valid_windows: int = _setting(64, 1, 10**6, "clips of a validation, spread over the valid split")

@@ -162,17 +162,39 @@ class WaveRNN(nn.Module):
 
 
 class WindowLoss(nn.Module):
-    """Loss of a batch of windows: the step that is trained, and what torchrun's processes run in parallel."""
+    """Loss of a batch of windows: the step that is trained, and what torchrun's processes run in parallel.
 
-    def __init__(self, model: WaveRNN):
+    With a teacher, `distill` of the loss is the cross-entropy against the teacher's distribution of each byte and the
+    rest against the byte itself (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). A byte is one draw from a wide
+    distribution, so the teacher's word for the whole of it is a far less noisy gradient.
+
+    teacher : a WaveRNN of any size on the same mels and samples; never trained
+    """
+
+    def __init__(self, model: WaveRNN, teacher: WaveRNN | None = None, distill: float = 0.0):
         super().__init__()
-        self.model = model
+        self.model, self.distill = model, distill
+        self.teacher = teacher.requires_grad_(False).eval() if teacher else None
+        self.widths = [m.cfg.n_units for m in (model, teacher) if m]  # N, and the teacher's
 
-    def forward(self, samples: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Arguments as of WaveRNN. Returns NLL (2,), coarse and fine, in nats per byte; h after the window, (B, N)"""
-        y = self.model.states(samples, mel, h)
-        losses = [nll(*pair) for pair in zip(self.model.output(y), split_bytes(samples[:, 1:]))]
-        return torch.stack(losses), y[-1].detach().float()
+    def forward(self, samples: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """samples, mel as of WaveRNN; h : (B, sum of widths), the states of the model and of the teacher side by side
+
+        Returns loss (2,) of coarse and fine byte; NLL (2,), the same without a teacher, in nats; h after the window
+        """
+        h_model, *h_teacher = h.split(self.widths, dim=1)
+        y = self.model.states(samples, mel, h_model)
+        after, logits, byte = [y[-1].detach().float()], self.model.output(y), split_bytes(samples[:, 1:])
+        loss = torch.stack([nll(*pair) for pair in zip(logits, byte)])
+        of_data = loss.detach()
+        if self.teacher:
+            with torch.no_grad():
+                y = self.teacher.states(samples, mel, *h_teacher)
+                wanted = [z.float().softmax(-1) for z in self.teacher.output(y)]
+            after.append(y[-1].float())
+            of_teacher = torch.stack([cross_entropy(*pair) for pair in zip(logits, wanted)])
+            loss = torch.lerp(loss, of_teacher, self.distill)
+        return loss, of_data, torch.cat(after, dim=1)
 
 
 def int8_rows(W: Tensor) -> Tensor:
@@ -194,4 +216,10 @@ def _swap_u_r(w: Tensor) -> Tensor:
 
 def nll(logits: Tensor, byte: Tensor) -> Tensor:
     """Mean negative log-likelihood in nats per byte. logits (B, T, 256), byte (B, T)"""
-    return F.cross_entropy(logits.transpose(0, 1).flatten(0, 1).float(), byte.t().flatten())  # time first, no copy
+    return cross_entropy(logits, byte)
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over all bytes, in nats. logits (B, T, 256), target : (B, T) bytes or (B, T, 256) probabilities"""
+    logits, target = (a.transpose(0, 1).flatten(0, 1) for a in (logits, target))  # time first, no copy
+    return F.cross_entropy(logits.float(), target)
