@@ -70,6 +70,27 @@ def test_masks_only_shrink():
     assert int(block_mask(W, 4, 4, 0.75, previous).sum()) == 16
 
 
+def test_norms_differ_on_a_spike():
+    W = torch.zeros(2, 4)
+    W[:, :2], W[0, 2] = 1.0, 3.0  # l1: 4 against 3, l2: 2 against 3
+    assert block_mask(W, 2, 2, 0.5)[:, :2].all() and block_mask(W, 2, 2, 0.5, norm="l2")[:, 2:].all()
+
+
+@pytest.mark.parametrize("block", ["16x4", "4x4", "16x1", "1x1", "4x16"])
+def test_the_diagonal_can_be_kept(block):
+    model = WaveRNN(SMALL)
+    with torch.no_grad():
+        model.R.view(3, 64, 64)[:, range(64), range(64)] = 1e-6  # would go first
+    for keep in (False, True):
+        cfg = PruneConfig(sparsity={"R": 0.75, "O": 0.5}, block={"R": block}, start=0, steps=0, keep_diagonal=keep)
+        pruner = Pruner(cfg, model)
+        pruner.step(0)
+        assert all(bool(pruner.masks[name].diagonal().all()) is keep for name in ("R_u", "R_r", "R_e"))
+        assert float(pruner.masks["R_e"].float().mean()) == 0.25
+    with pytest.raises(ValueError, match=r"found 0\.99, which leaves 41 blocks, wanted at least the 64 of"):
+        check_blocks(PruneConfig(sparsity={"R": 0.99}, block={"R": "1x1"}, keep_diagonal=True), SMALL)
+
+
 def test_gates_are_pruned_each_by_itself():
     model = WaveRNN(SMALL)
     with torch.no_grad():
@@ -124,6 +145,7 @@ def test_one_value_a_group_and_a_matrix():
         ({"start": -1}, "start: found -1"),
         ({"every": 0}, "every: found 0"),
         ({"exponent": 0.5}, "exponent: found 0.5"),
+        ({"norm": "l3"}, "norm: found 'l3', wanted l1 or l2"),
     ],
 )
 def test_bad_settings(values, message):

@@ -33,7 +33,7 @@ from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_ch
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml
 from .dataset import Data, Lanes, load_data
 from .model import WaveRNN, WindowLoss, nll, scale_byte, split_bytes
-from .prune import PruneConfig, Pruner, check_blocks, expand
+from .prune import NORMS, PruneConfig, Pruner, check_blocks, expand
 from .team import Team
 
 EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
@@ -483,6 +483,10 @@ PATH = click.Path(path_type=Path)
 @click.option("--prune-start", "prune__start", type=int, help="step at which pruning begins [1000]")
 @click.option("--prune-steps", "prune__steps", type=int, help="steps from there to the target [50000]")
 @click.option("--prune-every", "prune__every", type=int, help="steps between two prunings [500]")
+@click.option("--prune-exponent", "prune__exponent", type=float, help="of the schedule's curve [3]")
+@click.option("--prune-norm", "prune__norm", type=click.Choice(NORMS), help="the blocks smallest by this go first [l1]")
+@click.option("--keep-diagonal", "prune__keep_diagonal", is_flag=True, default=None,
+              help="blocks on the diagonal of R_u, R_r, R_e stay [off]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
               help="auto: a GPU if there is one")
 @click.option("--bf16/--no-bf16", default=None, help="mixed precision [where GPU or CPU has bfloat16 instructions]")

@@ -1,11 +1,12 @@
 """Gradual block pruning (Kalchbrenner et al. 2018, section 3): which weights are zero at which step.
 
-From step t0 and over S steps a matrix with target sparsity Z has, every k steps, the blocks of smallest mean
-magnitude set to zero until its sparsity is
+From step t0 and over S steps a matrix with target sparsity Z has, every k steps, the blocks of smallest norm (l1, the
+mean magnitude, or l2) set to zero until its sparsity is
 
     z(t) = Z (1 - (1 - (t - t0) / S)^3)
 
 The gates R_u, R_r, R_e (row thirds of R) and O1..O4 are pruned each by itself. A pruned block stays pruned.
+The diagonal of the gates, what a unit makes of its own state, can be kept, as LPCNet does (Valin and Skoglund 2019).
 
 Usage::
 
@@ -28,6 +29,7 @@ from .model import WaveRNN
 
 GROUPS = {"R": ("R_u", "R_r", "R_e"), "O": ("O1", "O2", "O3", "O4")}
 MATRICES = GROUPS["R"] + GROUPS["O"]  # what can be pruned
+NORMS = ("l1", "l2")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class PruneConfig:
     steps: int = 50_000  # S, steps from the first zero to the target
     every: int = 500  # k, steps between two prunings (the paper's)
     exponent: float = 3.0  # 3 in the paper
+    norm: str = "l1"  # of a block, by which the smallest go: "l1" or "l2"
+    keep_diagonal: bool = False  # whether blocks on the diagonal of R_u, R_r, R_e always stay
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sparsity", dict.fromkeys(MATRICES, 0.0) | expand(self.sparsity))
@@ -63,6 +67,8 @@ class PruneConfig:
                 raise ValueError(f"{name}: found {getattr(self, name)}, wanted at least {low}")
         if not 1 <= self.exponent <= 10:
             raise ValueError(f"exponent: found {self.exponent}, wanted 1..10")
+        if self.norm not in NORMS:
+            raise ValueError(f"norm: found {self.norm!r}, wanted {' or '.join(NORMS)}")
 
 
 def expand(value: object) -> dict[str, Any]:
@@ -97,28 +103,50 @@ def is_due(step: int, cfg: PruneConfig) -> bool:
     return 0 <= since <= cfg.steps and (since % cfg.every == 0 or since == cfg.steps)
 
 
-def block_mask(W: Tensor, block_h: int, block_w: int, sparsity: float, previous: Tensor | None = None) -> Tensor:
-    """The blocks of largest mean magnitude: exactly n_blocks - floor(sparsity * n_blocks) of them.
+def block_mask(
+    W: Tensor,
+    block_h: int,
+    block_w: int,
+    sparsity: float,
+    previous: Tensor | None = None,
+    norm: str = "l1",
+    keep: Tensor | None = None,
+) -> Tensor:
+    """The blocks of largest norm: exactly n_blocks - floor(sparsity * n_blocks) of them.
 
     Of equal blocks the one that comes first (row by row) is kept. Blocks outside `previous` are never kept, so
     fewer are if `previous` is sparser already.
 
     W        : (rows, cols)        block_h divides rows, block_w divides cols
     previous : (rows, cols) bool   whole blocks of the same shape
+    norm     : "l1" or "l2"
+    keep     : (n_blocks,) bool, blocks that come before all others
 
     Returns mask : (rows, cols) bool, True where the weight stays
     """
     rows, cols = W.shape
     blocks = (rows // block_h, block_h, cols // block_w, block_w)
-    score = W.detach().abs().double().view(blocks).mean(dim=(1, 3)).flatten()  # (n_blocks,)
+    magnitude = W.detach().double().abs() if norm == "l1" else W.detach().double().square()
+    score = magnitude.view(blocks).mean(dim=(1, 3)).flatten()  # (n_blocks,)
+    if keep is not None:
+        score = score.masked_fill(keep, math.inf)
     alive = torch.ones_like(score, dtype=torch.bool)
     if previous is not None:
         alive = previous.view(blocks)[:, 0, :, 0].flatten()
         score = score.masked_fill(~alive, -1.0)
-    n_keep = len(score) - math.floor(sparsity * len(score) + 1e-9)  # 1e-9: 0.95 * 200 is 190, not 189.99..
-    keep = torch.zeros_like(alive)
-    keep[torch.argsort(score, descending=True, stable=True)[:n_keep]] = True
-    return (keep & alive).view(blocks[0], 1, blocks[2], 1).expand(blocks).reshape(rows, cols)
+    largest = torch.zeros_like(alive)
+    largest[torch.argsort(score, descending=True, stable=True)[: n_kept(len(score), sparsity)]] = True
+    return (largest & alive).view(blocks[0], 1, blocks[2], 1).expand(blocks).reshape(rows, cols)
+
+
+def n_kept(n_blocks: int, sparsity: float) -> int:
+    """Blocks that stay of n_blocks."""
+    return n_blocks - math.floor(sparsity * n_blocks + 1e-9)  # 1e-9: 0.95 * 200 is 190, not 189.99..
+
+
+def on_diagonal(n_units: int, block_h: int, block_w: int) -> Tensor:
+    """(n_blocks,) bool: whether a block of R_u, R_r or R_e holds part of the diagonal."""
+    return torch.eye(n_units, dtype=torch.bool).view(n_units // block_h, block_h, -1, block_w).any(3).any(1).flatten()
 
 
 class Pruner:
@@ -151,7 +179,10 @@ class Pruner:
             for name, z in sparsity_at(step, self.cfg).items():
                 if name in self.masks:
                     block = parse_block(self.cfg.block[name])
-                    self.masks[name] = block_mask(self._view(name), *block, z, self.masks[name])
+                    W, keep = self._view(name), None
+                    if self.cfg.keep_diagonal and name in GROUPS["R"]:
+                        keep = on_diagonal(len(W), *block).to(W.device)
+                    self.masks[name] = block_mask(W, *block, z, self.masks[name], self.cfg.norm, keep)
             self._count()
         self._apply()
 
@@ -178,12 +209,17 @@ class Pruner:
 
 
 def check_blocks(cfg: PruneConfig, model_cfg: WaveRNNConfig) -> None:
-    """Raises ValueError if the block shape of a matrix that is to be pruned does not divide it."""
+    """Raises ValueError if a block shape does not divide its matrix, or the diagonal is more than what is to stay."""
     for name in MATRICES:
         rows, cols = matrix_shape(name, model_cfg)
         block_h, block_w = parse_block(cfg.block[name])
         if cfg.sparsity[name] > 0 and (rows % block_h or cols % block_w):
             raise ValueError(f"block of {name}: found {cfg.block[name]}, wanted divisors of {rows} x {cols}")
+        if cfg.keep_diagonal and name in GROUPS["R"] and cfg.sparsity[name] > 0:
+            diagonal = on_diagonal(rows, block_h, block_w)
+            if (wanted := int(diagonal.sum())) > (found := n_kept(len(diagonal), cfg.sparsity[name])):
+                raise ValueError(f"sparsity of {name}: found {cfg.sparsity[name]}, which leaves {found} blocks, wanted "
+                                 f"at least the {wanted} of the diagonal (keep_diagonal)")
 
 
 def matrix_shape(name: str, cfg: WaveRNNConfig) -> tuple[int, int]:
