@@ -48,6 +48,7 @@ arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
 	$(BIN)/python benchmarks/arm.py
+	$(BIN)/python benchmarks/arm.py --dtype int8 --n-out 256 --no-armv7
 
 apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 

@@ -3,7 +3,8 @@
 1. The C library is cross-built and run under qemu-user with the plugin icount.c, which says how often each block of
    straight-line code ran. Runs with two counts of samples are subtracted: start-up cancels, and the result is exact.
 2. llvm-mca says how many cycles such a block takes on a core, repeated. Their sum, and one mispredicted branch a block
-   row, are the cycles of a stage: ESTIMATES, of a core whose loads all hit the L1.
+   row, are the cycles of a stage: ESTIMATES, of a core whose loads all hit the L1. Loads that LLVM has at 128 bits a
+   cycle on a core that reads 64 are given to it as loads of 64 bits.
 3. Fitted to them as wv-bench --calibrate fits a measured machine, that is the device profile of a core for wv-predict,
    which adds the time to read the weights.
 
@@ -64,6 +65,8 @@ TARGETS = [Target(AARCH64, "cortex-a76", "neon_dot"), Target(AARCH64, "cortex-a5
 _INSN = "github.com/ocxtal/insn_bench_aarch64, results/"
 _SBC = "github.com/ThomasKaiser/sbc-bench, results/reviews/"
 _CACHES = "github.com/pytorch/cpuinfo, src/arm/cache.c"
+_RK1 = "github.com/ThomasKaiser/sbc-bench, results/1Xuf1O1.txt"
+_BUSSPEED = "github.com/EntityFX/anybench, results/qualcomm-arm-snapdragon_625_xiaomi-note4x/busspeedIL_arm-armv8-a_O2"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Core:
     caches      : bytes of L1, L2, L3 (0: none)
     dram        : bytes/s that one core reads
     mispredict  : cycles of a mispredicted branch
+    narrow      : loads that LLVM takes for twice as fast as 64 bits a cycle
+    measured    : (footprint in bytes, bytes/s) behind the L1; else assumed
     """
 
     target: Target
@@ -87,13 +92,15 @@ class Core:
     dram: float  # bytes/s, one core
     mispredict: float
     source: str
+    narrow: tuple[str, ...] = ()
+    measured: tuple[tuple[int, float], ...] = ()
 
     def machine(self, name: str) -> Machine:
         """Bandwidths and peaks; nothing fitted yet."""
         l1, l2, l3 = self.caches
         rate = 16 * self.loads * self.hz
-        points = [(l1, rate), (2 * l1, rate / 2), (l2, rate / 2)]
-        if l3:
+        points = [(l1, rate), *self.measured] if self.measured else [(l1, rate), (2 * l1, rate / 2), (l2, rate / 2)]
+        if l3 and not self.measured:
             points += [(2 * l2, max(rate / 4, self.dram)), (l3, max(rate / 4, self.dram))]
         points.append((2 * (l3 or l2), self.dram))
         flops = 4 * self.hz * self.fmul / 2  # a multiplication and an addition, each rounded
@@ -104,10 +111,13 @@ class Core:
 
     def text(self) -> str:
         """Where each field comes from."""
+        behind = "as above" if self.measured else (
+            "no figure found, ASSUMED half of that from the L2, from the L3 a quarter or what the DRAM gives"
+        )  # fmt: skip
         return (
             f"ESTIMATE, no such core was run. {self.source}. macs_per_s and read_bandwidth from the L1: those "
-            "throughputs times the clock; read_bandwidth behind the L1: no figure found, ASSUMED half of that from "
-            "the L2, from the L3 a quarter or what the DRAM gives; vector_s, block_s, block_row_s, unit_s, draw_s: "
+            f"throughputs times the clock; read_bandwidth behind the L1: {behind}; "
+            "vector_s, block_s, block_row_s, unit_s, draw_s: "
             f"fitted to the cycles that llvm-mca -mcpu={self.mca} gives the blocks that qemu executed, plus a "
             f"mispredicted branch of {self.mispredict:.0f} cycles a block row; made by benchmarks/arm.py --profiles"
         )
@@ -119,15 +129,22 @@ CORES = {
         _A53, "cortex-a53", 1.8e9, 0.5, 16 / 5, 1, (32 << 10, 1 << 20, 0), 1.5e9, 8,
         f"Snapdragon 450: 1.8 GHz, L2 of 1 MB ({_CACHES}); two instructions a cycle in order; a 128-bit load or "
         f"sadalp takes 2 cycles, an smull, addp, fadd or fmul one, measured ({_INSN}raspberry-pi-3_cortex-a53.md),"
-        " and 16 int8 products take 2 smull, an addp and an sadalp; DRAM: memchr on an Allwinner H618 "
-        f"({_SBC}OrangePi-Zero3.md); mispredicted branch: assumed, the depth of the pipeline",
+        " and 16 int8 products take 2 smull, an addp and an sadalp; L2: lines of which one word was read, on a "
+        f"Snapdragon 625 of 2.0 GHz, the same chip but for the clock ({_BUSSPEED}, Inc16), times 0.9; DRAM: memchr on "
+        f"an Allwinner H618 ({_SBC}OrangePi-Zero3.md); mispredicted branch: assumed, the depth of the pipeline",
+        narrow=("ldr", "ldur", "ldp", "ld1"),
+        measured=((64 << 10, 9.6e9), (128 << 10, 8.9e9), (512 << 10, 8.8e9), (1 << 20, 4.7e9)),
     ),
     "cortex-a55": Core(
-        _A76, "cortex-a55", 1.8e9, 0.5, 16, 1, (32 << 10, 128 << 10, 4 << 20), 5.9e9, 8,
-        f"Kirin 980: 1.8 GHz, L2 of 128 KB, L3 of 4 MB ({_CACHES}); two instructions a cycle in order; 64 bits a "
+        _A76, "cortex-a55", 1.8e9, 0.5, 16, 1, (32 << 10, 128 << 10, 3 << 20), 7.2e9, 8,
+        f"RK3588: 1.8 GHz, L2 of 128 KB, L3 of 3 MB; two instructions a cycle in order; 64 bits a "
         "cycle from the L1 (Arm Cortex-A55 TRM, A6.1); a 128-bit sdot, fadd or fmul each cycle (LLVM's "
-        f"AArch64SchedA55.td, after Arm's optimization guide); DRAM: memcpy on an RK3588 ({_SBC}Radxa-Rock-5B.md);"
+        "AArch64SchedA55.td, after Arm's optimization guide); L2, L3: ramlat on it, eight chains of dependent loads, "
+        f"a line of 64 bytes each, at random; DRAM: 'NEON LDP load' ({_RK1}, cpu0);"
         " mispredicted branch: assumed, the depth of the pipeline",
+        narrow=("ldr", "ldur"),
+        measured=((64 << 10, 14.4e9), (128 << 10, 12.8e9), (256 << 10, 10.5e9), (512 << 10, 9.8e9), (1 << 20, 9.7e9),
+                  (2 << 20, 8.2e9)),
     ),
     "cortex-a76": Core(
         _A76, "neoverse-n1", 2.6e9, 2, 32, 2, (64 << 10, 512 << 10, 4 << 20), 14.4e9, 11,
@@ -244,11 +261,22 @@ def llvm(name: str) -> str:
 _LABEL = re.compile(r"^((?:b|bl|b\.\w+|cbn?z|tbn?z|adrp?)\s.*?)0x[0-9a-f]+$")
 
 
+def in_64_bits(instruction: str, narrow: Sequence[str]) -> list[str]:
+    """A vector load as loads of 64 bits, if it is one of these: two a register of 128."""
+    found = re.match(r"(\w+)\s+((?:[{}\s,]*(?:q\d+|v\d+\.\d+\w))+)[\s}]*,\s*(\[(\w+).*)", instruction)
+    if not found or found[1] not in narrow:
+        return [instruction]
+    op, registers, address, base = found.groups()
+    names = [f"d{n}" for n in re.findall(r"[qv](\d+)", registers) for _ in range(1 if ".8b" in registers else 2)]
+    first = f"{'ldur' if op == 'ldur' else 'ldr'} {names[0]}, {address.replace('lsl #4', 'lsl #3')}"
+    return [first, *(f"ldr {name}, [{base}]" for name in names[1:])]
+
+
 class Mca:
     """llvm-mca's cycles of the blocks of one AArch64 program on one core."""
 
-    def __init__(self, text: dict[int, str], mcpu: str):
-        self.text, self.mcpu = text, mcpu
+    def __init__(self, text: dict[int, str], mcpu: str, narrow: Sequence[str] = ()):
+        self.text, self.mcpu, self.narrow = text, mcpu, narrow
         self.cycles: dict[tuple[int, int], float] = {}
 
     def add(self, blocks: set[tuple[int, int]]) -> None:
@@ -261,7 +289,8 @@ class Mca:
             addresses = range(first, first + 4 * n_insns, 4)
             if unknown := [a for a in addresses if a not in self.text]:
                 raise WaveRNNError(f"llvm-objdump: found at {unknown[0]:#x} an instruction it does not know")
-            lines += [f"# LLVM-MCA-BEGIN b{i}", *(self.text[a] for a in addresses), "# LLVM-MCA-END"]
+            lines += [f"# LLVM-MCA-BEGIN b{i}", *(t for a in addresses for t in in_64_bits(self.text[a], self.narrow)),
+                      "# LLVM-MCA-END"]  # fmt: skip
         command = [llvm("mca"), "-mtriple=aarch64", f"-mcpu={self.mcpu}", "-iterations=100", "--json"]
         regions = json.loads(run(command, input="\n".join(lines) + "\n"))["CodeRegions"]
         for region in regions:
@@ -344,7 +373,7 @@ def main(
             cores = [name for name, core in CORES.items() if core.target == target and mca]
             basis = [(case, count(emulated, target, case, STAGES)) for case in fitted if cores]
             for name in cores:
-                model = Mca(text, CORES[name].mca)
+                model = Mca(text, CORES[name].mca, CORES[name].narrow)
                 machine = profile(name, [(case, stage_ns(CORES[name], case, counts, model)) for case, counts in basis])
                 for case, counts in found:
                     estimated.append(estimate(name, machine, case, stage_ns(CORES[name], case, counts, model)))

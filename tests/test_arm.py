@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import build_c
-from model_fixtures import tiny_config, tiny_mel, tiny_model
+from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from wv_runtime import format as bin_format
 from wv_runtime.mel_file import save_mel
 
@@ -97,6 +97,27 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
     assert extreme == run([c_build / "wv_run"], *args)["sha256"]
     assert run([qemu, "-cpu", cpu, program], *args, "--isa", "portable")["sha256"] == extreme
     assert Path("o.wav").stat().st_size == 44 + 2 * 3 * model.config.mel.hop_length
+
+
+def test_block_rows_by_hand(arm_wv_run, c_build, tmp_path, monkeypatch):
+    """neon_dot's assembly: no blocks, empty rows before, between and after others, odd and even ones, saturation."""
+    monkeypatch.chdir(tmp_path)
+    qemu, program = arm_wv_run("aarch64")
+    model = tiny_model("int8", block=(16, 4))
+    save_mel("m.npy", tiny_mel(model.config, 8), model.config.mel)
+    shapes, last_rows = model.config.matrix_shapes(), set()
+    for max_blocks, R_gain in ((0, 2.0), (1, 2.0), (1, 2000.0), (2, 50.0), (3, 2.0), (16, 2.0), (16, 2000.0)):
+        rng = np.random.default_rng(max_blocks)
+        for name in ("R", "O1", "O2", "O3", "O4"):
+            gain = 20.0 if name in ("O2", "O4") else R_gain  # logits that hear one level of a relu
+            m = random_matrix(rng, name, *shapes[name], "int8", (16, 4), max_blocks, gain)
+            last_rows.add(int(m.row_ptr[-1] - m.row_ptr[-2]))
+            model.matrices[name] = replace(m, bias=m.bias * np.float32(R_gain))
+        bin_format.save(model, "m.bin")
+        args = ["m.bin", "m.npy", "-o", "o.wav"]
+        ours, wanted = run([qemu, "-cpu", "cortex-a76", program], *args), run([c_build / "wv_run"], *args)
+        assert ours["isa"] == "neon_dot" and ours["sha256"] == wanted["sha256"], (max_blocks, R_gain)
+    assert {0, 1, 2} <= last_rows
 
 
 @pytest.mark.parametrize(

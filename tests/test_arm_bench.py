@@ -35,6 +35,19 @@ def test_branches_get_labels(arm):
     assert arm._LABEL.sub(r"\1there", "and\tx0, x1, #0xff") == "and\tx0, x1, #0xff"
 
 
+def test_wide_loads_become_loads_of_64_bits(arm):
+    loads = ("ldr", "ldp", "ld1")
+    assert arm.in_64_bits("ldr\tq3, [x1, x2, lsl #4]", loads) == ["ldr d3, [x1, x2, lsl #3]", "ldr d3, [x1]"]
+    assert arm.in_64_bits("ldp\tq1, q2, [x0], #32", loads) == [
+        "ldr d1, [x0], #32",
+        *("ldr d1, [x0]", "ldr d2, [x0]", "ldr d2, [x0]"),
+    ]
+    assert len(arm.in_64_bits("ld1\t{ v0.16b, v1.16b, v2.16b, v3.16b }, [x0]", loads)) == 8
+    for kept in ("ldr\td0, [x1]", "ldp\tx1, x2, [x0]", "str\tq0, [x1]", "sdot\tv0.4s, v1.16b, v2.4b[0]"):
+        assert arm.in_64_bits(kept, loads) == [kept]
+    assert arm.in_64_bits("ldp\tq1, q2, [x0]", ("ldr",)) == ["ldp\tq1, q2, [x0]"]
+
+
 def test_an_instruction_that_llvm_does_not_know_is_no_free_one(arm, monkeypatch):
     listing = "  400:\t \tadd\tx0, x0, x1\n  404:\t \t<unknown>\n"
     monkeypatch.setattr(arm, "run", lambda *args, **kwargs: listing)

@@ -74,8 +74,12 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
     const uint16_t *col_idx = m->col_idx;
     const int8_t *values = m->values;
     const float *scale = m->scale;
-    size_t k = 0;
-    for (int32_t row = 0; row < n_block_rows; row++) {
+    int32_t row = 0;
+#if defined(WV_ROWS_BY_HAND) && WV_H == 16
+    row = rows_by_hand(m, q, to, next, y);
+#endif
+    size_t k = (size_t)row_ptr[row];
+    for (; row < n_block_rows; row++) {
         /* 1) the products, four blocks at a time */
         VA a = A(start)(start + row * WV_H);
         const size_t end = (size_t)row_ptr[row + 1], fours = end - (end - k) % 4;
@@ -119,6 +123,11 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
 #else
 
 typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
+
+#if defined(WV_NEON_DOT) && defined(__aarch64__)
+#define WV_ROWS_BY_HAND
+#include "rows_neon_dot.h"
+#endif
 
 /* The vectors of f16 blocks: those of f32 unless the ISA has said otherwise. */
 #define WV_HALF_4 4
