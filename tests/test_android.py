@@ -236,7 +236,7 @@ def java_classes(apk, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("classes")
     folders = ("lib/src/main/java", "app/src/main/java/org/wavernn/demo/core", "app/src/test/java")
     sources = [f for folder in folders for f in (DEMO / folder).rglob("*.java")]
-    sh("javac", "--release", 8, "-Xlint:all,-options", "-Werror", "-cp", JUNIT, "-d", out, *sources)
+    sh(*build_apk.JAVAC, "-cp", JUNIT, "-d", out, *sources)
     return out
 
 

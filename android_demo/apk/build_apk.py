@@ -36,6 +36,7 @@ FRAMEWORK = "/usr/share/android-framework-res/framework-res.apk"
 PAGE = 16384
 ALIGNMENT_FIELD = 0xD935  # APK Signature Scheme: apksigner keeps the alignment that this extra field asks for
 BUILTINS = "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.builtins-x86_64.a"
+JAVAC = ["javac", "--release", 8, "-encoding", "UTF-8", "-Xlint:all,-options", "-Werror"]  # whatever the locale is
 TOOLS = {  # what has to be there: the package it is in
     "clang-19": "clang-19",
     "ld.lld-19": "lld-19",
@@ -128,7 +129,7 @@ def classes(out: Path, generated: Path, dx: Path) -> Path:
     folders = (DEMO / "lib/src/main/java", DEMO / "app/src/main/java", generated)
     sources = sorted(f for folder in folders for f in folder.rglob("*.java"))
     shutil.rmtree(out / "classes", ignore_errors=True)
-    run("javac", "--release", 8, "-Xlint:all,-options", "-Werror", "-cp", android, "-d", out / "classes", *sources)
+    run(*JAVAC, "-cp", android, "-d", out / "classes", *sources)
     (out / "classes.jar").unlink(missing_ok=True)
     run("proguard", "-injars", out / "classes", "-outjars", out / "classes.jar", "-libraryjars", android, "-dontshrink",
         "-dontoptimize", "-dontobfuscate", "-target", "1.7", "-dontwarn", "java.lang.invoke.**",
