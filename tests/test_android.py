@@ -210,7 +210,7 @@ def data(apk, c_build, tmp_path_factory) -> Path:
         "transposed.npy": np.ascontiguousarray(mel.T), "none.npy": mel[:, :0], "linear.npy": abs(mel) + 1,
         "decibels.npy": mel * 20 - 60, "loud.npy": mel - 3 + 1e5, "nan.npy": np.where(mel == mel[3, 2], np.nan, mel),
         "inf.npy": np.where(mel == mel[7, 6], -np.inf, mel), "cube.npy": mel[None],
-        "huge.npy": mel.astype(np.float64) * 1e200,
+        "huge.npy": mel.astype(np.float64) * 1e200, "big.npy": mel.astype(">f4"),
     }  # fmt: skip
     for name, array in arrays.items():
         np.save(folder / name, array)
@@ -242,7 +242,7 @@ def java_classes(apk, tmp_path_factory) -> Path:
 
 def junit(java: list[object], classes: Path | str, data: Path, isas: str, library: Path, **environment: object) -> str:
     tests = sorted(CORE + f.stem for f in DEMO.glob("app/src/test/java/**/*Test.java"))
-    assert len(tests) == 5
+    assert len(tests) == 8
     command = [*java, f"-Djava.library.path={library.parent}", f"-Dwavernn.data={data}", f"-Dwavernn.isas={isas}",
                "-cp", f"{classes}:{JUNIT}:{HAMCREST}", "org.junit.runner.JUnitCore", *tests]  # fmt: skip
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300,
@@ -252,12 +252,20 @@ def junit(java: list[object], classes: Path | str, data: Path, isas: str, librar
     return done.stdout
 
 
-def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
-    java_home = Path(shutil.which("javac") or "").resolve().parents[1]
+def build_with_cmake(source: Path, out: Path, target: str) -> None:
+    """For this host, with Java's jni.h."""
+    javac = shutil.which("javac")
+    if not javac:
+        unavailable("not installed: openjdk-17-jdk-headless (make deps)")
+    java_home = Path(javac).resolve().parents[1]
     include = f"-I{java_home}/include -I{java_home}/include/linux"
     cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    sh(cmake, "-S", DEMO / "lib/src/main/cpp", "-B", tmp_path, f"-DCMAKE_C_FLAGS={include} -Werror")
-    sh(cmake, "--build", tmp_path, "--target", "wavernn_jni", "-j2")
+    sh(cmake, "-S", source, "-B", out, f"-DCMAKE_C_FLAGS={include} -Werror")
+    sh(cmake, "--build", out, "--target", target, "-j2")
+
+
+def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
+    build_with_cmake(DEMO / "lib/src/main/cpp", tmp_path, "wavernn_jni")
     junit(["java", "-Xcheck:jni"], java_classes, data, ",".join(_native.isa_names()), tmp_path / "libwavernn_jni.so")
 
     # the benchmark's JSON beside wv-bench's: no key is missing, none of the known ones is empty

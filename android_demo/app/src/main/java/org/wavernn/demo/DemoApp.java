@@ -19,6 +19,7 @@ import java.util.Map;
 import org.wavernn.WaveRnn;
 import org.wavernn.demo.core.Cpu;
 import org.wavernn.demo.core.Hashes;
+import org.wavernn.demo.core.PerformanceHint;
 import org.wavernn.demo.core.Request;
 import org.wavernn.demo.core.Session;
 import org.wavernn.demo.core.Source;
@@ -40,7 +41,7 @@ public final class DemoApp extends Application {
         session = new Session(() -> new TrackSink(this, () -> session.stop()), System::nanoTime, job -> new Thread(() -> {
             Process.setThreadPriority(Process.THREAD_PRIORITY_URGENT_AUDIO);
             job.run();
-        }, "wavernn"));
+        }, "wavernn"), nanos -> new PerformanceHint(hintManager(), Process.myTid(), nanos));
         cpu = Cpu.parse(text("/proc/cpuinfo"));
         try {
             for (String name : getAssets().list("voices")) {
@@ -61,6 +62,11 @@ public final class DemoApp extends Application {
         }
     }
 
+    /** A PerformanceHintManager; null before Android 12, which brought it. */
+    private Object hintManager() {
+        return Build.VERSION.SDK_INT < 31 ? null : getSystemService("performance_hint");
+    }
+
     void screenStarts() {
         visible++;
     }
@@ -74,17 +80,17 @@ public final class DemoApp extends Application {
 
     /** What is said in mels; empty for the user's own. */
     String words(Source mel) {
-        String text = words.get(mel.name);
+        String text = mel.bundled() ? words.get(mel.name) : null;
         return text == null ? "" : "“" + text + "”";
     }
 
     /** The recording that bundled mels were made from; null for others. */
     Source recording(Source mel) {
-        return words.containsKey(mel.name) ? asset("clips/" + mel.name.replace(".npy", ".wav")) : null;
+        return mel.bundled() ? asset("clips/" + mel.name.replace(".npy", ".wav")) : null;
     }
 
     Request request(Source voice, Source mel, String isa, long seed, float temperature) {
-        return new Request(voice, mel, isa, seed, temperature, hashes.of(voice.name, mel.name, seed, temperature));
+        return new Request(voice, mel, isa, seed, temperature, hashes.of(voice, mel, seed, temperature));
     }
 
     /** The phone, for the top of a benchmark's JSON. */
@@ -118,6 +124,11 @@ public final class DemoApp extends Application {
             @Override
             public InputStream open() throws IOException {
                 return assets.open(path);
+            }
+
+            @Override
+            public boolean bundled() {
+                return true;
             }
         };
     }

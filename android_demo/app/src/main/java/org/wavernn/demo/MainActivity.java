@@ -11,6 +11,7 @@ import android.provider.OpenableColumns;
 import android.view.View;
 import android.widget.AdapterView;
 import android.widget.ArrayAdapter;
+import android.widget.CheckBox;
 import android.widget.Spinner;
 import android.widget.TextView;
 import android.widget.Toast;
@@ -84,7 +85,7 @@ public final class MainActivity extends Screen {
 
     @Override
     void refresh(Progress progress) {
-        this.<WaveView>findView(R.id.wave).show(progress.envelope());
+        this.<SoundView>findView(R.id.sound).show(progress.picture(), this.<CheckBox>findView(R.id.spectrogram).isChecked());
         findViewById(R.id.save).setEnabled(app().session.canSave());
     }
 
@@ -168,7 +169,7 @@ public final class MainActivity extends Screen {
         return new Session.Target(name(uri)) {
             @Override
             public OutputStream open() throws IOException {
-                OutputStream out = resolver.openOutputStream(uri);
+                OutputStream out = resolver.openOutputStream(uri, "wt"); // "w" alone leaves the end of a longer file
                 if (out == null) {
                     throw new FileNotFoundException(name);
                 }

@@ -14,7 +14,7 @@ import org.wavernn.demo.core.AudioSink;
 
 /**
  * An AudioTrack in stream mode with blocking writes. It takes the audio focus while it plays; when another app takes it
- * or the headphones go, it calls `lost`.
+ * or the headphones go, it calls `lost`; after its end never, or the next job would be stopped.
  */
 final class TrackSink implements AudioSink {
     private static final int POLL_MS = 10;
@@ -34,14 +34,16 @@ final class TrackSink implements AudioSink {
         this.context = context;
         manager = (AudioManager) context.getSystemService(Context.AUDIO_SERVICE);
         focus = change -> {
-            if (change < 0) { // any kind of loss: speech that is ducked cannot be judged
+            if (change < 0 && !isStopped()) { // any kind of loss: speech that is ducked cannot be judged
                 lost.run();
             }
         };
         unplugged = new BroadcastReceiver() {
             @Override
             public void onReceive(Context context, Intent intent) {
-                lost.run();
+                if (!isStopped()) {
+                    lost.run();
+                }
             }
         };
     }

@@ -25,7 +25,6 @@ final class BenchJob extends Job {
     private final Clock clock;
 
     BenchJob(Request request, boolean sustained, Map<String, Object> device, Clock clock) {
-        super(new Progress(Progress.State.LOADING));
         this.request = request;
         this.sustained = sustained;
         this.device = device;

@@ -20,14 +20,13 @@ public final class Envelope {
         }
     }
 
-    /** {low, high} of the columns that have begun, in turn, each -1 to 1. */
-    public synchronized float[] lines() {
+    /** Writes {low, high} of the columns that have begun, in turn, each -1 to 1; returns how many have. */
+    public synchronized int read(float[] lines) {
         int n = done == 0 ? 0 : (int) ((done - 1) * COLUMNS / total) + 1;
-        float[] lines = new float[2 * n];
         for (int i = 0; i < n; i++) {
             lines[2 * i] = low[i] / 32768f;
             lines[2 * i + 1] = high[i] / 32768f;
         }
-        return lines;
+        return n;
     }
 }

@@ -4,14 +4,10 @@ import org.wavernn.WaveRnnException;
 
 /** Something that a Session does on a thread of its own; it ends by itself, by stop(), or by an error in words. */
 abstract class Job implements Runnable {
-    final Progress progress;
+    final Progress progress = new Progress(Progress.State.LOADING);
     volatile boolean stopped;
     private final Object ending = new Object();
     private boolean ended;
-
-    Job(Progress progress) {
-        this.progress = progress;
-    }
 
     abstract void work() throws Exception;
 
@@ -27,7 +23,7 @@ abstract class Job implements Runnable {
                 work();
             }
             progress.end(stopped ? Progress.State.STOPPED : Progress.State.DONE);
-        } catch (Exception | OutOfMemoryError | UnsatisfiedLinkError | ExceptionInInitializerError e) {
+        } catch (Exception | OutOfMemoryError | LinkageError e) { // no native library: a LinkageError of one kind or another
             progress.fail(words(e));
         } finally {
             synchronized (ending) {
@@ -47,7 +43,7 @@ abstract class Job implements Runnable {
     }
 
     private static String words(Throwable e) {
-        String text = String.valueOf(e.getMessage());
+        String text = e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();
         if (e instanceof OutOfMemoryError || e instanceof WaveRnnException && ((WaveRnnException) e).status.equals("memory")) {
             return "The file does not fit into this phone's memory.";
         }
@@ -55,7 +51,7 @@ abstract class Job implements Runnable {
             return "There is no space left on this phone.";
         }
         if (e instanceof SecurityException) {
-            return "The file may not be read any more: pick it again.";
+            return "The file may not be opened any more: pick it again.";
         }
         return e instanceof java.io.FileNotFoundException ? "File not found: " + text : text;
     }

@@ -12,7 +12,7 @@ public final class Progress {
     private final List<String> lines = new ArrayList<>(); // said once and kept
     private String live = ""; // the last lines, replaced as it runs
     private State state;
-    private Envelope envelope;
+    private Picture picture;
     private String error;
     private String json;
 
@@ -20,8 +20,8 @@ public final class Progress {
         this.state = state;
     }
 
-    synchronized void run(Envelope envelope) {
-        this.envelope = envelope;
+    synchronized void run(Picture picture) {
+        this.picture = picture;
         state = State.RUNNING;
     }
 
@@ -59,9 +59,9 @@ public final class Progress {
         return error;
     }
 
-    /** The waveform so far; null before the first sample. */
-    public synchronized Envelope envelope() {
-        return envelope;
+    /** Of the sound so far; null before there is any. */
+    public synchronized Picture picture() {
+        return picture;
     }
 
     /** The results of a benchmark; null before they are there. */

@@ -14,19 +14,21 @@ public final class Session {
     private final AudioSink.Factory sinks;
     private final Clock clock;
     private final ThreadFactory threads;
+    private final PerformanceHint.Factory hints;
     private Job newest;
     private PlayJob lastPlay;
     private Progress progress = new Progress(Progress.State.IDLE);
 
-    public Session(AudioSink.Factory sinks, Clock clock, ThreadFactory threads) {
+    public Session(AudioSink.Factory sinks, Clock clock, ThreadFactory threads, PerformanceHint.Factory hints) {
         this.sinks = sinks;
         this.clock = clock;
         this.threads = threads;
+        this.hints = hints;
     }
 
     /** Synthesizes and plays. */
     public synchronized void play(Request request) {
-        lastPlay = new PlayJob(request, sinks.create(), clock);
+        lastPlay = new PlayJob(request, sinks.create(), clock, hints);
         start(lastPlay);
     }
 
@@ -65,15 +67,16 @@ public final class Session {
 
     /** Whether save() has anything to write. */
     public synchronized boolean canSave() {
-        return lastPlay != null && !lastPlay.progress.active() && lastPlay.wav() != null;
+        return lastPlay != null && !lastPlay.progress.active() && lastPlay.hasSpoken();
     }
 
     /** Writes what was spoken last as a WAV file, whole or not at all. */
     public synchronized void save(Target target) {
-        WavFile wav = lastPlay == null ? null : lastPlay.wav();
-        start(new Job(new Progress(Progress.State.LOADING)) {
+        PlayJob play = lastPlay;
+        start(new Job() {
             @Override
             void work() throws IOException {
+                WavFile wav = play == null ? null : play.wav();
                 if (wav == null) {
                     throw new IOException("Nothing has been spoken yet.");
                 }

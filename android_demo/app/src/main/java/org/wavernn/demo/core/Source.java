@@ -17,6 +17,11 @@ public abstract class Source {
 
     public abstract InputStream open() throws IOException;
 
+    /** Whether it came with the app: a file that the user picked may have the same name. */
+    public boolean bundled() {
+        return false;
+    }
+
     /** The whole file. */
     public byte[] bytes() throws IOException {
         try (InputStream in = open()) {

@@ -18,12 +18,18 @@ public final class WavFile {
 
     /** The canonical 44 bytes, then the samples: the bytes that wv-run writes. */
     public void write(OutputStream out) throws IOException {
-        ByteBuffer file = ByteBuffer.allocate(44 + 2 * pcm.length).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer file = ByteBuffer.allocate(1 << 16).order(ByteOrder.LITTLE_ENDIAN); // a piece of it
         file.put(ascii("RIFF")).putInt(36 + 2 * pcm.length).put(ascii("WAVEfmt ")).putInt(16);
         file.putShort((short) 1).putShort((short) 1).putInt(sampleRate).putInt(2 * sampleRate); // PCM, one channel
         file.putShort((short) 2).putShort((short) 16).put(ascii("data")).putInt(2 * pcm.length);
-        file.asShortBuffer().put(pcm);
-        out.write(file.array());
+        for (short sample : pcm) {
+            if (file.remaining() < 2) {
+                out.write(file.array(), 0, file.position());
+                file.clear();
+            }
+            file.putShort(sample);
+        }
+        out.write(file.array(), 0, file.position());
         out.flush();
     }
 

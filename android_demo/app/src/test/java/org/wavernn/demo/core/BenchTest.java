@@ -18,7 +18,7 @@ public class BenchTest {
 
     private final Session session = new Session(() -> {
         throw new AssertionError("a benchmark makes no sound");
-    }, () -> HURRY * System.nanoTime(), Thread::new);
+    }, () -> HURRY * System.nanoTime(), Thread::new, FakeSink.NO_HINTS);
 
     private String run(boolean sustained) throws Exception {
         session.benchmark(TestData.request("int8.bin", "mel.npy"), sustained, Collections.singletonMap("model", "a \"test\""));
@@ -53,7 +53,7 @@ public class BenchTest {
                     stopping[0].stop();
                 }
                 return System.nanoTime();
-            }, Thread::new);
+            }, Thread::new, FakeSink.NO_HINTS);
             stopping[0].benchmark(TestData.request("int8.bin", "mel.npy"), true, Collections.<String, Object>emptyMap());
             stopping[0].await();
             Progress progress = stopping[0].progress();

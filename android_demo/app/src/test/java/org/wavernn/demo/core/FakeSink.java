@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /** Remembers what it was told; with `room`, blocks like an output whose buffer is full until it is stopped. */
 final class FakeSink implements AudioSink {
+    static final PerformanceHint.Factory NO_HINTS = nanos -> new PerformanceHint(null, 0, nanos);
     private static final AtomicInteger OPEN = new AtomicInteger();
 
     final StringBuilder calls = new StringBuilder(); // s start, w write, d drain, x stop, c close

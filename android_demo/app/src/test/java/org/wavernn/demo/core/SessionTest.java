@@ -6,10 +6,12 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 
+import com.sun.management.ThreadMXBean;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -27,7 +29,7 @@ public class SessionTest {
         FakeSink sink = new FakeSink(room, failure);
         sinks.add(sink);
         return sink;
-    }, () -> now.addAndGet(step), Thread::new);
+    }, () -> now.addAndGet(step), Thread::new, FakeSink.NO_HINTS);
 
     private static final class Target extends Session.Target {
         final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -217,14 +219,70 @@ public class SessionTest {
             throw new SecurityException("Permission Denial: reading com.example.Provider");
         }), TestData.source("mel.npy"), null, 0, 1, null));
         ended(Progress.State.FAILED);
-        assertEquals("The file may not be read any more: pick it again.", session.progress().error());
+        assertEquals("The file may not be opened any more: pick it again.", session.progress().error());
+    }
+
+    @Test
+    public void anErrorWithoutWordsHasAName() throws Exception {
+        for (Throwable error : new Throwable[] {new NullPointerException(), new NoClassDefFoundError("org/wavernn/WaveRnn")}) {
+            session.play(new Request(new Source("voice.bin") {
+                @Override
+                public InputStream open() {
+                    if (error instanceof Error) {
+                        throw (Error) error;
+                    }
+                    throw (RuntimeException) error;
+                }
+            }, TestData.source("mel.npy"), null, 0, 1, null));
+            ended(Progress.State.FAILED);
+            String wanted = error.getMessage() == null ? "NullPointerException" : error.getMessage();
+            assertEquals(wanted, session.progress().error());
+        }
+    }
+
+    /** A screen looks 20 times a second, for as long as the clip lasts, and must not copy the clip each time. */
+    @Test
+    public void aScreenThatWatchesAllocatesNothing() throws Exception {
+        session.play(TestData.request("int8.bin", "long.npy"));
+        ended(Progress.State.DONE);
+        Picture picture = session.progress().picture();
+        float[] lines = new float[2 * Envelope.COLUMNS];
+        int[] pixels = new int[Spectrogram.ROWS * Spectrogram.COLUMNS];
+        short[] chunk = new short[20];
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = 0;
+        for (int look = 0; look < 2000; look++) {
+            if (look == 1000) { // classes are loaded by then
+                before = threads.getThreadAllocatedBytes(Thread.currentThread().getId());
+            }
+            assertTrue(session.canSave());
+            picture.add(chunk, chunk.length);
+            picture.envelope.read(lines);
+            picture.spectrogram.read(pixels, -1);
+        }
+        long bytes = threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before;
+        assertTrue(bytes + " bytes", bytes < 10 * 1000); // of 1000 looks
+    }
+
+    @Test
+    public void aSavedFileIsWrittenPieceByPiece() throws Exception {
+        short[] pcm = new short[100_000];
+        for (int i = 0; i < pcm.length; i++) {
+            pcm[i] = (short) (7 * i);
+        }
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        new WavFile(24000, pcm).write(bytes);
+        assertEquals(44 + 2 * pcm.length, bytes.size());
+        WavFile again = WavFile.parse("again.wav", bytes.toByteArray());
+        assertEquals(24000, again.sampleRate);
+        assertArrayEquals(pcm, again.pcm);
     }
 
     @Test
     public void beforeTheFirstJobThereIsNothing() {
         session.stop();
         assertEquals(Progress.State.IDLE, session.progress().state());
-        assertNull(session.progress().envelope());
+        assertNull(session.progress().picture());
         assertFalse(session.canSave());
     }
 
@@ -232,9 +290,10 @@ public class SessionTest {
     public void theWaveformIsDrawnToItsEnd() throws Exception {
         session.play(TestData.request("f32.bin", "mel.npy"));
         ended(Progress.State.DONE);
-        float[] lines = session.progress().envelope().lines();
+        float[] lines = new float[2 * Envelope.COLUMNS];
+        assertEquals(398, session.progress().picture().envelope.read(lines)); // of 400; the last of 140 samples begins it
         short[] heard = sinks.get(0).heard();
-        float[] wanted = new float[2 * 398]; // 140 samples over 400 columns: the last one begins column 397
+        float[] wanted = new float[2 * Envelope.COLUMNS];
         for (int i = 0; i < heard.length; i++) {
             wanted[2 * (i * 400 / 140)] = Math.min(0, heard[i] / 32768f);
             wanted[2 * (i * 400 / 140) + 1] = Math.max(0, heard[i] / 32768f);
