@@ -7,6 +7,7 @@ They want `make deps`; WV_NEED_ANDROID=1, as in CI, makes a missing tool a failu
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import itertools
@@ -397,6 +398,22 @@ def test_the_dexed_classes_run_like_the_compiled_ones(java_classes, data, tmp_pa
     so = from_apk("x86_64", tmp_path)
     classes, isas = f"{tests}:{tmp_path / 'dex.jar'}", ",".join(_native.isa_names())
     junit(["java", "-Xcheck:jni"], classes, data, isas, so, LD_LIBRARY_PATH=tmp_path)
+
+
+def test_the_documented_cmake_builds_an_app_of_ones_own(tmp_path):
+    """docs/phones.md: what to copy where, and the CMakeLists.txt on top."""
+    text = (ROOT / "docs/phones.md").read_text()
+    copies = dict(re.findall(r"^\| `(\S+)` \| `src/main/cpp/(\S+)` \|$", text, re.M))
+    assert len(copies) == 2
+    for folder, name in copies.items():
+        shutil.copytree(ROOT / folder, tmp_path / name)
+    (block,) = re.findall(r"```cmake\n(.*?)```", text, re.S)
+    (tmp_path / "CMakeLists.txt").write_text(block)
+    (tmp_path / "app.c").write_text('#include "wavernn.h"\nWV_API int app(void) { return wv_version()[0]; }\n')
+    build_with_cmake(tmp_path, tmp_path / "build", "all")
+    assert ctypes.CDLL(str(tmp_path / "build/libapp.so")).app() == ord("0")
+    jni = ctypes.CDLL(str(tmp_path / "build/wavernn_jni/libwavernn_jni.so"))
+    assert hasattr(jni, "Java_org_wavernn_WaveRnn_nativePull")
 
 
 # ---- what no compiler sees
