@@ -21,7 +21,9 @@ help: ## this list
 .venv/ready: pyproject.toml $(C_FILES) # an editable install: Python edits count at once, C edits install again
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --editable '.[train,test,eval]' || $(BIN)/pip install --quiet --editable '.[train,test]'
+	$(BIN)/pip install --quiet --editable '.[train,test,eval]' || { \
+		echo "without the extra 'eval': its pyworld wants a C++ compiler and Python's headers"; \
+		$(BIN)/pip install --quiet --editable '.[train,test]'; }
 	@touch $@
 
 demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report

@@ -11,7 +11,7 @@ public final class Spectrogram {
     public static final int ROWS = 128; // two bins each: half the sample rate at the top, 0 Hz at the bottom
     static final int WINDOW = 4 * ROWS; // samples
     static final int HOP = WINDOW / 2;
-    static final float LOWEST = -90; // dB beside a full-scale sine: drawn black
+    static final float LOWEST = -90, HIGHEST = -20; // dB beside a full-scale sine: black, yellow
     private static final int[] COLORS = {0xFF000004, 0xFF3B0F70, 0xFF8C2981, 0xFFDE4968, 0xFFFE9F6D, 0xFFFCFDBF};
 
     private final float[] window = new float[WINDOW]; // Hann's, such that a full-scale sine has magnitude 1
@@ -72,9 +72,9 @@ public final class Spectrogram {
         nColumns++;
     }
 
-    /** Black at LOWEST dB and below, bright yellow at 0. */
+    /** Black at LOWEST dB and below, bright yellow at HIGHEST and above. */
     static int color(double decibels) {
-        double place = Math.max(0, Math.min(1, 1 - decibels / LOWEST)) * (COLORS.length - 1);
+        double place = Math.max(0, Math.min(1, (decibels - LOWEST) / (HIGHEST - LOWEST))) * (COLORS.length - 1);
         int low = (int) Math.min(place, COLORS.length - 2);
         int argb = 0;
         for (int shift = 24; shift >= 0; shift -= 8) {

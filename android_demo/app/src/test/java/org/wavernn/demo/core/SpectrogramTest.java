@@ -56,10 +56,10 @@ public class SpectrogramTest {
     @Test
     public void aSineIsALineAtItsFrequency() {
         for (int bin : new int[] {10, 101, 200}) {
-            int[] pixels = picture(sine(bin, 1, 3 * WINDOW), 100);
+            int[] pixels = picture(sine(bin, 0.05, 3 * WINDOW), 100);
             int[] quiet = picture(sine(bin, 0.01, 3 * WINDOW), 100);
             for (int age = 0; age < 5; age++) {
-                assertClose("full scale", Spectrogram.color(0), pixel(pixels, bin, age));
+                assertClose("a twentieth", Spectrogram.color(-26.02), pixel(pixels, bin, age));
                 assertClose("a hundredth", Spectrogram.color(-40), pixel(quiet, bin, age));
                 for (int other = 0; other < WINDOW / 2; other++) {
                     if (Math.abs(other / 2 - bin / 2) > 1) {
@@ -107,9 +107,9 @@ public class SpectrogramTest {
     public void colorsRunFromBlackToYellow() {
         assertEquals(0xFF000004, Spectrogram.color(Double.NEGATIVE_INFINITY)); // digital silence
         assertEquals(0xFF000004, Spectrogram.color(Spectrogram.LOWEST));
+        assertEquals(0xFFFCFDBF, Spectrogram.color(Spectrogram.HIGHEST));
         assertEquals(0xFFFCFDBF, Spectrogram.color(0));
-        assertEquals(0xFFFCFDBF, Spectrogram.color(6));
-        assertEquals(0xFFB53975, Spectrogram.color(Spectrogram.LOWEST / 2)); // between the middle two
+        assertEquals(0xFFB53975, Spectrogram.color((Spectrogram.LOWEST + Spectrogram.HIGHEST) / 2)); // of the middle two
         int before = -1;
         for (double db = Spectrogram.LOWEST; db <= 0; db += 0.5) { // ever brighter
             int argb = Spectrogram.color(db);
