@@ -24,6 +24,9 @@ abstract class SoundJob extends Job {
 
     /** Holds the output while `speech` speaks, until the last sample has been heard. */
     final void sound(int sampleRate, long samples, Speech speech) throws IOException {
+        if (stopped) { // while it was loading: other apps' sound need not pause
+            return;
+        }
         picture = new Picture(samples);
         try {
             sink.start(sampleRate);

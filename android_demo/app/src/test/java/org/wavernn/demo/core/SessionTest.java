@@ -123,6 +123,20 @@ public class SessionTest {
         assertEquals(60, sinks.get(0).heard().length);
     }
 
+    @Test
+    public void stoppedWhileItLoadsItTakesNoOutput() throws Exception {
+        session.play(new Request(TestData.source("f32.bin"), new Source("mel.npy") {
+            @Override
+            public InputStream open() throws IOException {
+                session.stop();
+                return TestData.source(name).open();
+            }
+        }, null, 0, 1, null));
+        ended(Progress.State.STOPPED);
+        assertEquals("x", sinks.get(0).calls.toString());
+        assertFalse(session.canSave());
+    }
+
     @Test(timeout = 60_000)
     public void theNextJobWaitsForTheOneBefore() throws Exception {
         room = 60;
