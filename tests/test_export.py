@@ -295,6 +295,20 @@ def test_command(saved, tmp_path):
     assert out.read_bytes() == first  # nothing in a file depends on when or where it was made
 
 
+@pytest.mark.parametrize("dtype", ["f32", "int8"])
+def test_temperature_is_built_in(saved, tmp_path, dtype):
+    """Logits are divided by it, in int8 too to the last step: its weights are the same, their scales are not."""
+    plain, warm, one = (tmp_path / f"{name}.bin" for name in ("plain", "warm", "one"))
+    for out, args in ((plain, ()), (warm, ("--temperature", "0.8")), (one, ("--temperature", "1"))):
+        assert run(saved[1], out, "--dtype", dtype, *args)[0] == 0
+    assert one.read_bytes() == plain.read_bytes()
+    samples, mel = speech(CFG)
+    wanted, found = (naive.logits(load(path), samples, mel) for path in (plain, warm))
+    for w, f in zip(wanted, found):
+        np.testing.assert_allclose(f, w / 0.8, atol=1e-4)
+    assert load(warm).metadata["temperature"] == 0.8 and "temperature" not in load(plain).metadata
+
+
 def test_slim_checkpoint_gives_the_same_file(saved, tmp_path):
     trainer.save_checkpoint(tmp_path / "slim.pt", trainer.slimmed(trainer.load_checkpoint(saved[1])))
     run(saved[1], tmp_path / "a.bin")
@@ -408,6 +422,7 @@ def test_bad_checkpoint(name, tmp_path):
         (("model.pt", "out.bin", "--block", "0x1"), 2, "found '0x1'"),
         (("model.pt", "out.bin", "--block", "5x1"), 2, "block 5x1: does not fit C1"),
         (("model.pt", "out.bin", "--meta", "licence"), 2, "found 'licence', wanted KEY=VALUE"),
+        (("model.pt", "out.bin", "--temperature", "0"), 2, "0.0 is not in the range"),
         (("model.pt", "model.pt"), 2, "one file named twice"),
         (("model.pt", "out.bin", "--onnx", "./out.bin"), 2, "one file named twice"),
         (("missing.pt", "out.bin"), 1, "missing.pt: No such file"),

@@ -20,6 +20,8 @@ from . import convert
 @click.argument("out", metavar="OUT.BIN", type=click.Path())
 @click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
 @click.option("--block", metavar="HxW", help="block shape of matrices that are not pruned [16x1; int8 16x4]")
+@click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
+              help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
 @click.option("--check", "clip", nargs=2, type=click.Path(), metavar="MELS.NPY AUDIO.WAV",
               help="measure on a clip what the dtype costs against f32")  # fmt: skip
@@ -30,6 +32,7 @@ def main(
     out: str,
     dtype: str,
     block: str | None,
+    temperature: float,
     meta: tuple[str, ...],
     clip: tuple[str, str] | None,
     onnx_path: str | None,
@@ -40,7 +43,7 @@ def main(
     dense_block = _block(block) if block else None
 
     # 1) convert
-    ckpt = convert.read_checkpoint(checkpoint)
+    ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
     model = convert.with_metadata(convert.to_model(ckpt, dtype, dense_block), **extra)
     data = bin_format.pack(model)
 

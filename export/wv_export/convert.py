@@ -95,6 +95,15 @@ def read_checkpoint(path: str) -> Checkpoint:
     return Checkpoint(path, cfg, weights, masks, blocks, metadata)
 
 
+def at_temperature(ckpt: Checkpoint, temperature: float) -> Checkpoint:
+    """The same network, whose logits are divided by `temperature`: what it says at 1 it now says as if sampled so."""
+    if temperature == 1:
+        return ckpt
+    scaled = {name: ckpt.weights[name] / temperature for name in ("O2", "b_O2", "O4", "b_O4")}
+    metadata = {**ckpt.metadata, "temperature": temperature}
+    return replace(ckpt, weights={**ckpt.weights, **scaled}, metadata=metadata)
+
+
 def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None = None) -> Model:
     """The model as it will be stored.
 
