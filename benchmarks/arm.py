@@ -261,6 +261,26 @@ def llvm(name: str) -> str:
 _LABEL = re.compile(r"^((?:b|bl|b\.\w+|cbn?z|tbn?z|adrp?)\s.*?)0x[0-9a-f]+$")
 
 
+_BRANCH = re.compile(r"(b|b\.\w+|bl|blr|br|cbn?z|ret|tbn?z|svc)\b")
+
+
+def joined(counts: Counts, text: dict[int, str]) -> Counts:
+    """The blocks, those as one that no branch divides: QEMU ends a block with a page too."""
+    whole: Counts = {}
+    left = dict(counts)
+    for address, n_insns in sorted(counts):
+        n, count = n_insns, left.pop((address, n_insns), 0)
+        while count and not _BRANCH.match(text.get(address + 4 * n - 4, "ret")):
+            following = [key for key in left if key[0] == address + 4 * n and left[key] >= count]
+            if not following:
+                break
+            left[following[0]] -= count
+            n += following[0][1]
+        if count:
+            whole[address, n] = whole.get((address, n), 0) + count
+    return whole
+
+
 def in_64_bits(instruction: str, narrow: Sequence[str]) -> list[str]:
     """A vector load as loads of 64 bits, if it is one of these: two a register of 128."""
     found = re.match(r"(\w+)\s+((?:[{}\s,]*(?:q\d+|v\d+\.\d+\w))+)[\s}]*,\s*(\[(\w+).*)", instruction)
@@ -298,6 +318,7 @@ class Mca:
             self.cycles[block] = region["SummaryView"]["TotalCycles"] / 100
 
     def of(self, counts: Counts) -> float:
+        counts = joined(counts, self.text)
         self.add(set(counts))
         return sum(n * self.cycles[block] for block, n in counts.items())
 

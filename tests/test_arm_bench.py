@@ -48,6 +48,14 @@ def test_wide_loads_become_loads_of_64_bits(arm):
     assert arm.in_64_bits("ldp\tq1, q2, [x0]", ("ldr",)) == ["ldp\tq1, q2, [x0]"]
 
 
+def test_a_block_cut_without_a_branch_is_one(arm):
+    text = {0: "add x0, x0, x1", 4: "add x0, x0, x1", 8: "b.ne there", 12: "bl there", 16: "ret"}
+    assert arm.joined({(0, 1): 3.0, (4, 2): 5.0, (12, 1): 2.0, (16, 1): 2.0}, text) == {
+        (0, 3): 3.0, (4, 2): 2.0, (12, 1): 2.0, (16, 1): 2.0
+    }  # fmt: skip
+    assert arm.joined({(0, 1): 3.0, (4, 2): 2.0}, text) == {(0, 1): 3.0, (4, 2): 2.0}
+
+
 def test_an_instruction_that_llvm_does_not_know_is_no_free_one(arm, monkeypatch):
     listing = "  400:\t \tadd\tx0, x0, x1\n  404:\t \t<unknown>\n"
     monkeypatch.setattr(arm, "run", lambda *args, **kwargs: listing)

@@ -108,16 +108,19 @@ WV_INLINE VS tanh_q15(VS x, int shift) {
     return S(copy_sign)(y, x);
 }
 
-/* Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2 */
-WV_INLINE VS sigmoid_q15(VS x) { return S(add)(S(half)(tanh_q15(x, 10)), S(set1)(16384)); }
+/* Q15 sigmoid of Q10: halfway from tanh(x / 2) to 1 */
+WV_INLINE VS sigmoid_q15(VS x) { return S(halfway)(tanh_q15(x, 10)); }
 
-/* `gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) bytes as (2 byte - 255) * 128 */
-static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g, const int16_t *I,
-                    int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
+/* The body of gates_q, which the compiler sees for I_shift = 0 too */
+WV_INLINE void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g,
+                               const int16_t *I, int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
     for (int32_t i = first; i < first + n_units / 2; i += WV_SHORTS) {
         /* 1) u, r, e before their nonlinearities: I* x, then + g */
-        VS u = S(set1)(0), r = u, e = u;
-        for (int32_t j = 0; j < n_x; j++) {
+        const VS x_0 = S(set1)(x[0]);
+        VS u = S(mulhrs)(S(load)(I + i), x_0);
+        VS r = S(mulhrs)(S(load)(I + n_units + i), x_0);
+        VS e = S(mulhrs)(S(load)(I + 2 * n_units + i), x_0);
+        for (int32_t j = 1; j < n_x; j++) {
             const int16_t *column = I + 3 * n_units * j + i;
             const VS x_j = S(set1)(x[j]);
             u = S(adds_mulhrs)(u, S(load)(column), x_j);
@@ -143,6 +146,15 @@ static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *
         S(store)(h + i, e);
         S(store_q)(h_q + i, e);
     }
+}
+
+/* `gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) bytes as (2 byte - 255) * 128 */
+static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g, const int16_t *I,
+                    int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
+    if (I_shift == 0)
+        gates_q_shifted(n_units, first, n_x, a, g, I, 0, x, h, h_q);
+    else
+        gates_q_shifted(n_units, first, n_x, a, g, I, I_shift, x, h, h_q);
 }
 
 #undef VS

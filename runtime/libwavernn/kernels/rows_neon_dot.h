@@ -52,20 +52,20 @@
 
 /* Block rows of n blocks that begin with the registers a; after an odd one b's code goes on */
 #define WV_ROWS(a, A, b, B, END)                        \
-    "row_" a "%=:\n"                                    \
-    "tbnz %w[n], #0, odd_" a "%=\n"                     \
-    "cbz %w[n], end_" a "%=\n"                          \
-    "loop_" a "%=:\n"                                   \
+    ".Lrow_" a "%=:\n"                                  \
+    "tbnz %w[n], #0, .Lodd_" a "%=\n"                   \
+    "cbz %w[n], .Lend_" a "%=\n"                        \
+    ".Lloop_" a "%=:\n"                                 \
     WV_TWO(A, B)                                        \
-    "b.ne loop_" a "%=\n"                               \
-    "end_" a "%=:\n"                                    \
+    "b.ne .Lloop_" a "%=\n"                             \
+    ".Lend_" a "%=:\n"                                  \
     END                                                 \
-    "b.ne row_" a "%=\n"                                \
-    "b done%=\n"                                        \
-    "odd_" b "%=:\n"                                    \
+    "b.ne .Lrow_" a "%=\n"                              \
+    "b .Ldone%=\n"                                      \
+    ".Lodd_" b "%=:\n"                                  \
     WV_ONE(B, A)                                        \
-    "b.ne loop_" a "%=\n"                               \
-    "b end_" a "%=\n"
+    "b.ne .Lloop_" a "%=\n"                             \
+    "b .Lend_" a "%=\n"
 
 /* A row's end: float of the sums times scale, stored in three ways; among that, what the next row starts from, and its n */
 #define WV_END_FLOAT                                    \
@@ -172,7 +172,7 @@
                      "dup v23.4s, %w[v23]\n"                                                                            \
                      "movi v28.16b, #1\n"                                                                               \
                      "movi v29.16b, #128\n"                                                                             \
-                     WV_ROWS("a", WV_A, "b", WV_B, END) WV_ROWS("b", WV_B, "a", WV_A, END) "done%=:\n"                  \
+                     WV_ROWS("a", WV_A, "b", WV_B, END) WV_ROWS("b", WV_B, "a", WV_A, END) ".Ldone%=:\n"                  \
                      : [values] "+&r"(values), [col_idx] "+&r"(col_idx), [row_ptr] "+&r"(row_ptr), [start] "+&r"(start), \
                        [scale] "+&r"(scale), [y] "+&r"(y), [rows] "+&r"(rows), [n] "+&r"(n), [j] "=&r"(j), [k] "=&r"(k) \
                      : [q] "r"(q), [v22] "r"(v22), [v23] "r"(v23)                                                       \

@@ -95,7 +95,8 @@ WV_INLINE vs8 vs8_copy_sign(vs8 a, vs8 s) {
     int16x8_t sign = vshrq_n_s16(s, 15);
     return vsubq_s16(veorq_s16(a, sign), sign);
 }
-WV_INLINE vs8 vs8_half(vs8 a) { return vshrq_n_s16(a, 1); }
+/* Q15: halfway from a to 1 */
+WV_INLINE vs8 vs8_halfway(vs8 a) { return vrhaddq_s16(a, vdupq_n_s16(32767)); }
 WV_INLINE vs8 vs8_min_abs(vs8 a, vs8 b) { return vminq_s16(vqabsq_s16(a), b); }
 /* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
 WV_INLINE vs8 vs8_segment(vs8 a, int shift) {

@@ -117,7 +117,7 @@
     WV_INLINE vs##W vs##W##_copy_sign(vs##W a, vs##W s) {                                                              \
         return (vs##W){vs##N##_copy_sign(a.lo, s.lo), vs##N##_copy_sign(a.hi, s.hi)};                                  \
     }                                                                                                                  \
-    WV_INLINE vs##W vs##W##_half(vs##W a) { return (vs##W){vs##N##_half(a.lo), vs##N##_half(a.hi)}; }                  \
+    WV_INLINE vs##W vs##W##_halfway(vs##W a) { return (vs##W){vs##N##_halfway(a.lo), vs##N##_halfway(a.hi)}; }         \
     WV_INLINE vs##W vs##W##_min_abs(vs##W a, vs##W b) {                                                                \
         return (vs##W){vs##N##_min_abs(a.lo, b.lo), vs##N##_min_abs(a.hi, b.hi)};                                      \
     }                                                                                                                  \

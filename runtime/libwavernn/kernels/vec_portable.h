@@ -113,7 +113,8 @@ WV_INLINE vs8 vs8_add_mulhrs(vs8 acc, vs8 a, vs8 b) {
 }
 /* -a where s < 0, else a */
 WV_INLINE vs8 vs8_copy_sign(vs8 a, vs8 s) { WV_EACH a.x[i] = (int16_t)(s.x[i] < 0 ? -a.x[i] : a.x[i]); return a; }
-WV_INLINE vs8 vs8_half(vs8 a) { WV_EACH a.x[i] = (int16_t)(a.x[i] >> 1); return a; }
+/* Q15: halfway from a to 1 */
+WV_INLINE vs8 vs8_halfway(vs8 a) { WV_EACH a.x[i] = (int16_t)((a.x[i] + 32768) >> 1); return a; }
 
 /* min(|a|, b) for 0 <= b */
 WV_INLINE vs8 vs8_min_abs(vs8 a, vs8 b) {

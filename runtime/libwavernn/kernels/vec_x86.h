@@ -108,7 +108,8 @@ WV_INLINE vs16 vs16_mulhrs(vs16 a, vs16 b) { return _mm256_mulhrs_epi16(a, b); }
 WV_INLINE vs16 vs16_adds_mulhrs(vs16 acc, vs16 a, vs16 b) { return vs16_adds(acc, vs16_mulhrs(a, b)); }
 WV_INLINE vs16 vs16_add_mulhrs(vs16 acc, vs16 a, vs16 b) { return vs16_add(acc, vs16_mulhrs(a, b)); }
 WV_INLINE vs16 vs16_copy_sign(vs16 a, vs16 s) { return _mm256_sign_epi16(a, _mm256_or_si256(s, _mm256_set1_epi16(1))); }
-WV_INLINE vs16 vs16_half(vs16 a) { return _mm256_srai_epi16(a, 1); }
+/* Q15: halfway from a to 1 */
+WV_INLINE vs16 vs16_halfway(vs16 a) { return _mm256_add_epi16(_mm256_srai_epi16(a, 1), _mm256_set1_epi16(16384)); }
 WV_INLINE vs16 vs16_min_abs(vs16 a, vs16 b) { return _mm256_min_epu16(_mm256_abs_epi16(a), b); }
 WV_INLINE vs16 vs16_fraction(vs16 a, int shift) {
     return _mm256_and_si256(_mm256_slli_epi16(a, 15 - shift), _mm256_set1_epi16(0x7fff));

@@ -516,11 +516,11 @@ copy_sign = _binary("-a where s < 0, else a", None, _copy_sign)
 
 
 @intrinsic
-def half(typingctx, a):
-    """a >> 1, keeping the sign"""
+def halfway(typingctx, a):
+    """Q15: halfway from a to 1, (a + 32768) >> 1"""
 
     def codegen(context, builder, signature, args):
-        return builder.ashr(args[0], _constant(args[0].type, 1))
+        return builder.add(builder.ashr(args[0], _constant(args[0].type, 1)), _constant(args[0].type, 16384))
 
     return a(a), codegen
 

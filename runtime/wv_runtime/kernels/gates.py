@@ -30,7 +30,7 @@ from ._vec import (
     copy_sign,
     div,
     fraction,
-    half,
+    halfway,
     load,
     lookup,
     maximum,
@@ -180,8 +180,8 @@ tanh_q15, tanh_half_q15 = _make_tanh_q15(9), _make_tanh_q15(10)
 
 @register_jitable(**OVERLOAD)
 def sigmoid_q15(x):
-    """Q15 sigmoid of Q10: 1/2 + tanh(x / 2) / 2"""
-    return add(half(tanh_half_q15(x)), broadcast(SHORTS, np.int16(16384)))
+    """Q15 sigmoid of Q10: halfway from tanh(x / 2) to 1"""
+    return halfway(tanh_half_q15(x))
 
 
 @register_jitable(**OVERLOAD)
@@ -192,9 +192,11 @@ def gates_q(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):  # noqa: E741, N8
     """
     for i in range(first, first + n_units // 2, SHORTS):
         # 1) u, r, e before their nonlinearities: I* x, then + g
-        u = broadcast(SHORTS, np.int16(0))
-        r, e = u, u
-        for j in range(n_x):
+        x_0 = broadcast(SHORTS, x[0])
+        u = mulhrs(load(SHORTS, I, i), x_0)
+        r = mulhrs(load(SHORTS, I, n_units + i), x_0)
+        e = mulhrs(load(SHORTS, I, 2 * n_units + i), x_0)
+        for j in range(1, n_x):
             column = 3 * n_units * j + i
             x_j = broadcast(SHORTS, x[j])
             u = adds_mulhrs(u, load(SHORTS, I, column), x_j)
