@@ -4,6 +4,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 VOICE := voices/kathleen16/model.pt
+# What is built into the bundled voice; its model card says why
+TEMPERATURE := 0.9
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
@@ -27,7 +29,7 @@ help: ## this list
 	@touch $@
 
 demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report
-	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8
+	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8 --temperature $(TEMPERATURE)
 	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
 	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
 	$(BIN)/python -m wv_runtime.demo demo.npy demo.wav demo.png --model demo.bin
@@ -57,7 +59,7 @@ apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
 
 build/android/assets/hashes.tsv: .venv/ready $(VOICE) android_demo/apk/assets.py
-	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(dir $(CLIP)) build/android/assets
+	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(TEMPERATURE) $(dir $(CLIP)) build/android/assets
 
 $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android
