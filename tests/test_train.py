@@ -287,6 +287,9 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
     index = [name for name, _ in load_model(second)[0].named_parameters()].index("O1")
     moment = b["optimizer"]["state"][index]["exp_avg"]  # of pruned weights: untouched, and out of the gradient's norm
     assert not moment[~a["masks"]["O1"]].any() and moment.any()
+    assert wv_train(speech, "-o", second, "--overwrite", "--init-from", first, *QUICK, "--sparsity", "R=0.9",
+                    "--prune-start", 0, "--prune-steps", 0, "--max-minutes", 1e-6)[0] == 0  # at once
+    assert float(load_checkpoint(second)["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
     code, err = wv_train(speech, "-o", tmp_path / "third.pt", "--init-from", first, "--block", "16x1")
     assert code == 2 and "options: block of R_u: found 16x1, wanted 4x4, the checkpoint's masks'" in err
 

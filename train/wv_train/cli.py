@@ -92,6 +92,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     model.to(run.device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr, fused=True)
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
+    if not resuming:
+        pruner.step(0)  # --prune-steps 0 prunes before the first update
     step, minutes_before, history = 0, 0.0, []
     loss_of: Any = WindowLoss(model, run.teacher, cfg.distill).to(run.device)
     h = torch.zeros(cfg.batch, sum(loss_of.widths))  # the states that the lanes have reached
