@@ -51,7 +51,7 @@ UNITS = [Net(n, "4x4") for n in (64, 128, 256, 384)]  # R: 0, 75, 93.75, 97.2 % 
 BLOCKS = [Net(256, block) for block in ("16x1", "4x4", "8x4", "16x4")]
 
 
-def train(net: Net, data: Path, out: Path, steps: int) -> dict[str, Any]:
+def train(net: Net, data: Path, out: Path, steps: int, seed: int) -> dict[str, Any]:
     """The checkpoint of `net`, trained now or before."""
     path = out / f"{net.name}.pt"
     found = load_checkpoint(path) if path.exists() else None
@@ -64,7 +64,7 @@ def train(net: Net, data: Path, out: Path, steps: int) -> dict[str, Any]:
         command += ["--preset", "16k", "--n-units", net.n_units, "--n-out", N_OUT, "--n-cond", 64, "--batch", 16,
                     "--window", 960, "--lr", 2e-3, "--lr-end", 5e-5, "--warmup", 100, "--block", net.block,
                     "--prune-start", 100, "--prune-steps", steps // 2, "--prune-every", 25,
-                    "--cache-dir", out / "cache"]  # fmt: skip
+                    "--seed", seed, "--cache-dir", out / "cache"]  # fmt: skip
         command += [f"--sparsity={name}={z:.10f}" for name, z in net.sparsity.items() if z > 0]
     log = out / f"{net.name}.log"
     with log.open("w") as file:
@@ -96,14 +96,15 @@ def speeds(paths: list[Path], dtype: str, repeats: int) -> list[float]:
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
 @click.option("--steps", type=click.IntRange(10), default=2000, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another, another --out.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Networks trained at a time.")
 @click.option("--repeats", type=click.IntRange(1), default=30, show_default=True, help="Of the timings.")
 @click.option("--plot-units", help="Draw NLL against units (.png, .pdf, .svg).")
 @click.option("--plot-blocks", help="Draw NLL against speed.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
-    data: Path, out: Path, steps: int, jobs: int, repeats: int, plot_units: str | None, plot_blocks: str | None,
-    as_json: bool,
+    data: Path, out: Path, steps: int, seed: int, jobs: int, repeats: int,
+    plot_units: str | None, plot_blocks: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """NLL against sparsity, and against block shapes, at equal non-zeros."""
     plots = [(path, draw) for path, draw in ((plot_units, draw_units), (plot_blocks, draw_blocks)) if path]
@@ -112,7 +113,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     nets = list(dict.fromkeys(UNITS + BLOCKS))
     with ThreadPoolExecutor(jobs) as pool:
-        trained = dict(zip(nets, pool.map(lambda net: train(net, data, out, steps), nets)))
+        trained = dict(zip(nets, pool.map(lambda net: train(net, data, out, steps, seed), nets)))
     paths = [out / f"{net.name}.pt" for net in BLOCKS]
     fast = {dtype: dict(zip(BLOCKS, speeds(paths, dtype, repeats))) for dtype in ("f32", "int8")}
     rows = []
