@@ -63,6 +63,17 @@ def test_load_model_gives_the_same_logits(ckpt, tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(model(samples, mel), reference(samples, mel), strict=True))
 
 
+def test_zeros_cost_a_slim_checkpoint_nothing(ckpt, tmp_path):
+    """Its zip is deflated; torch.load reads it as it reads a stored one."""
+    save_checkpoint(tmp_path / "dense.pt", slimmed(ckpt))
+    pruned = ckpt["model"]["R"].clone()
+    pruned[:, CFG.n_units // 4 :] = 0
+    save_checkpoint(tmp_path / "pruned.pt", slimmed({**ckpt, "model": {**ckpt["model"], "R": pruned}}))
+    saved = (tmp_path / "dense.pt").stat().st_size - (tmp_path / "pruned.pt").stat().st_size
+    assert saved > 0.8 * 4 * (pruned == 0).sum()
+    assert torch.equal(load_checkpoint(tmp_path / "pruned.pt")["model"]["R"], pruned)
+
+
 def test_a_failed_write_leaves_the_old_file(ckpt, tmp_path, monkeypatch):
     path = tmp_path / "m.pt"
     save_checkpoint(path, ckpt)

@@ -101,7 +101,7 @@ def test_likelihood_is_torch_s():
     torch = pytest.importorskip("torch")
     from wv_export.convert import read_checkpoint, to_model
     from wv_train.checkpoint import load_model
-    from wv_train.model import nll as torch_nll
+    from wv_train.model import cross_entropy
 
     voice = ROOT / "voices/kathleen16/model.pt"
     net, _ = load_model(voice)
@@ -111,7 +111,7 @@ def test_likelihood_is_torch_s():
     with torch.no_grad():
         logits = net.eval()(torch.from_numpy(samples[None]), torch.from_numpy(padded[None]))
     bytes_ = torch.from_numpy(samples[None, 1:].astype(np.int64) + 32768)
-    wanted = [torch_nll(l, b).item() for l, b in zip(logits, (bytes_ >> 8, bytes_ & 255))]
+    wanted = [cross_entropy(l, b).item() for l, b in zip(logits, (bytes_ >> 8, bytes_ & 255))]
     found = nll(to_model(read_checkpoint(voice), "f32"), samples, mel)
     assert found.shape == (len(samples) - 1, 2)
     np.testing.assert_allclose(found.mean(axis=0), wanted, atol=2e-5)

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from wv_runtime.config import WaveRNNConfig  # noqa: E402
-from wv_train.model import WaveRNN, nll, split_bytes  # noqa: E402
+from wv_train.model import WaveRNN, cross_entropy, split_bytes  # noqa: E402
 from wv_train.prune import (  # noqa: E402
     MATRICES,
     PruneConfig,
@@ -114,7 +114,7 @@ def test_zeros_stay_exactly_zero_through_adam():
         coarse, fine = split_bytes(samples[:, 1:])
         logits_c, logits_f = model(samples, mel)
         optimizer.zero_grad()
-        (nll(logits_c, coarse) + nll(logits_f, fine)).backward()
+        (cross_entropy(logits_c, coarse) + cross_entropy(logits_f, fine)).backward()
         pruner.mask_gradients()
         assert not model.R.grad[:64][~pruner.masks["R_u"]].any()
         optimizer.step()

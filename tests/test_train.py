@@ -368,7 +368,7 @@ def test_without_tensorboard_a_word(speech, tmp_path, wv_train, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_stops(speech, tmp_path, wv_train, monkeypatch, at_step):
-    at_step(3, lambda: monkeypatch.setattr(model, "nll", lambda logits, byte: logits.sum() * float("nan")))
+    at_step(3, lambda: monkeypatch.setattr(model, "cross_entropy", lambda logits, byte: logits.sum() * float("nan")))
     code, err = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--save-minutes", 0)
     assert code == 1 and "step 3: found a loss of nan" in err.splitlines()[-1]
     assert load_checkpoint(tmp_path / "m.pt")["step"] == 3  # the last good one

@@ -32,7 +32,7 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_checkpoint, slimmed
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml
 from .dataset import Data, Lanes, load_data
-from .model import WaveRNN, WindowLoss, nll, scale_byte, split_bytes
+from .model import WaveRNN, WindowLoss, cross_entropy, scale_byte, split_bytes
 from .prune import NORMS, PruneConfig, Pruner, check_blocks, expand
 from .team import Team
 
@@ -212,7 +212,7 @@ def evaluate(
         part = samples[:, i * hop : (i + n) * hop + 1].to(device)
         y = model.states(part, mel[:, :, i : i + n + context].to(device), h)
         h = y[-1]
-        total += torch.stack([nll(*p) for p in zip(model.output(y), split_bytes(part[:, 1:]))]).double().cpu() * n
+        total += torch.stack([cross_entropy(*p) for p in zip(model.output(y), split_bytes(part[:, 1:]))]).double().cpu() * n
     model.train()
     nll_c, nll_f = (total / n_frames).tolist()
     return nll_c, nll_f

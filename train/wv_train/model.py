@@ -24,6 +24,8 @@ Usage: ``logits_c, logits_f = WaveRNN(WaveRNNConfig())(samples, mel)``
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -184,17 +186,21 @@ class WindowLoss(nn.Module):
         """
         h_model, *h_teacher = h.split(self.widths, dim=1)
         y = self.model.states(samples, mel, h_model)
-        after, logits, byte = [y[-1].detach().float()], self.model.output(y), split_bytes(samples[:, 1:])
-        loss = torch.stack([nll(*pair) for pair in zip(logits, byte)])
-        of_data = loss.detach()
-        if self.teacher:
-            with torch.no_grad():
-                y = self.teacher.states(samples, mel, *h_teacher)
-                wanted = [z.float().softmax(-1) for z in self.teacher.output(y)]
-            after.append(y[-1].float())
-            of_teacher = torch.stack([cross_entropy(*pair) for pair in zip(logits, wanted)])
-            loss = torch.lerp(loss, of_teacher, self.distill)
-        return loss, of_data, torch.cat(after, dim=1)
+        h, logits, byte = y[-1].detach().float(), self.model.output(y), split_bytes(samples[:, 1:])
+
+        def loss_of(wanted: Iterable[Tensor]) -> Tensor:
+            return torch.stack([cross_entropy(*pair) for pair in zip(logits, wanted)])
+
+        if not self.teacher:
+            loss = loss_of(byte)
+            return loss, loss.detach(), h
+        with torch.no_grad():
+            y = self.teacher.states(samples, mel, *h_teacher)
+            drawn = (F.one_hot(b, 256).float() for b in byte)
+            taught = (z.float().softmax(-1) for z in self.teacher.output(y))
+            wanted = [torch.lerp(*pair, self.distill) for pair in zip(drawn, taught)]
+            of_data = loss_of(byte)
+        return loss_of(wanted), of_data, torch.cat([h, y[-1].float()], dim=1)
 
 
 def int8_rows(W: Tensor) -> Tensor:
@@ -212,11 +218,6 @@ def _straight_through(x: Tensor, rounded: Tensor) -> Tensor:
 def _swap_u_r(w: Tensor) -> Tensor:
     u, r, e = w.chunk(3)
     return torch.cat([r, u, e])
-
-
-def nll(logits: Tensor, byte: Tensor) -> Tensor:
-    """Mean negative log-likelihood in nats per byte. logits (B, T, 256), byte (B, T)"""
-    return cross_entropy(logits, byte)
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
