@@ -74,8 +74,8 @@ def at_step(monkeypatch):
 
 def same(a, b):
     """Bit for bit the same weights, buffers, moments and masks?"""
-    moments = [[s[k] for s in c["optimizer"]["state"].values() for k in ("step", "exp_avg", "exp_avg_sq")]
-               for c in (a, b)]
+    moments = [[*c["optimizer"]["momentum"].values(), *(s[k] for s in c["optimizer"]["adam"]["state"].values()
+                                                        for k in ("step", "exp_avg", "exp_avg_sq"))] for c in (a, b)]
     return (
         all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"].keys() | b["model"].keys())
         and all(torch.equal(x, y) for x, y in zip(*moments, strict=True))
@@ -257,8 +257,9 @@ def test_teacher_on_the_command_line(speech, tmp_path, wv_train):
 def test_schedule_and_clipping_reach_the_optimizer(speech, tmp_path, wv_train):
     assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--clip", 1e-3)[0] == 0
     ckpt = load_checkpoint(tmp_path / "m.pt")
-    assert ckpt["optimizer"]["param_groups"][0]["lr"] == make(TrainConfig, ckpt["train"], "").lr_at(7) < 1e-3
-    moments = torch.cat([s["exp_avg"].flatten() for s in ckpt["optimizer"]["state"].values()])
+    assert ckpt["optimizer"]["adam"]["param_groups"][0]["lr"] == make(TrainConfig, ckpt["train"], "").lr_at(7) < 1e-3
+    adam = [s["exp_avg"] for s in ckpt["optimizer"]["adam"]["state"].values()]
+    moments = torch.cat([m.flatten() for m in (*adam, *ckpt["optimizer"]["momentum"].values())])
     assert 0 < float(moments.norm()) <= 1e-3
 
 
@@ -284,14 +285,36 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
         assert not (b["masks"][name] & ~mask).any()
     assert float(b["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
     assert torch.equal(b["masks"]["O1"], a["masks"]["O1"]) and b["prune"]["block"]["R_u"] == "4x4"
-    index = [name for name, _ in load_model(second)[0].named_parameters()].index("O1")
-    moment = b["optimizer"]["state"][index]["exp_avg"]  # of pruned weights: untouched, and out of the gradient's norm
+    moment = b["optimizer"]["momentum"]["O1"]  # of pruned weights: untouched, and out of the gradient's norm
     assert not moment[~a["masks"]["O1"]].any() and moment.any()
     assert wv_train(speech, "-o", second, "--overwrite", "--init-from", first, *QUICK, "--sparsity", "R=0.9",
                     "--prune-start", 0, "--prune-steps", 0, "--max-minutes", 1e-6)[0] == 0  # at once
     assert float(load_checkpoint(second)["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
     code, err = wv_train(speech, "-o", tmp_path / "third.pt", "--init-from", first, "--block", "16x1")
     assert code == 2 and "options: block of R_u: found 16x1, wanted 4x4, the checkpoint's masks'" in err
+
+
+def test_a_small_model_grows_into_a_large_one(speech, tmp_path, wv_train):
+    """The same likelihood to begin with, and new units that learn and are read."""
+    small, large = tmp_path / "small.pt", tmp_path / "large.pt"
+    assert wv_train(speech, "-o", small, *SHAPE, *QUICK)[0] == 0
+    grow = ("--init-from", small, "--n-units", 128, "--n-out", 48, "--n-cond", 48)
+    assert wv_train(speech, "-o", large, *grow, *QUICK)[0] == 0
+    before, after = load_checkpoint(small)["history"][-1], load_checkpoint(large)["history"][0]
+    for name in ("valid_nll_c", "valid_nll_f"):
+        assert after[name] == pytest.approx(before[name], abs=1e-5)
+    model = load_model(large)[0]
+    assert (model.cfg.n_units, model.cfg.n_out, model.cfg.n_cond) == (128, 48, 48)
+    old_rows_new_columns = model.R.detach().view(3, 2, 64, 2, 64)[:, :, :32, :, 32:]
+    for w in (old_rows_new_columns, model.O1[:, 32:], model.O2[:, 16:], model.C3[:, 16:]):
+        assert (w != 0).float().mean() > 0.5  # all but what a dead relu hides
+    code, err = wv_train(speech, "-o", small, "--resume", "--n-units", 128)
+    assert code == 2 and "options: n_units: found 128, wanted 64, the checkpoint's" in err
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--init-from", large, "--n-units", 64)
+    assert code == 2 and "options: n_units: found 64, wanted at least 128, the checkpoint's" in err
+    assert wv_train(speech, "-o", small, "--overwrite", *SHAPE, *QUICK, *PRUNED)[0] == 0
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--init-from", small, "--n-units", 128)
+    assert code == 2 and "options: n_units: found 128, wanted 64, the pruned checkpoint's" in err
 
 
 def test_toml_then_flags(speech, tmp_path, wv_train):

@@ -17,7 +17,7 @@ A ``torch.save`` of plain dicts, lists, numbers, strings and tensors; it loads w
                           before, None in the first
     data          dict    name (of the folder, not its path), n_train, n_valid (clips), train_minutes (of audio)
     versions      dict    wavernn, torch
-    optimizer     dict    Adam's state_dict; None in a slim checkpoint
+    optimizer     dict    optim.Optimizer's state_dict; None in a slim checkpoint
     rng           dict    {"torch": uint8 tensor}; None in a slim checkpoint
     states        tensor  (batch, n_units) float32, what the lanes' windows have led to; None in a slim checkpoint
 

@@ -32,7 +32,9 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_checkpoint, slimmed
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml
 from .dataset import Data, Lanes, load_data
+from .grow import WIDTHS, grown
 from .model import WaveRNN, WindowLoss, cross_entropy, scale_byte, split_bytes
+from .optim import Optimizer
 from .prune import NORMS, PruneConfig, Pruner, check_blocks, expand
 from .team import Team
 
@@ -84,13 +86,15 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     torch.manual_seed(cfg.seed)
     if before:
         model = model_from(before, run.output)
+        if model.cfg != model_cfg:
+            model = grown(model, model_cfg)
     else:
         model = WaveRNN(model_cfg)
         for buffer, stat in zip((model.mel_mean, model.mel_std), data.mel_stats(), strict=True):
             buffer.copy_(torch.from_numpy(stat))
     model.int8 = cfg.int8
     model.to(run.device).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=cfg.lr, fused=True)
+    optimizer = Optimizer(model, torch.bfloat16 if run.bf16 else torch.float32)
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
     if not resuming:
         pruner.step(0)  # --prune-steps 0 prunes before the first update
@@ -174,9 +178,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                                    f"resume from the last checkpoint with a lower --lr")
             pruner.mask_gradients()
             torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
-            for group in optimizer.param_groups:
-                group["lr"] = cfg.lr_at(step)
-            optimizer.step()
+            optimizer.step(cfg.lr_at(step))
             step += 1
             pruner.step(step)
 
@@ -212,7 +214,8 @@ def evaluate(
         part = samples[:, i * hop : (i + n) * hop + 1].to(device)
         y = model.states(part, mel[:, :, i : i + n + context].to(device), h)
         h = y[-1]
-        total += torch.stack([cross_entropy(*p) for p in zip(model.output(y), split_bytes(part[:, 1:]))]).double().cpu() * n
+        losses = [cross_entropy(*pair) for pair in zip(model.output(y), split_bytes(part[:, 1:]))]
+        total += torch.stack(losses).double().cpu() * n
     model.train()
     nll_c, nll_f = (total / n_frames).tolist()
     return nll_c, nll_f
@@ -378,7 +381,7 @@ def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[s
     """Defaults, then a checkpoint's settings, then the TOML file, then flags; later ones win.
 
     A checkpoint to resume brings all of its settings, one to start from its network and the block shapes of its
-    masks. Neither of these two can change.
+    masks. Neither of these two can change, but for the widths of a dense network to start from, which can grow.
 
     Raises
     ------
@@ -399,8 +402,12 @@ def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[s
     for source, tables in sources:  # checked source by source, so that an error names the right one
         where = {table: source if source == "options" else f"{source}: [{table}]" for table in TABLES}
         for key, value in tables["model"].items():
-            if key in shape and value != shape[key]:
-                raise ConfigError(f"{where['model']}: {key}: found {value!r}, wanted {shape[key]!r}, the checkpoint's")
+            if key not in shape or value == shape[key]:
+                continue
+            at_least = "at least " if key in WIDTHS and not resuming and not pruned_by else ""
+            if not at_least or value < shape[key]:
+                raise ConfigError(f"{where['model']}: {key}: found {value!r}, wanted {at_least}{shape[key]!r}, "
+                                  f"the {'pruned ' if pruned_by else ''}checkpoint's")
         for table in TABLES:
             merged[table].update({k: v for k, v in tables[table].items() if k not in ("sparsity", "block")})
         for key in tables["prune"].keys() & {"sparsity", "block"}:  # one value for all, or by matrix

@@ -58,7 +58,7 @@ class TrainConfig:
     window: int = _setting(960, 1, 10**6, "samples per window, rounded up to whole mel frames")
     accumulate: int = _setting(1, 1, 65536, "parts a batch is computed in: less memory for the same update")
     seed: int = _setting(0, 0, 2**32 - 1, "initial weights and order of the data")
-    # Adam; linear warm-up, then a half cosine from lr to lr_end
+    # Muon and Adam (optim.py); linear warm-up, then a half cosine from lr to lr_end
     lr: float = _setting(2e-3, 1e-8, 1.0, "peak learning rate")
     lr_end: float = _setting(5e-5, 0.0, 1.0, "learning rate of the last step")
     warmup: int = _setting(200, 0, 10**9, "steps of linear warm-up")
