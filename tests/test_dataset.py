@@ -95,6 +95,23 @@ def test_the_order_depends_on_seed_and_step_alone(folder):
     assert len(first.beginnings(1)[0]) == 1
 
 
+def test_gain_moves_a_clips_samples_and_mels_alike(folder):
+    write_split(folder)
+    lanes = Lanes(load_data(folder, CFG), "train", 6)
+    gains = []
+    for step in range(8):
+        (x, mel, _), (y, louder, _) = (lanes.draw(0, step, 2, gain_db) for gain_db in (0.0, 12.0))
+        for a, b, m, n in zip(x.astype(float), y.astype(float), mel, louder):
+            loud = (np.abs(a) > 1000) & (np.abs(b) < 32767)
+            gains.append((b[loud] / a[loud]).mean())
+            np.testing.assert_allclose(b, np.clip(gains[-1] * a, -32768, 32767), atol=1, rtol=1e-3)
+            above = (m > np.log(CFG.mel.log_floor) + 1.5) & (n > np.log(CFG.mel.log_floor) + 1.5)
+            np.testing.assert_allclose((n - m)[above], np.log(gains[-1]), atol=1e-2)
+    decibels = 20 * np.log10(gains)
+    assert np.abs(decibels).max() < 12.1 and np.ptp(decibels) > 6
+    assert len({round(g, 2) for g in decibels}) > 2  # one for each clip and epoch
+
+
 def test_no_window_fits(folder):
     write_split(folder)
     with pytest.raises(AudioError, match="found no valid clip of at least 11 frames"):

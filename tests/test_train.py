@@ -62,10 +62,10 @@ def at_step(monkeypatch):
     def arrange(n, do):
         draw = Lanes.draw
 
-        def hooked(self, seed, step, size):
+        def hooked(self, seed, step, *args):
             if step == n:
                 do()
-            return draw(self, seed, step, size)
+            return draw(self, seed, step, *args)
 
         monkeypatch.setattr(Lanes, "draw", hooked)
 

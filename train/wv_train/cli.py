@@ -158,7 +158,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if last or ended_by:
                 break
 
-            batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch))
+            batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch, cfg.gain_db))
             samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in batch)
             h = h.masked_fill(fresh[:, None], 0)
             optimizer.zero_grad()

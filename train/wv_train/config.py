@@ -57,6 +57,7 @@ class TrainConfig:
     batch: int = _setting(32, 1, 65536, "windows per update")
     window: int = _setting(960, 1, 10**6, "samples per window, rounded up to whole mel frames")
     accumulate: int = _setting(1, 1, 65536, "parts a batch is computed in: less memory for the same update")
+    gain_db: float = _setting(0.0, 0.0, 40.0, "clips are made louder or softer by up to this, anew in every epoch")
     seed: int = _setting(0, 0, 2**32 - 1, "initial weights and order of the data")
     # Muon and Adam (optim.py); linear warm-up, then a half cosine from lr to lr_end
     lr: float = _setting(2e-3, 1e-8, 1.0, "peak learning rate")

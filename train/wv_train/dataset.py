@@ -106,9 +106,11 @@ class Lanes:
         self.n_windows = data.n_frames[self.clips] // window_frames  # of each clip
 
     def draw(
-        self, seed: int, step: int, n: int
+        self, seed: int, step: int, n: int, gain_db: float = 0.0
     ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.bool_]]:
-        """The batch of a step, a pure function of (seed, step).
+        """The batch of a step, a pure function of its arguments.
+
+        gain_db : each clip's level is changed by up to this, up or down, anew in every epoch
 
         Returns
         -------
@@ -128,7 +130,13 @@ class Lanes:
         k = index - (ends - self.n_windows[order])[place]  # window within its clip
         which = order[place]
         fresh = (k == 0) | (step == 0)
-        return *self.at(self.clips[which], first[which] + k * self.window_frames), fresh
+        samples, mel = self.at(self.clips[which], first[which] + k * self.window_frames)
+        if gain_db:
+            gain = 10 ** (rng.uniform(-gain_db, gain_db, len(self.clips))[which, None] / 20)
+            samples = np.clip(np.rint(gain * samples), -32768, 32767).astype(np.int16)
+            floor = np.log(self.data.cfg.mel.log_floor)
+            mel = np.maximum(mel + np.log(gain)[:, None], floor).astype(np.float32)
+        return samples, mel, fresh
 
     def beginnings(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """The first window of n clips spread evenly over the split (of all, if there are fewer), always the same."""
