@@ -1,6 +1,6 @@
 """The same voice drawn by a per-sample torch loop and by the runtime, side by side, one thread.
 
-Usage: ``python benchmarks/torch_loop.py voices/kathleen16/model.pt``
+Usage: ``python benchmarks/torch_loop.py voices/kathleen16/dense.pt``
 """
 
 from __future__ import annotations

@@ -73,3 +73,17 @@ def test_both_backends_speak_alike(checkpoint, speech, dtype):
         pcm = [Synthesizer(model, backend)(mel, seed, temperature) for backend in ("numba", "c")]
         np.testing.assert_array_equal(*pcm)
         assert np.abs(pcm[0].astype(int)).max() > 100
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "voices").glob("*/model.pt")), ids=lambda path: path.parent.name)
+def test_every_voice_follows_the_level_of_its_mels(speech, path):
+    """Words of a speaker that most of them have never heard, in int8 as it is shipped."""
+    model, (audio, mel) = to_model(read_checkpoint(path), "int8"), speech
+    pcm = Synthesizer(model, "c")(mel, seed=0) / 32768
+    level = [20 * np.log10(np.sqrt((a[: 80 * 1000].reshape(-1, 1600) ** 2).mean(axis=1)) + 1e-4) for a in (audio, pcm)]
+    assert np.corrcoef(*level)[0, 1] > 0.9
+    assert (ROOT / "voices" / path.parent.name / "README.md").exists()
+
+
+def test_the_weights_stay_under_10_mb():
+    assert sum(f.stat().st_size for f in (ROOT / "voices").rglob("*.pt")) < 10e6
