@@ -14,6 +14,7 @@ import torch
 from wv_runtime.config import WaveRNNConfig
 from wv_train.gru import Recurrence
 from wv_train.model import WaveRNN, WindowLoss
+from wv_train.optim import Optimizer
 
 
 def recurrence(cfg: WaveRNNConfig, batch: int, window: int, bf16: bool, int8: bool = False) -> Callable[[], None]:
@@ -40,11 +41,11 @@ def bare_gru(cfg: WaveRNNConfig, batch: int, window: int) -> Callable[[], None]:
 
 
 def whole_step(cfg: WaveRNNConfig, batch: int, window: int, bf16: bool, int8: bool = False) -> Callable[[], None]:
-    """What wv-train does per update: network, loss, gradients, clipping, Adam."""
+    """What wv-train does per update: network, loss, gradients, clipping, Muon and Adam."""
     model = WaveRNN(cfg, int8).train()
     model.relu_max.fill_(10)
     loss_of = WindowLoss(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    optimizer = Optimizer(model, torch.bfloat16 if bf16 else torch.float32)
     samples = torch.randint(-3000, 3000, (batch, window + 1), dtype=torch.int16)
     mel = torch.randn(batch, cfg.mel.n_mels, window // cfg.mel.hop_length + cfg.cond_width - 1)
     h = torch.zeros(batch, cfg.n_units)
@@ -55,7 +56,7 @@ def whole_step(cfg: WaveRNNConfig, batch: int, window: int, bf16: bool, int8: bo
         optimizer.zero_grad()
         loss.sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        optimizer.step(1e-4)
 
     return run
 
