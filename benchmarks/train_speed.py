@@ -53,7 +53,7 @@ def whole_step(cfg: WaveRNNConfig, batch: int, window: int, bf16: bool, int8: bo
     def run() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss, *_ = loss_of(samples, mel, h)
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(1e-4)

@@ -161,7 +161,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch, cfg.gain_db))
             samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in batch)
             h = h.masked_fill(fresh[:, None], 0)
-            optimizer.zero_grad()
+            model.zero_grad()
             parts = [tuple(a.chunk(cfg.accumulate)) for a in (samples, mel, h)]
             loss, reached = torch.zeros(2, device=run.device), []
             for k, part in enumerate(zip(*parts, strict=True)):

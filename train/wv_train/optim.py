@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from wv_runtime.config import WaveRNNConfig
 
 from .model import WaveRNN
 
@@ -33,16 +32,11 @@ class Optimizer:
     """
 
     def __init__(self, model: WaveRNN, dtype: torch.dtype):
-        names = WaveRNNConfig().matrix_shapes()
+        names = model.cfg.matrix_shapes()
         self.dtype = dtype
         self.matrices = {name: model.get_parameter(name) for name in names}
         self.momentum = {name: torch.zeros_like(W) for name, W in self.matrices.items()}
         self.adam = torch.optim.Adam([w for name, w in model.named_parameters() if name not in names], fused=True)
-
-    def zero_grad(self) -> None:
-        self.adam.zero_grad()
-        for W in self.matrices.values():
-            W.grad = None
 
     @torch.no_grad()
     def step(self, lr: float) -> None:

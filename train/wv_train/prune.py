@@ -11,7 +11,7 @@ The diagonal of the gates, what a unit makes of its own state, can be kept, as L
 Usage::
 
     pruner = Pruner(PruneConfig(sparsity={"R": 0.95}), model)   # once
-    pruner.mask_gradients(); optimizer.step(); pruner.step(t)   # every update
+    pruner.mask_gradients(); optimizer.step(lr); pruner.step(t)   # every update
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Pruner:
         self._apply()
 
     def mask_gradients(self) -> None:
-        """Zero the gradients of pruned weights, so that they count neither in the norm nor in Adam's moments."""
+        """Zero the gradients of pruned weights, so that they count neither in the norm nor in the moments."""
         for name, mask in self.masks.items():
             self._view(name, grad=True).masked_fill_(~mask, 0.0)
 
