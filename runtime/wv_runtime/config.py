@@ -73,6 +73,7 @@ class WaveRNNConfig:
     cond_width: int = 5  # mel frames that one conditioning frame sees (odd)
     n_sub: int = 2  # conditioning vectors per mel frame
     preemphasis: float = 0.85  # a of x_t - a x_{t-1}, undone after sampling; 0 turns it off
+    lpc_order: int = 0  # of the linear prediction from the mels; 0: the network draws samples, not residuals
     mel: MelConfig = field(default_factory=lambda: PRESETS["16k"])
 
     def __post_init__(self) -> None:
@@ -82,12 +83,23 @@ class WaveRNNConfig:
         _check(1 <= self.cond_width <= 31 and self.cond_width % 2 == 1, "cond_width", self.cond_width, "odd, 1..31")
         _check(1 <= self.n_sub <= 64 and self.mel.hop_length % self.n_sub == 0, "n_sub", self.n_sub,
                "1..64, a divisor of hop_length")
+        _check(0 <= self.lpc_order <= 64, "lpc_order", self.lpc_order, "0..64")
         _check(0.0 <= self.preemphasis < 1.0, "preemphasis", self.preemphasis, "0 up to, not including, 1")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WaveRNNConfig:
         """The inverse of dataclasses.asdict, as model.pt stores it. TypeError for unknown or missing keys."""
         return cls(**{**values, "mel": MelConfig(**values["mel"])})
+
+    @property
+    def n_x(self) -> int:
+        """Inputs x_t of the network: the paper's three bytes, or eight with linear prediction."""
+        return 8 if self.lpc_order else 3
+
+    @property
+    def n_past(self) -> int:
+        """True samples before the first that a training window draws."""
+        return self.lpc_order + 1
 
     @property
     def sub_length(self) -> int:
@@ -115,3 +127,11 @@ class WaveRNNConfig:
 # every equation hold the paper's I* on the paper's x_t.
 INPUT_GAIN = 8.0
 I_PRECONDITION = ((INPUT_GAIN, INPUT_GAIN / 256, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, INPUT_GAIN))
+
+
+def precondition(cfg: WaveRNNConfig) -> tuple[tuple[float, ...], ...]:
+    """The matrix between model.pt's I_raw and I*: I* = I_raw @ precondition, (n_x, n_x)."""
+    if not cfg.lpc_order:
+        return I_PRECONDITION
+    gain = (4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 1.0, 4.0)  # the inputs but f_{t-1} use a quarter of [-1, 1]
+    return tuple(tuple(g if i == j else 0.0 for j in range(8)) for i, g in enumerate(gain))

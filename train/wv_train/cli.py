@@ -211,10 +211,12 @@ def evaluate(
     n_frames, h = mel.shape[2] - context, None
     for i in range(0, n_frames, EVALUATE_FRAMES):
         n = min(EVALUATE_FRAMES, n_frames - i)
-        part = samples[:, i * hop : (i + n) * hop + 1].to(device)
-        y = model.states(part, mel[:, :, i : i + n + context].to(device), h)
+        part = samples[:, i * hop : (i + n) * hop + model.cfg.n_past].to(device)
+        part_mel = mel[:, :, i : i + n + context].to(device)
+        x, byte = model.inputs(part, part_mel)
+        y = model.states_of(x, part_mel, h)
         h = y[-1]
-        losses = [cross_entropy(*pair) for pair in zip(model.output(y), split_bytes(part[:, 1:]))]
+        losses = [cross_entropy(*pair) for pair in zip(model.output(y), byte)]
         total += torch.stack(losses).double().cpu() * n
     model.train()
     nll_c, nll_f = (total / n_frames).tolist()
@@ -267,7 +269,7 @@ def load_teacher(path: Path, cfg: WaveRNNConfig) -> WaveRNN:
         If it does not see the same mels and samples as `cfg`.
     """
     teacher = load_model(path)[0]
-    for name in ("mel", "preemphasis", "cond_width"):
+    for name in ("mel", "preemphasis", "cond_width", "lpc_order"):
         found, wanted = getattr(teacher.cfg, name), getattr(cfg, name)
         if found != wanted:
             raise ConfigError(f"--teacher: {path}: {name}: found {found!r}, wanted {wanted!r}, the model's")
@@ -484,6 +486,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--n-cond", "model__n_cond", type=int, help="channels of the conditioning network [64]")
 @click.option("--cond-width", "model__cond_width", type=int, help="mel frames it sees [5]")
 @click.option("--n-sub", "model__n_sub", type=int, help="conditioning vectors per frame [2]")
+@click.option("--lpc-order", "model__lpc_order", type=int, help="of the linear prediction from the mels; 0 is none [0]")
 @click.option("--preemphasis", "model__preemphasis", type=float, help="a of x_t - a x_{t-1} [0.85]")
 @setting_flags
 @click.option("--sparsity", "prune__sparsity", multiple=True, callback=by_matrix(float), metavar="[MATRIX=]Z",

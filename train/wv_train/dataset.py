@@ -151,12 +151,14 @@ class Lanes:
 
         Returns
         -------
-        samples : (B, T + 1) int16                       sample 0 is the one before the window
+        samples : (B, T + n_past) int16                  the last T are the window's
         mel : (B, n_mels, window_frames + cond_width - 1) float32
         """
         data, hop = self.data, self.data.cfg.mel.hop_length
-        sample = (data.first_sample[clip] + frame * hop)[:, None] + np.arange(self.window_frames * hop + 1)
-        return data.audio[sample], data.mel_windows(clip, frame, self.window_frames)
+        n_past = data.cfg.n_past
+        sample = (frame * hop)[:, None] + np.arange(1 - n_past, self.window_frames * hop + 1)
+        audio = data.audio[data.first_sample[clip][:, None] + np.maximum(sample, 0)]  # sample 0 of a clip is 0
+        return audio, data.mel_windows(clip, frame, self.window_frames)
 
 
 def load_data(

@@ -2,7 +2,7 @@
 
 torch's own CPU GRU runs a dozen small operations a time step and adds to dR after each of them. Here a step is one GEMM
 and one pass over the gates, and dR is a single GEMM over the whole window; the window's input contributions are never
-materialised, since C3 b is constant over a sub-frame and I* has three columns.
+materialised, since C3 b is constant over a sub-frame and I* has few columns.
 
     a_t = R h_{t-1} + b_R,   p_t = I* x_t + g_t
     v_t = 1 - u_t = sigmoid(-(a_u + p_u)),   r_t = sigmoid(a_r + p_r),   e_t = tanh(r_t o a_e + p_e)
@@ -100,7 +100,7 @@ def _round(rows, scale):  # type: ignore[no-untyped-def]
 def gates_forward(t, sub_length, int8, x, g, I, a, h0, y, saved):  # type: ignore[no-untyped-def]
     """One time step for all lanes. One short loop per array written: with more, LLVM gives up on vectorising.
 
-    x : (T, B, 3)   g : (S, B, 3N)   I : (3, 3N)   a : (B, 3N) = R h_{t-1} + b_R   h0 : (B, N), all float32
+    x : (T, B, n_x)   g : (S, B, 3N)   I : (n_x, 3N)   a : (B, 3N) = R h_{t-1} + b_R   h0 : (B, N), all float32
     Writes y[t] : (B, N) and saved[t] : (4, B, N) = v, r, e, a_e
     """
     N = y.shape[2]
@@ -108,19 +108,23 @@ def gates_forward(t, sub_length, int8, x, g, I, a, h0, y, saved):  # type: ignor
     h = h0 if t == 0 else y[t - 1]
     if int8:
         _round(a, Q10)
+    q = np.empty(3 * N, np.float32)
     for i in range(y.shape[1]):
-        x0, x1, x2 = x[t, i, 0], x[t, i, 1], x[t, i, 2]
         p, ai, hi, yi = g[t // sub_length, i], a[i], h[i], y[t, i]
         v, r, e, a_e = saved[t, 0, i], saved[t, 1, i], saved[t, 2, i], saved[t, 3, i]
+        for j in range(3 * N):
+            q[j] = p[j]
+        for c in range(x.shape[2]):
+            xc = x[t, i, c]
+            for j in range(3 * N):
+                q[j] += I[c, j] * xc
         for j in range(N):
-            v[j] = one / (one + _exp(p[j] + I[0, j] * x0 + I[1, j] * x1 + I[2, j] * x2 + ai[j]))
+            v[j] = one / (one + _exp(q[j] + ai[j]))
         for j in range(N):
-            k = j + N
-            r[j] = one / (one + _exp(-(p[k] + I[0, k] * x0 + I[1, k] * x1 + I[2, k] * x2 + ai[k])))
+            r[j] = one / (one + _exp(-(q[j + N] + ai[j + N])))
         for j in range(N):
             k = j + 2 * N
-            p_e = p[k] + I[0, k] * x0 + I[1, k] * x1 + I[2, k] * x2
-            e[j] = one - np.float32(2) / (one + _exp(np.float32(2) * (p_e + r[j] * ai[k])))
+            e[j] = one - np.float32(2) / (one + _exp(np.float32(2) * (q[k] + r[j] * ai[k])))
         for j in range(N):
             a_e[j] = ai[j + 2 * N]
         if int8:
@@ -138,7 +142,7 @@ def gates_backward(t, sub_length, x, dy, h0, y, saved, back, dh, D, dg, dI, db_e
     """One time step back.
 
     dy : (T, B, N)   back : (B, N) = D[t + 1] R   dh : (B, N), what passes u_{t+1}; replaced by what passes u_t
-    Writes D[t] : (B, 3N), the gradient of a_t; adds to dg : (S, B, 3N), dI : (3, 3N) and db_e : (N,)
+    Writes D[t] : (B, 3N), the gradient of a_t; adds to dg : (S, B, 3N), dI : (n_x, 3N) and db_e : (N,)
     """
     N = y.shape[2]
     one = np.float32(1)
@@ -165,7 +169,7 @@ def gates_backward(t, sub_length, x, dy, h0, y, saved, back, dh, D, dg, dI, db_e
         for j in range(N):
             dgi[j + 2 * N] += dp_e[j]
             db_e[j] += da[j + 2 * N]
-        for c in range(3):
+        for c in range(dI.shape[0]):
             xc = x[t, i, c]
             for j in range(2 * N):
                 dI[c, j] += xc * da[j]
@@ -182,8 +186,8 @@ def to_8_bits(h: Tensor) -> Tensor:
 class Recurrence(torch.autograd.Function):
     """y : (T, B, N), the states h_1..h_T. All float32 and on the CPU.
 
-    x : (T, B, 3), bytes in [-1, 1]; no gradient   g : (S, B, 3N) = C3 b + b_C3, T a multiple of S
-    I : (3N, 3)   R : (3N, N)   b_R : (3N,)   h : (B, N)   int8 : bool; R is then given as it will be stored
+    x : (T, B, n_x), bytes in [-1, 1]; no gradient   g : (S, B, 3N) = C3 b + b_C3, T a multiple of S
+    I : (3N, n_x)   R : (3N, N)   b_R : (3N,)   h : (B, N)   int8 : bool; R is then given as it will be stored
 
     Under autocast the GEMMs of the backward pass run in bfloat16.
     """
@@ -211,7 +215,7 @@ class Recurrence(torch.autograd.Function):
         S = g.shape[0]
         D = torch.empty(T, B, 3 * N, dtype=ctx.dtype)
         back, dh, dg = torch.zeros(B, N, dtype=ctx.dtype), torch.zeros_like(h), torch.zeros_like(g)
-        dI, db_e = x.new_zeros(3, 3 * N), x.new_zeros(N)
+        dI, db_e = x.new_zeros(x.shape[2], 3 * N), x.new_zeros(N)
         arrays = [_bits(w.detach()) for w in (x, dy.contiguous(), h, y, saved, back, dh, D, dg, dI, db_e)]
         da, Rd = D.unbind(0), R.to(ctx.dtype)
         for t in reversed(range(T)):

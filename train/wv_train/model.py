@@ -29,8 +29,10 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from wv_runtime.config import I_PRECONDITION, WaveRNNConfig
+import numpy as np
+from wv_runtime.config import WaveRNNConfig, precondition
 from wv_runtime.format import X_SCALE
+from wv_runtime.prediction import prediction_matrix, true_inputs
 
 from .gru import Recurrence, to_8_bits
 
@@ -87,13 +89,13 @@ class WaveRNN(nn.Module):
             bound = cols**-0.5
             self.register_parameter(name, nn.Parameter(torch.empty(rows, cols).uniform_(-bound, bound)))
             self.register_parameter("b_" + name, nn.Parameter(torch.zeros(rows)))
-        self.I_raw = nn.Parameter(torch.empty(3 * cfg.n_units, 3).uniform_(-0.5, 0.5))
+        self.I_raw = nn.Parameter(torch.empty(3 * cfg.n_units, cfg.n_x).uniform_(-0.5, 0.5))
         self.register_buffer("mel_mean", torch.zeros(cfg.mel.n_mels))
         self.register_buffer("mel_std", torch.ones(cfg.mel.n_mels))
-        self.register_buffer("precondition", torch.tensor(I_PRECONDITION), persistent=False)
-        mask = torch.ones(3, 2, cfg.n_units // 2, 3)
-        mask[:, 0, :, 2] = 0  # the coarse half never sees c_t
-        self.register_buffer("I_mask", mask.view(-1, 3), persistent=False)
+        self.register_buffer("precondition", torch.tensor(precondition(cfg)), persistent=False)
+        mask = torch.ones(3, 2, cfg.n_units // 2, cfg.n_x)
+        mask[:, 0, :, -1] = 0  # the coarse half never sees c_t
+        self.register_buffer("I_mask", mask.view(-1, cfg.n_x), persistent=False)
         # Largest relu(O1 y), relu(O3 y) seen lately: the int8 activation range of O2 and O4.
         self.register_buffer("relu_max", torch.zeros(2))
 
@@ -122,8 +124,21 @@ class WaveRNN(nn.Module):
 
     def states(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
         """h_1 .. h_T; arguments as in `forward`. Returns (T, B, N) float32"""
+        return self.states_of(self.inputs(samples, mel)[0], mel, h)
+
+    def inputs(self, samples: Tensor, mel: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """x_1 .. x_T : (T, B, n_x) float32, and the bytes to draw: coarse, fine, each (B, T) int64"""
+        if self.cfg.lpc_order:
+            w = self.cfg.cond_width // 2
+            frames = mel[:, :, w : mel.shape[2] - w].cpu().numpy()
+            x, byte = true_inputs(self.cfg, prediction_matrix(self.cfg), samples.cpu().numpy(), frames)
+            c, f = torch.from_numpy(byte.astype(np.int64)).transpose(1, 2).to(samples.device)
+            return torch.from_numpy(x).to(samples.device).float() / 32768, (c, f)
         c, f = split_bytes(samples.t())  # time first, as the recurrence runs
         x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)  # (T, B, 3)
+        return x, (c[1:].t(), f[1:].t())
+
+    def states_of(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
         b = self.condition(mel).transpose(0, 1)  # (T / sub_length, B, n_cond)
         if h is None:
             h = x.new_zeros(x.shape[1], self.cfg.n_units)
@@ -185,8 +200,9 @@ class WindowLoss(nn.Module):
         Returns loss (2,) of coarse and fine byte; NLL (2,), the same without a teacher, in nats; h after the window
         """
         h_model, *h_teacher = h.split(self.widths, dim=1)
-        y = self.model.states(samples, mel, h_model)
-        h, logits, byte = y[-1].detach().float(), self.model.output(y), split_bytes(samples[:, 1:])
+        x, byte = self.model.inputs(samples, mel)
+        y = self.model.states_of(x, mel, h_model)
+        h, logits = y[-1].detach().float(), self.model.output(y)
 
         def loss_of(wanted: Iterable[Tensor]) -> Tensor:
             return torch.stack([cross_entropy(*pair) for pair in zip(logits, wanted)])
@@ -195,7 +211,7 @@ class WindowLoss(nn.Module):
             loss = loss_of(byte)
             return loss, loss.detach(), h
         with torch.no_grad():
-            y = self.teacher.states(samples, mel, *h_teacher)
+            y = self.teacher.states_of(x, mel, *h_teacher)
             drawn = (F.one_hot(b, 256).float() for b in byte)
             taught = (z.float().softmax(-1) for z in self.teacher.output(y))
             wanted = [torch.lerp(*pair, self.distill) for pair in zip(drawn, taught)]
