@@ -32,7 +32,7 @@ demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and
 	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8 --temperature $(TEMPERATURE)
 	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
 	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
-	$(BIN)/python -m wv_runtime.demo demo.npy demo.wav demo.png --model demo.bin
+	$(BIN)/python -m wv_runtime.commands.demo demo.npy demo.wav demo.png --model demo.bin
 
 test: .venv/ready ## set up what is needed and run the tests
 	$(BIN)/python -m pytest
@@ -74,8 +74,9 @@ deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8
 
-lint: .venv/ready ## ruff
+lint: .venv/ready ## ruff, and who may import whom
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
 
 types: .venv/ready ## mypy
 	$(BIN)/mypy

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from wv_runtime import cost
-from wv_runtime.bench import FITTED, STAGE_IDS, Case, calibrate
-from wv_runtime.cli_common import Command
-from wv_runtime.cost import STAGES, Machine
+from wv_bench import cost
+from wv_bench.bench import FITTED, STAGE_IDS, Case, calibrate
+from wv_bench.cost import STAGES, Machine
+from wv_bench.synthetic import block_name, parse_block, synthetic_config, synthetic_model
+from wv_runtime.commands.common import Command
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.format import DTYPES
-from wv_runtime.synthetic import block_name, parse_block, synthetic_config, synthetic_model
+from wv_runtime.model.binary import DTYPES
 
 HERE = Path(__file__).parent
 LIBWAVERNN = HERE.parent / "runtime/libwavernn"

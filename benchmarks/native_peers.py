@@ -20,11 +20,11 @@ from typing import Any
 
 import click
 import numpy as np
-from wv_runtime.bench import STAGE_IDS, Case
-from wv_runtime.cli_common import Command
+from wv_bench.bench import STAGE_IDS, Case
+from wv_bench.synthetic import synthetic_config, synthetic_model
+from wv_runtime.commands.common import Command
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.format import Matrix, aligned
-from wv_runtime.synthetic import synthetic_config, synthetic_model
+from wv_runtime.model.binary import Matrix, aligned
 
 NATIVE = Path(__file__).parent / "native"
 SHAPES = [(1024, 0.95), (384, 0.9)]  # units and sparsity of the mat-vecs

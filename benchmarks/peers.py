@@ -25,11 +25,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from wv_bench.bench import Case
+from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_export.blocksparse import block_matrix, dense_of
-from wv_runtime.bench import Case
-from wv_runtime.cli_common import Command, atomic_path
-from wv_runtime.format import X_SCALE, Model
-from wv_runtime.synthetic import PRUNED, synthetic_config, synthetic_model
+from wv_runtime.commands.common import Command, atomic_path
+from wv_runtime.model.binary import X_SCALE, Model
 
 Array = NDArray[np.float32]
 Run = Callable[[int], NDArray[np.int64]]  # n samples, as 0..65535

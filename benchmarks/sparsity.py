@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
+from wv_bench.bench import Case, measure
 from wv_export.convert import read_checkpoint, to_model
-from wv_runtime.bench import Case, measure
-from wv_runtime.cli_common import Command
+from wv_runtime.commands.common import Command
+from wv_runtime.commands.plots import check_figure, save_figure
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.plots import check_figure, save_figure
 from wv_train.checkpoint import load_checkpoint
 
 BASE = 64  # units of the dense network

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from wv_export.convert import read_checkpoint, to_model
-from wv_runtime.synth import Synthesizer
+from wv_runtime.engine.synth import Voice
 from wv_train.checkpoint import load_model
 from wv_train.cli import generate
 
@@ -38,7 +38,7 @@ def main(path: str) -> None:
         loops = {"torch, per-sample loop": (lambda: generate(net.eval(), padded, draws), n)}
         for dtype in ("f32", "f16", "int8"):
             for backend in ("numba", "c"):
-                synthesizer = Synthesizer(to_model(read_checkpoint(path), dtype), backend)
+                synthesizer = Voice(to_model(read_checkpoint(path), dtype), backend)
                 synthesizer.warm_up()
                 many = np.tile(mel, 25)
                 loops[f"{backend} {dtype}"] = (lambda s=synthesizer, m=many: s(m), 25 * n)

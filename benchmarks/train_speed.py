@@ -11,7 +11,7 @@ from collections.abc import Callable
 import click
 import numpy as np
 import torch
-from wv_runtime.config import WaveRNNConfig
+from wv_runtime.model.config import WaveRNNConfig
 from wv_train.gru import Recurrence
 from wv_train.model import WaveRNN, WindowLoss
 from wv_train.optim import Optimizer

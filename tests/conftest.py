@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from model_fixtures import tiny_mel, tiny_model
-from wv_runtime import format as bin_format
-from wv_runtime.mel_file import save_mel
+from wv_runtime.features.mel_file import save_mel
+from wv_runtime.model import binary as bin_format
 
 # torch's threads wait for each other: on a machine that does anything else, a small test takes minutes with two
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -76,7 +76,7 @@ def program(request: pytest.FixtureRequest) -> Callable[..., Result]:
     if request.param == "wv_run":
         run = request.getfixturevalue("wv_run")
     else:
-        from wv_runtime.cli import main
+        from wv_runtime.commands.run import main
 
         command = request.getfixturevalue("command")
 

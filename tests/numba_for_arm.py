@@ -43,8 +43,8 @@ codegen.JITCPUCodegen.set_env = lambda self, name, env: None
 
 import numpy as np  # noqa: E402
 from numba import njit, typeof  # noqa: E402
-from wv_runtime import format as bin_format  # noqa: E402
-from wv_runtime.kernels import wavernn  # noqa: E402
+from wv_runtime.engine.kernels import wavernn  # noqa: E402
+from wv_runtime.model import binary as bin_format  # noqa: E402
 
 
 @njit(fastmath=False, error_model="numpy")

@@ -27,9 +27,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from model_fixtures import tiny_mel, tiny_model
-from wv_runtime import _native, bench
-from wv_runtime import format as bin_format
-from wv_runtime.mel_file import save_mel
+from wv_bench import bench
+from wv_runtime.engine import native as _native
+from wv_runtime.features.mel_file import save_mel
+from wv_runtime.model import binary as bin_format
 
 DEMO = ROOT / "android_demo"
 OUT = ROOT / "build/android"

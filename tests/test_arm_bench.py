@@ -9,8 +9,8 @@ import sys
 
 import pytest
 from conftest import ROOT
-from wv_runtime import cost
-from wv_runtime.cost import STAGES
+from wv_bench import cost
+from wv_bench.cost import STAGES
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from model_fixtures import tiny_model
-from wv_runtime import _native, bench, cost
-from wv_runtime.format import DTYPES, pack, parse, save
-from wv_runtime.kernels import stages, wavernn
-from wv_runtime.synthetic import PRUNED, parse_block, synthetic_config, synthetic_model
+from wv_bench import bench, cost
+from wv_bench.synthetic import PRUNED, parse_block, synthetic_config, synthetic_model
+from wv_runtime.engine import native as _native
+from wv_runtime.engine.kernels import stages, wavernn
+from wv_runtime.model.binary import DTYPES, pack, parse, save
 
 MACHINE = cost.Machine(
     "test", False, "invented", 8, ((1024.0, 8e9), (65536.0, 4e9), (1 << 20, 1e9)),

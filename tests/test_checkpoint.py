@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import asdict  # noqa: E402
 
-from wv_runtime.config import WaveRNNConfig  # noqa: E402
 from wv_runtime.errors import CheckpointError  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import checkpoint as module  # noqa: E402
 from wv_train.checkpoint import KEYS, load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from wv_runtime.cli_common import Command, atomic_path, command_errors
+from wv_runtime.commands.common import Command, atomic_path, command_errors
 from wv_runtime.errors import FormatError, MelError
 
 

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 from conftest import ROOT
 from model_fixtures import tiny_config, tiny_model
-from wv_runtime import format as bin_format
-from wv_runtime.config import PRESETS
-from wv_runtime.mel import load_audio, log_mel
-from wv_runtime.mel_cli import main, mel_config_of
-from wv_runtime.mel_file import load_mel, settings
+from wv_runtime.commands.mel import main, mel_config_of
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.mel_file import load_mel, settings
+from wv_runtime.model import binary as bin_format
+from wv_runtime.model.config import PRESETS
 
 pytest.importorskip("librosa")
 CLIP = ROOT / "tests/data/clips/arctic_b0182.flac"
@@ -89,7 +89,7 @@ def test_bad_input(command, folder, name):
 
 
 def test_model_for_another_rate_refuses_the_mels(command, folder):
-    from wv_runtime import cli
+    from wv_runtime.commands import run as cli
 
     bin_format.save(tiny_model(cfg=tiny_config(mel=PRESETS["22k"])), "22k.bin")
     command(main, CLIP, "out.npy", "--preset", "16k")

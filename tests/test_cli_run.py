@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from model_fixtures import tiny_config, tiny_mel
-from wv_runtime import cli
-from wv_runtime.mel_file import save_mel
+from wv_runtime.commands import run as cli
+from wv_runtime.features.mel_file import save_mel
 
 CFG = tiny_config()
 MEL = tiny_mel(CFG)
@@ -240,13 +240,13 @@ def test_verify(program, folder):
 
 @pytest.mark.parametrize("backend, other", [("numba", "c"), ("c", "numba")])
 def test_verify_finds_one_wrong_sample(command, folder, monkeypatch, backend, other):
-    class Wrong(cli.Synthesizer):
+    class Wrong(cli.Voice):
         def __call__(self, *args, **kwargs):
             pcm = super().__call__(*args, **kwargs)
             pcm[5] += self.backend == other
             return pcm
 
-    monkeypatch.setattr(cli, "Synthesizer", Wrong)
+    monkeypatch.setattr(cli, "Voice", Wrong)
     result = command(cli.main, "tiny.bin", "mel.npy", "--verify", "--backend", backend)
     assert result.code == 1 and "verify: sample 5 is " in result.err and "1 of 140 differ" in result.err
     assert not Path("out.wav").exists()

@@ -12,9 +12,10 @@ import soundfile
 pytest.importorskip("torch")
 pytest.importorskip("librosa")
 
-from wv_runtime.config import WaveRNNConfig  # noqa: E402
 from wv_runtime.errors import AudioError  # noqa: E402
-from wv_runtime.mel import load_audio, log_mel, preemphasise  # noqa: E402
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.samples import preemphasise  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import dataset, pack  # noqa: E402
 from wv_train.dataset import Lanes, load_data, make_split  # noqa: E402
 

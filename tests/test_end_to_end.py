@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wv_runtime import format as bin_format
-from wv_runtime.cli import main
-from wv_runtime.mel_file import save_mel
+from wv_runtime.commands.run import main
+from wv_runtime.features.mel_file import save_mel
+from wv_runtime.model import binary as bin_format
 
 N_FRAMES = 17
 # SHA-256 of the PCM of data/golden_v1_<dtype>.bin for golden_mel(), seed 7, temperature 0.7. They change only

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 from model_fixtures import tiny_config, tiny_model
-from wv_runtime import format as bin_format
-from wv_runtime.mel import load_audio, log_mel
-from wv_runtime.nll import nll, true_samples
+from wv_runtime.engine.nll import nll
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.samples import true_samples
+from wv_runtime.model import binary as bin_format
 
 pytest.importorskip("librosa")
 
@@ -214,7 +215,7 @@ def test_likelihoods_are_means_over_samples_and_scores_over_clips():
 
 
 def test_baselines_copy_the_clip(recording):
-    from wv_runtime.config import PRESETS
+    from wv_runtime.model.config import PRESETS
 
     cfg = PRESETS["16k"]
     mel = log_mel(recording, cfg)

@@ -17,7 +17,7 @@ from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_export.blocksparse import block_matrix, dense_of, stored, to_blocks
 from wv_export.quantize import quantize_rows
 from wv_runtime.errors import CheckpointError
-from wv_runtime.format import BLOCK_H, BLOCK_W, load, pack, parse
+from wv_runtime.model.binary import BLOCK_H, BLOCK_W, load, pack, parse
 
 CFG = tiny_config(n_units=64, n_out=32)
 
@@ -336,7 +336,8 @@ def test_check(saved, clip, tmp_path, monkeypatch):
     assert lines[0][1:3] == ["NLL", "f32"] and [line[0] for line in lines[1:]] == ["coarse", "fine", "sample"]
 
     # the same numbers from torch
-    from wv_runtime.mel import load_audio, preemphasise
+    from wv_runtime.features.mel import load_audio
+    from wv_runtime.features.samples import preemphasise
 
     samples = np.concatenate([[0], preemphasise(load_audio(clip[1], 16000)[:140], CFG.preemphasis)])
     logits = torch_logits(saved[0], samples.astype(np.int16), np.load(clip[0]))

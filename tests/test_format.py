@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_fixtures import tiny_config, tiny_model
-from wv_runtime import format as bin_format
 from wv_runtime.errors import FormatError
-from wv_runtime.format import HEADER, HEADER_BYTES, RECORD, load, pack, parse, save, with_checksum
+from wv_runtime.model import binary as bin_format
+from wv_runtime.model.binary import HEADER, HEADER_BYTES, RECORD, load, pack, parse, save, with_checksum
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from model_fixtures import tiny_model
-from wv_runtime import inspect
-from wv_runtime.format import save
+from wv_runtime.commands import inspect
+from wv_runtime.model.binary import save
 
 GOLDEN = Path(__file__).parent / "data" / "golden_v1_int8.bin"
 

@@ -11,7 +11,7 @@ import wv_runtime
 
 SCRIPT = """
 import sys; sys.path.insert(0, sys.argv[1])
-from kernels_copy import _jit, use
+from kernels_copy import jit, use
 print(use.run(), sum(use.run.stats.cache_hits.values()))
 """
 
@@ -19,10 +19,10 @@ print(use.run(), sum(use.run.stats.cache_hits.values()))
 def test_an_edit_next_door_is_seen(tmp_path):
     package = tmp_path / "kernels_copy"
     package.mkdir()
-    shutil.copy(Path(wv_runtime.__file__).parent / "kernels/_jit.py", package)
+    shutil.copy(Path(wv_runtime.__file__).parent / "engine/kernels/jit.py", package)
     (package / "__init__.py").touch()
     (package / "use.py").write_text(
-        "from ._jit import kernel\nfrom .neighbour import value\n\n@kernel\ndef run():\n    return value()\n"
+        "from .jit import kernel\nfrom .neighbour import value\n\n@kernel\ndef run():\n    return value()\n"
     )
 
     def run(value):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from wv_runtime.config import PRESETS, MelConfig
 from wv_runtime.errors import AudioError, WaveRNNError
-from wv_runtime.mel import load_audio, log_mel
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.model.config import PRESETS, MelConfig
 
 torch = pytest.importorskip("torch")
 librosa = pytest.importorskip("librosa")

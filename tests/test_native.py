@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import LIBWAVERNN
 from model_fixtures import tiny_config, tiny_mel, tiny_model
-from wv_runtime import __version__, _native
-from wv_runtime._native import NativeModel, NativeStream, isa_names, library
+from wv_runtime import __version__
+from wv_runtime.engine import native as _native
+from wv_runtime.engine.native import NativeModel, NativeStream, isa_names, library
 from wv_runtime.errors import FormatError, MelError, NativeError
-from wv_runtime.format import aligned, pack
+from wv_runtime.model.binary import aligned, pack
 
 HEADER = (LIBWAVERNN / "include/wavernn.h").read_text()
 DATA = pack(tiny_model("int8"))

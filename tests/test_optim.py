@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from wv_runtime.config import WaveRNNConfig  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 from wv_train.optim import Optimizer, polar  # noqa: E402
 

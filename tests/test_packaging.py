@@ -15,9 +15,9 @@ import pytest
 from conftest import LIBWAVERNN, ROOT, build_c
 from model_fixtures import tiny_mel, tiny_model
 from wv_runtime import __version__
-from wv_runtime import format as bin_format
-from wv_runtime._native import isa_names
-from wv_runtime.mel_file import save_mel
+from wv_runtime.engine.native import isa_names
+from wv_runtime.features.mel_file import save_mel
+from wv_runtime.model import binary as bin_format
 
 SOURCES = {p.relative_to(LIBWAVERNN).as_posix() for p in LIBWAVERNN.rglob("*.c") if "build" not in p.parts}
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-Iinclude", "-fsyntax-only"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from wv_runtime import cost, predict
-from wv_runtime.config import WaveRNNConfig
+from wv_bench import cost, predict
+from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.format import DTYPES
-from wv_runtime.synthetic import synthetic_config, synthetic_model
+from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.config import WaveRNNConfig
 
 
 def machine(**changes):

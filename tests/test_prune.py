@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from wv_runtime.config import WaveRNNConfig  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train.model import WaveRNN, cross_entropy, split_bytes  # noqa: E402
 from wv_train.optim import Optimizer  # noqa: E402
 from wv_train.prune import (  # noqa: E402

@@ -16,7 +16,7 @@ import soundfile
 torch = pytest.importorskip("torch")
 pytest.importorskip("librosa")
 
-from wv_runtime.config import WaveRNNConfig  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import cli, model  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.cli import generate  # noqa: E402

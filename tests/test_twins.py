@@ -20,7 +20,7 @@ OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates
 
 def python_functions(stem):
     """Public functions in order: name -> arguments."""
-    tree = ast.parse((RUNTIME / f"wv_runtime/kernels/{stem}.py").read_text())
+    tree = ast.parse((RUNTIME / f"wv_runtime/engine/kernels/{stem}.py").read_text())
     functions = [f for f in tree.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
     return {f.name: [a.arg for a in f.args.args] for f in functions if f.name not in PYTHON_ONLY}
 
@@ -59,7 +59,7 @@ def test_same_functions_in_the_same_order(stem):
 @pytest.mark.parametrize("stem", STEMS)
 def test_same_steps(stem):
     """The steps of every kernel, in the order of the file."""
-    ours = numbered((RUNTIME / f"wv_runtime/kernels/{stem}.py").read_text())
+    ours = numbered((RUNTIME / f"wv_runtime/engine/kernels/{stem}.py").read_text())
     theirs = numbered(c_path(stem).read_text())
     if stem == "wavernn":  # generate is wv_pull
         theirs += numbered((RUNTIME / "libwavernn/synth.c").read_text())
@@ -68,7 +68,7 @@ def test_same_steps(stem):
 
 def test_same_constants():
     """Every constant of the gates, by its digits."""
-    python = (RUNTIME / "wv_runtime/kernels/gates.py").read_text()
+    python = (RUNTIME / "wv_runtime/engine/kernels/gates.py").read_text()
     c = c_path("gates").read_text()
     ours = dict(re.findall(r"^(\w+) = np\.(?:float32\(|array\(\[)([^\])]*)", python, flags=re.MULTILINE))
     theirs = dict(re.findall(r"^#define WV_(\w+) ([-\d.e]+)f$", c, flags=re.MULTILINE))

@@ -12,9 +12,10 @@ pytest.importorskip("librosa")
 
 from wv_export.check import check  # noqa: E402
 from wv_export.convert import read_checkpoint, to_model  # noqa: E402
-from wv_runtime.mel import load_audio, log_mel, preemphasise  # noqa: E402
-from wv_runtime.mel_file import save_mel  # noqa: E402
-from wv_runtime.synth import Synthesizer, teacher_forced  # noqa: E402
+from wv_runtime.engine.synth import Voice, teacher_forced  # noqa: E402
+from wv_runtime.features.mel import load_audio, log_mel  # noqa: E402
+from wv_runtime.features.mel_file import save_mel  # noqa: E402
+from wv_runtime.features.samples import preemphasise  # noqa: E402
 from wv_train.checkpoint import load_model  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +71,7 @@ def test_what_a_dtype_costs(checkpoint, speech, tmp_path, dtype, nats):
 def test_both_backends_speak_alike(checkpoint, speech, dtype):
     model, mel = to_model(checkpoint, dtype), speech[1][:, :30]
     for seed, temperature in ((0, 1.0), (1, 1.0), (2, 0.7)):
-        pcm = [Synthesizer(model, backend)(mel, seed, temperature) for backend in ("numba", "c")]
+        pcm = [Voice(model, backend)(mel, seed, temperature) for backend in ("numba", "c")]
         np.testing.assert_array_equal(*pcm)
         assert np.abs(pcm[0].astype(int)).max() > 100
 
@@ -79,7 +80,7 @@ def test_both_backends_speak_alike(checkpoint, speech, dtype):
 def test_every_voice_follows_the_level_of_its_mels(speech, path):
     """Words of a speaker that most of them have never heard, in int8 as it is shipped."""
     model, (audio, mel) = to_model(read_checkpoint(path), "int8"), speech
-    pcm = Synthesizer(model, "c")(mel, seed=0) / 32768
+    pcm = Voice(model, "c")(mel, seed=0) / 32768
     level = [20 * np.log10(np.sqrt((a[: 80 * 1000].reshape(-1, 1600) ** 2).mean(axis=1)) + 1e-4) for a in (audio, pcm)]
     assert np.corrcoef(*level)[0, 1] > 0.9
     assert (ROOT / "voices" / path.parent.name / "README.md").exists()

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import soundfile
 from wv_export import convert
-from wv_runtime import format as bin_format
-from wv_runtime.mel import load_audio, log_mel
-from wv_runtime.mel_file import save_mel
-from wv_runtime.synth import Synthesizer
+from wv_runtime.engine.synth import Voice
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.mel_file import save_mel
+from wv_runtime.model import binary as bin_format
 
 DTYPES = ("int8", "f16")  # the first is the one the app opens with
 
@@ -36,7 +36,7 @@ def main(checkpoint: Path, temperature: float, clips: Path, out: Path) -> None:
     for dtype in DTYPES:
         name = f"{checkpoint.parent.name}-{dtype}.bin"
         bin_format.save(convert.to_model(ckpt, dtype), out / "voices" / name)
-        voices[name] = Synthesizer(bin_format.load(out / "voices" / name), backend="c")
+        voices[name] = Voice(bin_format.load(out / "voices" / name), backend="c")
     said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
     cfg = next(iter(voices.values())).model.config.mel
     for path in sorted(p for p in clips.iterdir() if p.suffix in (".flac", ".wav")):

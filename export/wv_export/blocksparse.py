@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.format import DTYPES, Matrix
+from wv_runtime.model.binary import DTYPES, Matrix
 
 from .quantize import quantize_rows
 

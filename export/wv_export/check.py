@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from wv_runtime.engine.nll import log_softmax
+from wv_runtime.engine.synth import teacher_forced
 from wv_runtime.errors import AudioError, MelError
-from wv_runtime.format import Model
-from wv_runtime.mel import load_audio
-from wv_runtime.mel_file import load_mel
-from wv_runtime.nll import log_softmax, split_bytes, true_samples
-from wv_runtime.synth import teacher_forced
+from wv_runtime.features.mel import load_audio
+from wv_runtime.features.mel_file import load_mel
+from wv_runtime.features.samples import split_bytes, true_samples
+from wv_runtime.model.binary import Model
 
 
 class Cost(NamedTuple):

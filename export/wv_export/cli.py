@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from wv_runtime import format as bin_format
-from wv_runtime.cli_common import Command, atomic_path
-from wv_runtime.inspect import table
+from wv_runtime.commands.common import Command, atomic_path
+from wv_runtime.commands.inspect import table
+from wv_runtime.model import binary as bin_format
 
 from . import convert
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime import __version__
-from wv_runtime.config import I_PRECONDITION, WaveRNNConfig
 from wv_runtime.errors import CheckpointError, WaveRNNError
-from wv_runtime.format import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
+from wv_runtime.model.binary import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
+from wv_runtime.model.config import I_PRECONDITION, WaveRNNConfig
 
 from .blocksparse import block_matrix
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.format import Model
+from wv_runtime.model.binary import Model
 
 from .blocksparse import dense_of
 

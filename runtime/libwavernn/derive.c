@@ -1,4 +1,4 @@
-/* derive.c - what the kernels want beside the file, made once at load. Twin of wv_runtime/kernels/derive.py. */
+/* derive.c - what the kernels want beside the file, made once at load. Twin of wv_runtime/engine/kernels/derive.py. */
 #include <math.h>
 #include <stdlib.h>
 

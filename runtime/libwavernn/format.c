@@ -1,6 +1,6 @@
 /* format.c - check a .bin once, then hand pointers into it to the kernels. FORMAT.md is normative.
  *
- * Twin of wv_runtime/format.py: the same checks in the same order, so the same status for the same bytes.
+ * Twin of wv_runtime/model/binary.py: the same checks in the same order, so the same status for the same bytes.
  * Differs in this: the bytes must be aligned already, and the metadata's JSON is not read.
  */
 #include <float.h>

@@ -1,6 +1,65 @@
 """WaveRNN on the CPU: read a .bin, turn log-mels into 16-bit audio.
 
-Usage: ``from wv_runtime.synth import Synthesizer``
+    voice = load("voice.bin")
+    pcm = voice(mel)                       # (n_mels, n_frames) float32 -> (n_samples,) int16
+    for pcm in voice.stream(mel_chunks):   # the same samples, as frames come in
+        play(pcm)
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    AudioError,
+    CheckpointError,
+    FormatError,
+    MelError,
+    NativeError,
+    WaveRNNError,
+)
+
+if TYPE_CHECKING:
+    from .engine.synth import Stream, Voice
+    from .features.mel import log_mel
+
+__version__ = "0.2.0"
+__all__ = [
+    "AudioError", "CheckpointError", "FormatError", "MelError", "NativeError", "Stream", "Voice", "WaveRNNError",
+    "load", "log_mel",
+]  # fmt: skip
+
+
+def load(path: str | os.PathLike[str], engine: str = "numba") -> Voice:
+    """The voice of a .bin, ready to speak.
+
+    Parameters
+    ----------
+    engine : "numba" (JIT) or "c" (libwavernn); both give the same samples
+
+    Raises
+    ------
+    FormatError
+        If the file is not a .bin that this version reads.
+    OSError
+        If it cannot be read.
+    ValueError, NativeError
+        If there is no such engine, or libwavernn is missing.
+    """
+    from .engine.synth import Voice
+    from .model import binary
+
+    return Voice(binary.load(path), engine)
+
+
+def __getattr__(name: str) -> Any:  # imported at first use: `import wv_runtime` stays quick
+    if name in ("Stream", "Voice"):
+        from .engine import synth
+
+        return getattr(synth, name)
+    if name == "log_mel":
+        from .features.mel import log_mel
+
+        return log_mel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

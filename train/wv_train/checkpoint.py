@@ -37,8 +37,8 @@ from typing import Any
 
 import torch
 from wv_runtime.atomic import atomic_path
-from wv_runtime.config import WaveRNNConfig
 from wv_runtime.errors import CheckpointError
+from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
 from .prune import MATRICES, matrix_shape

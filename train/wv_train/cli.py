@@ -25,9 +25,9 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
-from wv_runtime.cli_common import Command
-from wv_runtime.config import PRESETS, WaveRNNConfig
+from wv_runtime.commands.common import Command
 from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
 from .checkpoint import FORMAT, load_checkpoint, load_model, model_from, save_checkpoint, slimmed
 from .config import TABLES, ConfigError, TrainConfig, make, make_model_config, read_toml

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from wv_runtime.config import PRESETS, WaveRNNConfig
+from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
 if sys.version_info >= (3, 11):
     import tomllib

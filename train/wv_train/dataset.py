@@ -30,10 +30,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.config import WaveRNNConfig
 from wv_runtime.errors import AudioError
-from wv_runtime.mel import load_audio, log_mel, preemphasise
-from wv_runtime.speech import find_files, read_table
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.samples import preemphasise
+from wv_runtime.features.speech import find_files, read_table
+from wv_runtime.model.config import WaveRNNConfig
 
 CACHE_VERSION = 2  # part of the key: raise it when the features or their layout change
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
@@ -206,7 +207,7 @@ def read_split(table: Path, folder: Path, files: list[Path]) -> dict[Path, str]:
     Raises
     ------
     AudioError
-        If the table is damaged (wv_runtime.speech.read_table), or `train` or `valid` is empty.
+        If the table is damaged (wv_runtime.features.speech.read_table), or `train` or `valid` is empty.
     """
     if not table.exists():
         return {}

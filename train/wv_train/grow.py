@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from wv_runtime.config import WaveRNNConfig
+from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
 

@@ -26,13 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-import numpy as np
-from wv_runtime.config import WaveRNNConfig, precondition
-from wv_runtime.format import X_SCALE
-from wv_runtime.prediction import prediction_matrix, true_inputs
+from wv_runtime.engine.teacher import true_inputs
+from wv_runtime.features.prediction import prediction_matrix
+from wv_runtime.model.binary import X_SCALE
+from wv_runtime.model.config import WaveRNNConfig, precondition
 
 from .gru import Recurrence, to_8_bits
 
@@ -131,9 +132,9 @@ class WaveRNN(nn.Module):
         if self.cfg.lpc_order:
             w = self.cfg.cond_width // 2
             frames = mel[:, :, w : mel.shape[2] - w].cpu().numpy()
-            x, byte = true_inputs(self.cfg, prediction_matrix(self.cfg), samples.cpu().numpy(), frames)
+            x_q15, byte = true_inputs(self.cfg, prediction_matrix(self.cfg), samples.cpu().numpy(), frames)
             c, f = torch.from_numpy(byte.astype(np.int64)).transpose(1, 2).to(samples.device)
-            return torch.from_numpy(x).to(samples.device).float() / 32768, (c, f)
+            return torch.from_numpy(x_q15).to(samples.device).float() / 32768, (c, f)
         c, f = split_bytes(samples.t())  # time first, as the recurrence runs
         x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)  # (T, B, 3)
         return x, (c[1:].t(), f[1:].t())

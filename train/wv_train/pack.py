@@ -13,11 +13,11 @@ import click
 import numpy as np
 import soundfile
 from tqdm import tqdm
-from wv_runtime.cli_common import Command
-from wv_runtime.config import PRESETS
+from wv_runtime.commands.common import Command
 from wv_runtime.errors import AudioError
-from wv_runtime.mel import load_audio
-from wv_runtime.speech import SPLITS, find_files, read_table
+from wv_runtime.features.mel import load_audio
+from wv_runtime.features.speech import SPLITS, find_files, read_table
+from wv_runtime.model.config import PRESETS
 
 PATH = click.Path(path_type=Path)
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from wv_runtime.config import WaveRNNConfig
+from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
 

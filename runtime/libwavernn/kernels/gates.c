@@ -1,4 +1,4 @@
-/* gates.c - twin of wv_runtime/kernels/gates.py. Included by every ISA after its vec_<isa>.h. */
+/* gates.c - twin of wv_runtime/engine/kernels/gates.py. Included by every ISA after its vec_<isa>.h. */
 
 /* tanh(x) = num(x) / den(x^2) for |x| <= 6; the constants are explained in gates.py. */
 #define WV_TANH_X 6.0f

@@ -1,7 +1,7 @@
 /* kernels.h - what format.c hands to the kernels, and the table of kernels an ISA provides.
  *
  * Kernels check nothing: format.c has checked every index, size and alignment once, at load.
- * Twins of wv_runtime/kernels/{spmv,gates,sample,wavernn}.py. format.c makes every length a multiple of 16.
+ * Twins of wv_runtime/engine/kernels/{spmv,gates,sample,wavernn}.py. format.c makes every length a multiple of 16.
  */
 #ifndef WV_KERNELS_H
 #define WV_KERNELS_H

@@ -1,4 +1,4 @@
-/* sample.c - twin of wv_runtime/kernels/sample.py. Included by every ISA after its vec_<isa>.h. */
+/* sample.c - twin of wv_runtime/engine/kernels/sample.py. Included by every ISA after its vec_<isa>.h. */
 
 /* The 64 random bits of sample t: splitmix64 (Steele, Lea, Flood 2014) as a counter-based generator. */
 WV_INLINE uint64_t random_bits(uint64_t seed, uint64_t t) {

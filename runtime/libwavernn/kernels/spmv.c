@@ -1,4 +1,4 @@
-/* spmv.c - twin of wv_runtime/kernels/spmv.py. Included by every ISA after its vec_<isa>.h; the first part is
+/* spmv.c - twin of wv_runtime/engine/kernels/spmv.py. Included by every ISA after its vec_<isa>.h; the first part is
  * the body for one block height H and is included again for each of 4, 8, 16, 32. */
 #ifdef WV_H
 

@@ -1,4 +1,4 @@
-/* wavernn.c - twin of wv_runtime/kernels/wavernn.py. Included by every ISA after spmv.c, gates.c and sample.c. */
+/* wavernn.c - twin of wv_runtime/engine/kernels/wavernn.py. Included by every ISA after spmv.c, gates.c and sample.c. */
 
 #define WV_NO_FLOOR (-3.402823466e+38f)
 

@@ -1,4 +1,4 @@
-/* wv_run.c - out.bin and mels.npy in, out.wav out: wv-run (wv_runtime/cli.py) as one C file, for laptops and phones.
+/* wv_run.c - out.bin and mels.npy in, out.wav out: wv-run (wv_runtime/commands/run.py) as one C file, for laptops and phones.
  *
  *     wv_run out.bin mels.npy [-o out.wav] [--seed N] [--temperature T] [--isa NAME] [--chunk-frames N]
  *            [--rtf-limit X] [--verify] [--json] [--backend c]
@@ -172,7 +172,7 @@ static const char *npy_field(const char *header, const char *key, const char *pa
     return p;
 }
 
-/* Twin of wv_runtime/mel_file.py load_mel: the same checks in the same order. */
+/* Twin of wv_runtime/features/mel_file.py load_mel: the same checks in the same order. */
 static mel_array load_mel(const char *path, const wv_info *info) {
     mapped file = map_file(path);
     const unsigned char *b = file.bytes;
@@ -426,7 +426,7 @@ typedef struct {
     char sha256[65];
 } report;
 
-/* Twin of wv_runtime/report.py: the same keys in the same order, the same lines. */
+/* Twin of wv_runtime/commands/report.py: the same keys in the same order, the same lines. */
 static void print_report(const arguments *a, const wv_info *info, const report *r) {
     static const char *const dtypes[] = {"f32", "f16", "int8"};
     const double audio_s = (double)r->n_samples / info->sample_rate, rtf = r->compute_s / audio_s;

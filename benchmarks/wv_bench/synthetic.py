@@ -1,0 +1,98 @@
+"""Models of any shape, sparsity and dtype with random weights, for benchmarks and predictions. No torch.
+
+They run as trained models do and cost the same; what they say is noise.
+
+Usage: ``model = synthetic_model(synthetic_config(1024), sparsity=0.95, block=(16, 4), dtype="int8")``
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.model.binary import BLOCK_H, DTYPES, X_SCALE, Matrix, Model
+from wv_runtime.model.config import PRESETS, WaveRNNConfig
+
+PRUNED = ("R", "O1", "O2", "O3", "O4")
+RELU_MAX = 4.0  # input range of O2 and O4
+
+
+def synthetic_config(n_units: int, n_out: int | None = None, preset: str = "24k", **changes: Any) -> WaveRNNConfig:
+    """A config for benchmarks; n_out is half the units unless given, as in the paper."""
+    return WaveRNNConfig(n_units=n_units, n_out=n_out or n_units // 2, mel=PRESETS[preset], **changes)
+
+
+def synthetic_model(
+    cfg: WaveRNNConfig, sparsity: float = 0.95, block: tuple[int, int] = (16, 4), dtype: str = "int8", seed: int = 0
+) -> Model:
+    """R and O1..O4 with that fraction of their blocks zero, chosen at random in each; C1..C3 dense.
+
+    In an int8 model C1 is f16, as wv-export makes it.
+
+    Raises
+    ------
+    ValueError
+        If the block does not divide a matrix or does not go with the dtype, or the sparsity is not in [0, 1).
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity: found {sparsity:g}, wanted 0 up to, not including, 1")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: found {dtype!r}, wanted one of {', '.join(DTYPES)}")
+    rng, matrices = np.random.default_rng(seed), {}
+    for name, (rows, cols) in cfg.matrix_shapes().items():
+        d = "f16" if (dtype, name) == ("int8", "C1") else dtype
+        shape = block if name in PRUNED else (16, 4 if d == "int8" else 1)
+        matrices[name] = _random_matrix(rng, name, rows, cols, d, shape, sparsity if name in PRUNED else 0.0)
+    columns = rng.normal(size=(3, 3, 2, cfg.n_units // 2)) / 2  # (column, gate, half, unit)
+    columns[2, :, 0] = 0  # the coarse half never sees c_t
+    metadata = {"data": "none: random weights", "seed": seed, "sparsity": sparsity}
+    return Model(cfg, matrices, columns.reshape(3, -1).astype(np.float32), metadata)
+
+
+def block_name(block: tuple[int, int]) -> str:
+    """(16, 4) -> 16x4"""
+    return f"{block[0]}x{block[1]}"
+
+
+def parse_block(text: str) -> tuple[int, int]:
+    """16x4 -> (16, 4)
+
+    Raises
+    ------
+    ValueError
+        If it does not look like that.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"block: found {text!r}, wanted HEIGHTxWIDTH, for example 16x4")
+    return int(height), int(width)
+
+
+def _random_matrix(
+    rng: np.random.Generator, name: str, rows: int, cols: int, dtype: str, block: tuple[int, int], sparsity: float
+) -> Matrix:
+    """Exactly the asked share of its blocks, anywhere; rows of norm about 1."""
+    block_h, block_w = block
+    widths = (4,) if dtype == "int8" else (1, 2, 4)
+    if block_h not in BLOCK_H or block_w not in widths or rows % block_h or cols % block_w:
+        wanted = f"height one of {BLOCK_H} dividing {rows}, width one of {widths} dividing {cols} ({name}, {dtype})"
+        raise ValueError(f"block: found {block_name(block)}, wanted {wanted}")
+    n_block_rows, n_block_cols = rows // block_h, cols // block_w
+    n_blocks = n_block_rows * n_block_cols
+    nnz_blocks = max(1, round(n_blocks * (1 - sparsity)))
+    row, col = np.divmod(np.sort(rng.permutation(n_blocks)[:nnz_blocks]), n_block_cols)
+    row_ptr = np.searchsorted(row, np.arange(n_block_rows + 1)).astype(np.int32)
+    norm = max(1.0, nnz_blocks * block_h * block_w / rows) ** 0.5  # of a row of standard normals
+    values = rng.normal(size=nnz_blocks * block_h * block_w)
+    scale: NDArray[np.float32] | None = None
+    x_scale, x_zero = 0.0, 0
+    if dtype == "int8":
+        values = np.clip(np.rint(20 * values), -64, 64)  # so that |w0| + |w1| <= 128
+        x_scale, x_zero = (X_SCALE[name], 0) if name in X_SCALE else (254 / RELU_MAX, -127)
+        scale = np.full(rows, 1 / (20 * norm * x_scale), np.float32)
+    else:
+        values = values / norm
+    bias: NDArray[np.float32] = (rng.normal(size=rows) / 10).astype(np.float32)
+    arrays = (values.astype(DTYPES[dtype]), row_ptr, col.astype(np.uint16), bias, scale)
+    return Matrix(name, rows, cols, block_h, block_w, *arrays, x_scale, x_zero)

@@ -1,0 +1,240 @@
+"""One clip: its likelihood under the model, the model's copy of it and the baselines', and what they score.
+
+Usage: ``result = Evaluator(Settings("out.bin"))(clip)``; for several processes, ``evaluate_all(settings, clips, 2)``
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.engine.nll import nll
+from wv_runtime.engine.synth import Voice
+from wv_runtime.errors import AudioError
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.samples import true_samples
+from wv_runtime.features.speech import find_files, read_table
+from wv_runtime.model.binary import load
+
+from . import baselines
+from .scores import KEYS, Scorer, Scores, largest_jump
+
+BASELINES = ("griffin_lim", "world", "mu_law")
+RUNAWAY_DB, CLICK, LONG_FLAT_S = 6.0, 1.5, 0.1  # what `long_synthesis` allows
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is done to every clip."""
+
+    model_path: str
+    seed: int = 0
+    temperature: float = 1.0
+    backend: str = "c"
+    baselines: bool = True
+    asr: bool = True
+
+
+class Clip(NamedTuple):
+    id: str
+    path: Path
+    text: str  # what is said, or ""
+
+
+@dataclass
+class Result:
+    """Of one clip. scores : by system ("model", then BASELINES)    audio : by system, "recording" first"""
+
+    clip: Clip
+    nll: tuple[float, float]  # coarse, fine; nats per sample
+    n_samples: int
+    jump: tuple[float, float]  # largest of the copy, of the recording; full scale is 1
+    scores: dict[str, Scores]
+    audio: dict[str, NDArray[Any]] = field(repr=False)
+
+
+def find_clips(folder: Path, split: str, n: int | None = None) -> list[Clip]:
+    """The first n clips of a split, or of "all" files, in the order of split.tsv.
+
+    Raises
+    ------
+    AudioError
+        If the folder or its table cannot be used, or the split is empty.
+    """
+    files, table = find_files(folder), folder / "split.tsv"
+    if table.exists():
+        rows = read_table(table, folder, files)
+    elif split == "all":
+        rows = {file: {} for file in files}
+    else:
+        raise AudioError(f"{table}: found no such file, wanted one that names the {split} clips (or --split all)")
+    clips = [
+        Clip(file.relative_to(folder).with_suffix("").name, file, (row.get("text") or "").strip())
+        for file, row in rows.items()
+        if split in ("all", row.get("split"))
+    ]
+    if not clips:
+        raise AudioError(f"{table}: found no {split} clip, wanted some")
+    return clips[:n]
+
+
+class Evaluator:
+    """Raises what load, Voice and its stream raise: a bad file, backend, seed or temperature."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.model = settings, load(settings.model_path)
+        self.cfg = self.model.config
+        self.synth = Voice(self.model, settings.backend)
+        self.synth.open(settings.seed, settings.temperature)  # fails now if it must
+
+    def speech(self, clip: Clip) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """audio : (n_frames * hop_length,) whole frames at the model's rate    mel : (n_mels, n_frames)"""
+        audio = load_audio(clip.path, self.cfg.mel.sample_rate)
+        if len(audio) < self.cfg.mel.hop_length:
+            raise AudioError(f"{clip.path}: found {len(audio)} samples, wanted a frame ({self.cfg.mel.hop_length})")
+        mel = log_mel(audio, self.cfg.mel)
+        return audio[: mel.shape[1] * self.cfg.mel.hop_length], mel
+
+    def copy(self, mel: NDArray[np.float32], progress: Any = None) -> NDArray[np.float32]:
+        """(n_mels, n_frames) -> (n_frames * hop_length,) in [-1, 1)"""
+        pcm = self.synth(mel, self.settings.seed, self.settings.temperature, progress)
+        return pcm.astype(np.float32) / np.float32(32768)
+
+    def __call__(self, clip: Clip) -> Result:
+        rate = self.cfg.mel.sample_rate
+        # 1) how well the model predicts the recording
+        recording, mel = self.speech(clip)
+        coarse, fine = nll(self.model, true_samples(recording, self.cfg), mel).mean(axis=0)
+        # 2) copies of it
+        score = Scorer(recording, rate, clip.text, self.settings.asr)
+        audio: dict[str, NDArray[Any]] = {"recording": recording, "model": self.copy(mel)}
+        if self.settings.baselines:
+            audio["griffin_lim"] = baselines.griffin_lim(mel, self.cfg.mel, self.settings.seed % 2**32)
+            if score.voice:
+                audio["world"] = baselines.world(recording, rate, score.voice.f0)
+            audio["mu_law"] = baselines.mu_law(recording)
+        # 3) what they score
+        scores = {name: score(a) for name, a in audio.items() if name != "recording"}
+        jump = largest_jump(audio["model"]), largest_jump(recording)
+        return Result(clip, (float(coarse), float(fine)), len(recording), jump, scores, audio)
+
+
+_evaluator: Evaluator  # one per process
+
+
+def _start(settings: Settings) -> None:
+    global _evaluator
+    _evaluator = Evaluator(settings)
+
+
+def _evaluate(clip: Clip) -> Result:
+    return _evaluator(clip)
+
+
+def evaluate_all(evaluator: Evaluator, clips: list[Clip], jobs: int = 1) -> Iterator[Result]:
+    """Results in the order of the clips, from `jobs` processes."""
+    if jobs == 1 or len(clips) == 1:
+        yield from map(evaluator, clips)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would copy Numba's and BLAS's threads
+    with ProcessPoolExecutor(jobs, context, _start, (evaluator.settings,)) as pool:
+        try:
+            yield from pool.map(_evaluate, clips)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def means(results: list[Result]) -> dict[str, Any]:
+    """{"mean": the model's scores, "baselines": {name: scores}}: plain means over the clips that have the score.
+
+    The likelihoods are means over samples; jump_ratio_max is the largest jump of all copies over that of all
+    recordings.
+    """
+    weights = [r.n_samples for r in results]
+    coarse, fine = (float(np.average([r.nll[i] for r in results], weights=weights)) for i in (0, 1))
+    scores = {system: mean_scores([r.scores[system] for r in results]) for system in results[0].scores}
+    copies, recordings = (max(r.jump[i] for r in results) for i in (0, 1))
+    mean = {
+        **_likelihood(coarse, fine),
+        **scores.pop("model"),
+        "jump_ratio_max": copies / recordings if recordings else None,
+    }
+    return {"mean": mean, "baselines": scores}
+
+
+def mean_scores(scores: list[Scores]) -> Scores:
+    def mean(key: str) -> float | None:
+        known = [value for s in scores if (value := s[key]) is not None]
+        return float(np.mean(known)) if known else None
+
+    return {key: mean(key) for key in KEYS}
+
+
+def _likelihood(coarse: float, fine: float) -> Scores:
+    total = coarse + fine
+    return {"nll_nats": total, "bits_per_sample": total / np.log(2), "nll_coarse": coarse, "nll_fine": fine}
+
+
+def clip_entry(result: Result, rate: int) -> dict[str, Any]:
+    """What --json says of a clip."""
+    scores = dict(result.scores)
+    return {
+        "id": result.clip.id, "audio_s": result.n_samples / rate, **_likelihood(*result.nll), **scores.pop("model"),
+        "baselines": scores,
+    }  # fmt: skip
+
+
+def long_synthesis(evaluator: Evaluator, clips: list[Clip], seconds: float, progress: Any = None) -> dict[str, Any]:
+    """The clips end to end, over and over, as one stream of `seconds`: does it stay in bounds?
+
+    jump_ratio     largest jump over the recordings' largest                       click_free: at most CLICK
+    rms_db_min/max level of each second minus the recordings', of those within     no_runaway: within RUNAWAY_DB
+                   40 dB of the loudest second
+    flat_s         longest run of equal samples; NaN in the state ends in one      no_dead_end: at most LONG_FLAT_S, or
+                                                                                   what the recordings have
+    """
+    cfg = evaluator.cfg.mel
+    n_samples = round(seconds * cfg.sample_rate / cfg.hop_length) * cfg.hop_length
+    parts, n = [], 0
+    while n < n_samples:
+        for clip in clips:
+            parts.append(evaluator.speech(clip))
+            n += len(parts[-1][0])
+            if n >= n_samples:
+                break
+    recording = np.concatenate([audio for audio, _ in parts])[:n_samples]
+    mel = np.concatenate([mel for _, mel in parts], axis=1)[:, : n_samples // cfg.hop_length]
+    copy = evaluator.copy(mel, progress)
+
+    jump = largest_jump(copy) / max(largest_jump(recording), 1 / 32768)
+    levels = _levels(copy, cfg.sample_rate) - (wanted := _levels(recording, cfg.sample_rate))
+    levels = levels[wanted > wanted.max() - 40]
+    flat, flat_recording = (_longest_flat(a) / cfg.sample_rate for a in (copy, recording))
+    return {
+        "seconds": n_samples / cfg.sample_rate,
+        "jump_ratio": jump,
+        "rms_db_min": float(levels.min()),
+        "rms_db_max": float(levels.max()),
+        "flat_s": flat,
+        "click_free": bool(jump <= CLICK),
+        "no_runaway": bool(np.abs(levels).max() <= RUNAWAY_DB),
+        "no_dead_end": bool(flat <= max(LONG_FLAT_S, flat_recording)),
+    }
+
+
+def _levels(audio: NDArray[np.float32], n: int) -> NDArray[np.float64]:
+    """RMS of each stretch of n samples, in dB of full scale, at least -120."""
+    whole = audio[: max(n, len(audio) // n * n)].astype(np.float64)
+    return 10 * np.log10(np.maximum((whole.reshape(-1, min(n, len(whole))) ** 2).mean(axis=1), 1e-12))
+
+
+def _longest_flat(audio: NDArray[np.float32]) -> int:
+    """Samples in the longest run of equal ones."""
+    changes = np.flatnonzero(np.diff(audio, prepend=np.nan, append=np.nan))
+    return int(np.diff(changes).max())

@@ -1,0 +1,74 @@
+"""What every command line here shares: one line per error, exit 0 done, 1 bad data, 2 bad usage.
+
+Usage::
+
+    @click.command("wv-export", cls=Command)
+    @click.argument("model", type=click.Path())
+    def main(model: str) -> None: ...
+
+Any WaveRNNError, ValueError or OSError that leaves `main` becomes ``wv-export: error: where: found, wanted``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from wv_runtime.atomic import atomic_path
+from wv_runtime.errors import WaveRNNError
+
+__all__ = ["Command", "atomic_path", "command_errors"]
+
+
+@contextmanager
+def command_errors(prog: str) -> Iterator[None]:
+    """Turn an error into one line on stderr and an exit code; also a decorator for a click callback.
+
+    0: done. 1: bad data (WaveRNNError, OSError). 2: bad usage (click's own, and ValueError: a bad argument).
+    130: interrupted.
+    """
+    try:
+        yield
+    except click.ClickException as e:
+        _stop(prog, e.format_message(), e.exit_code)
+    except WaveRNNError as e:
+        _stop(prog, str(e), 1)
+    except BrokenPipeError:  # `wv-inspect out.bin | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as e:
+        _stop(prog, f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e), 1)
+    except ValueError as e:
+        _stop(prog, str(e), 2)
+    except (KeyboardInterrupt, click.Abort):
+        _stop(prog, "interrupted", 130)
+
+
+def _stop(prog: str, message: str, code: int) -> None:
+    click.echo(f"{prog}: error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+class Command(click.Command):
+    """A click command whose errors, usage errors included, are one line (click's own are three)."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        with command_errors(self.name or "wv"):
+            code = super().main(args, self.name, complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+            if standalone_mode:
+                sys.exit(code if isinstance(code, int) else 0)
+            return code

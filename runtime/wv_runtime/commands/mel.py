@@ -1,0 +1,77 @@
+"""wv-mel: an audio file in, the mel array that wv-run takes out.
+
+Usage: ``wv-mel in.wav out.npy --model out.bin`` or ``--preset 16k``
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from typing import Any
+
+import click
+
+from wv_runtime import __version__
+from wv_runtime.commands.common import Command
+from wv_runtime.errors import CheckpointError
+from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.mel_file import save_mel, settings
+from wv_runtime.model.binary import load
+from wv_runtime.model.config import PRESETS, MelConfig
+
+
+@click.command("wv-mel", cls=Command)
+@click.argument("audio_path", metavar="AUDIO")
+@click.argument("mel_path", metavar="MEL")
+@click.option("--preset", type=click.Choice(sorted(PRESETS)), help="Mel settings by name.")
+@click.option("--model", "model_path", help="Mel settings of a .bin or a checkpoint (.pt).")
+@click.version_option(__version__)
+def main(audio_path: str, mel_path: str, preset: str | None, model_path: str | None) -> None:
+    """Write the log-mels of AUDIO (wav, flac, ...; mixed to mono, resampled if need be) to MEL, a .npy file."""
+    if (preset is None) == (model_path is None):
+        raise click.UsageError("wanted --preset or --model, one of them")
+    if not mel_path.endswith(".npy"):
+        raise ValueError(f"MEL: found {mel_path}, wanted a name ending in .npy")
+    cfg = PRESETS[preset] if preset else mel_config_of(str(model_path))
+    mel = log_mel(load_audio(audio_path, cfg.sample_rate), cfg)
+    save_mel(mel_path, mel, cfg)
+    seconds = mel.shape[1] * cfg.hop_length / cfg.sample_rate
+    click.echo(f"{mel_path}: {mel.shape[0]} bands x {mel.shape[1]} frames, {seconds:.3f} s, {settings(cfg)}")
+
+
+def mel_config_of(path: str) -> MelConfig:
+    """The mel settings of a .bin or of a checkpoint.
+
+    Raises
+    ------
+    WaveRNNError
+        If it is neither.
+    """
+    if not path.endswith(".pt"):
+        return load(path).config.mel
+    try:
+        with zipfile.ZipFile(path) as z:
+            name = next(n for n in z.namelist() if n.endswith("/data.pkl"))
+            with z.open(name) as f:
+                return MelConfig(**_PlainValues(f).load()["config"]["mel"])
+    except (zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError,
+            AttributeError, IndexError):  # fmt: skip
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of wv-train") from None
+
+
+class _PlainValues(pickle.Unpickler):
+    """Reads the numbers, strings and dicts of a checkpoint without torch; everything else becomes an `_Ignored`."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _Ignored
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _Ignored()
+
+
+class _Ignored(dict[Any, Any]):
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        pass

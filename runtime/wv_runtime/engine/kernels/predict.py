@@ -1,0 +1,127 @@
+"""Linear prediction from the mels: a model with lpc_order > 0 draws the residual d_t of a sample s_t, not the sample.
+
+LPCNet's idea (Valin and Skoglund 2019, arXiv:1810.11846), with coefficients from the log-mel frame m alone:
+
+    r = M exp(2 m)              autocorrelation, M : (order + 1, n_mels) of features/prediction.py
+    a = Levinson-Durbin(r)      once per frame, in float64 in a fixed order, then in Q12
+    p_t = (sum_k a_k s_{t-k} + 2^11) >> 12
+    d_t = 256 c_t + f_t - 32896,    s_t = p_t + d_t, clipped to 16 bits
+
+The offset of 32896 puts d = 0 into the middle of a coarse byte. Instead of the paper's three bytes the network reads 8
+inputs in Q15. L is a logarithm of straight pieces, as in G.711; sigma_d and sigma_s are the frame's deviations:
+
+    x_t = [L(d_{t-1}, 8), L(p_t, 32), L(s_{t-1}, 32), d_{t-1} / 8 sigma_d, p_t / 8 sigma_s, s_{t-1} / 8 sigma_s,
+           f of d_{t-1}, L(2 (c_t - 128), 1)]
+
+C twin: libwavernn/kernels/predict.c
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import register_jitable
+
+from .jit import OVERLOAD
+
+N_X = 8  # inputs; the last, of c_t, reaches the fine half only
+OFFSET = 32896  # of d: bytes 128, 128 are d = 0
+NOISE_FLOOR = 1.0001  # r_0 is raised by so much: -40 dB of white noise
+K_MAX = 0.9999  # largest |reflection coefficient|
+SIGMA_FLOOR = 4.0  # 16-bit steps, added to a deviation before its inverse
+LOG2E_2 = 2.8853900817779268  # 2 log2(e)
+# 2^f on [-1/2, 1/2]: Taylor coefficients ln(2)^k / k!, relative error 1e-11
+EXP2 = np.array([
+    1.0, 0.6931471805599453, 0.2402265069591007, 0.05550410866482158, 0.009618129107628477, 0.0013333558146428443,
+    0.00015403530393381608, 1.5252733804059838e-05, 1.3215486790144305e-06,
+])  # fmt: skip
+
+
+@register_jitable(**OVERLOAD)
+def exp2_double(x):
+    """2^x for x in [-1000, 1000], float64"""
+    n = np.floor(x + 0.5)
+    f = x - n
+    y = EXP2[8]
+    for k in range(7, -1, -1):
+        y = y * f + EXP2[k]
+    return y * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
+
+
+@register_jitable(**OVERLOAD)
+def predictor(M, mel, work, lpc, inverse):  # noqa: N803
+    """The predictor of a frame.
+
+    M    : ((order + 1) * n_mels,) float32    mel : (n_mels,) float32    work : (3 order + 1 + n_mels,) float64
+    lpc  : (order,) int16, a in Q12           inverse : (2,) int64, 2^24 / (sigma + 4) of sigma_d, sigma_s
+    """
+    order, n_mels = len(lpc), len(mel)
+    r, a, old = work[: order + 1], work[order + 1 : 2 * order + 1], work[2 * order + 1 : 3 * order + 1]
+    power = work[3 * order + 1 : 3 * order + 1 + n_mels]
+    # 1) r = M exp(2 m)
+    for b in range(n_mels):
+        power[b] = exp2_double(max(min(np.float64(mel[b]) * LOG2E_2, 60.0), -60.0))
+    for k in range(order + 1):
+        acc = 0.0
+        for b in range(n_mels):
+            acc = acc + np.float64(M[k * n_mels + b]) * power[b]
+        r[k] = acc
+    r[0] = r[0] * NOISE_FLOOR
+    # 2) Levinson-Durbin; E is the power of the residual
+    E = r[0]  # noqa: N806
+    for m in range(order):
+        acc = r[m + 1]
+        for j in range(m):
+            acc = acc - a[j] * r[m - j]
+            old[j] = a[j]
+        k = max(min(acc / E, K_MAX), -K_MAX)
+        for j in range(m):
+            a[j] = old[j] - k * old[m - 1 - j]
+        a[m] = k
+        E = E * (1.0 - k * k)  # noqa: N806
+    # 3) to integers
+    for j in range(order):
+        lpc[j] = np.int16(np.floor(max(min(a[j] * 4096.0, 32767.0), -32767.0) + 0.5))
+    inverse[0] = np.int64(np.floor(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5))
+    inverse[1] = np.int64(np.floor(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5))
+
+
+@register_jitable(**OVERLOAD)
+def predict(lpc, past):
+    """p_t from past : (order,) int16, s_{t-1} last. int64 in the range of int16"""
+    order = len(lpc)
+    acc = np.int64(2048)
+    for k in range(order):
+        acc += np.int64(lpc[k]) * np.int64(past[order - 1 - k])
+    return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
+
+
+@register_jitable(**OVERLOAD)
+def log_q11(v, k):
+    """L(v, 2^k) in Q11: sign(v) (log2(|v| + 2^k) - k), straight between powers of two. |v| < 2^23"""
+    n = np.float32(abs(v) + (1 << k))
+    y = np.int64(np.float32(n).view(np.int32) >> np.int32(12)) - ((127 + k) << 11)
+    return -y if v < 0 else y
+
+
+@register_jitable(**OVERLOAD)
+def ratio_q12(v, inverse):
+    """v / sigma in Q12, clipped to 8"""
+    return max(min((v * inverse + 2048) >> np.int64(12), np.int64(32767)), np.int64(-32767))
+
+
+@register_jitable(**OVERLOAD)
+def inputs(d, p, s, inverse, x):
+    """x_t but its last, from d_{t-1}, p_t and s_{t-1}. x : (8,) int16 Q15"""
+    x[0] = log_q11(d, 3)
+    x[1] = log_q11(p, 5)
+    x[2] = log_q11(s, 5)
+    x[3] = ratio_q12(d, inverse[0])
+    x[4] = ratio_q12(p, inverse[1])
+    x[5] = ratio_q12(s, inverse[1])
+    x[6] = (2 * ((d + OFFSET) & 255) - 255) * 128
+
+
+@register_jitable(**OVERLOAD)
+def input_coarse(c):
+    """The last of x_t"""
+    return log_q11(2 * (c - 128), 0)

@@ -1,0 +1,256 @@
+"""The network over the kernels: conditioning, and the loop that draws the samples. One compiled call per utterance.
+
+C twin: libwavernn/kernels/wavernn.c (condition_frame, condition_sub, sample_loop) and synth.c (generate is wv_pull).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+from numpy.typing import NDArray
+
+from . import derive
+from .gates import gates, gates_q, tanh_inplace
+from .jit import OVERLOAD, kernel
+from .sample import random_bits, sample_byte
+from .simd import Q_BIAS, aligned
+from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize, tile
+
+
+class Net(NamedTuple):
+    """A model as the kernels take it."""
+
+    n_units: int
+    n_mels: int
+    cond_width: int
+    n_cond: int
+    n_sub: int
+    sub_length: int
+    preemphasis: np.float32
+    C1: Any
+    C2: Any
+    C3: Any
+    R: Any
+    O1: Any
+    O2: Any
+    O3: Any
+    O4: Any
+    I: NDArray[Any]  # (9N,) columns of I*: c_{t-1}, f_{t-1}, c_t: float32, or of derive.quantize_I  # noqa: E741
+    I_shift: int
+
+
+class Lane(NamedTuple):
+    """The mutable state of one audio stream. A float model has h, a, g in float32 and leaves h_q unused; an int8
+    model, whose gates run in 16-bit fixed point, has h in Q15, a and g in Q10, int16.
+    """
+
+    h: NDArray[Any]  # (N,)
+    a: NDArray[Any]  # (3N,) R h + b_R
+    g: NDArray[Any]  # (3N,) conditioning of the current sub-frame
+    h_q: NDArray[np.int8]  # (N,) h in 8 bits, as R, O1 and O3 read it
+    b: NDArray[np.float32]  # (n_sub * n_cond,) conditioning vectors of the current frame
+    z: NDArray[np.float32]  # (max(n_out, n_cond),)
+    logits: NDArray[np.float32]  # (256,)
+    p: NDArray[np.int32]  # (256,)
+    q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
+    x: NDArray[Any]  # (3,) the bytes, scaled
+    y: NDArray[np.float32]  # (1,) last de-emphasised sample
+    t: NDArray[np.int64]  # (3,) samples drawn so far, last coarse byte, last fine byte
+
+
+def make_net(model: Any) -> Net:
+    """format.Model -> Net, sharing its arrays."""
+    cfg = model.config
+    I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
+    if model.matrices["R"].values.dtype == np.int8:
+        I, I_shift = derive.quantize_I(model.I)  # noqa: E741, N806
+    return Net(
+        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length,
+        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
+    )  # fmt: skip
+
+
+def make_lane(model: Any) -> Lane:
+    """A silent stream at sample 0."""
+    cfg = model.config
+    real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
+    n_q = max(m.cols for m in model.matrices.values())
+
+    def zeros(n, dtype):
+        return aligned(np.zeros(n, dtype))
+
+    return Lane(
+        h=zeros(cfg.n_units, real),
+        a=zeros(3 * cfg.n_units, real),
+        g=zeros(3 * cfg.n_units, real),
+        h_q=aligned(np.full(cfg.n_units, -Q_BIAS % 256, np.uint8).view(np.int8)),
+        b=zeros(cfg.n_sub * cfg.n_cond, np.float32),
+        z=zeros(max(cfg.n_out, cfg.n_cond), np.float32),
+        logits=zeros(256, np.float32),
+        p=zeros(256, np.int32),
+        q=zeros(n_q, np.int8),
+        x=zeros(3, real),
+        y=zeros(1, np.float32),
+        t=np.array([0, 128, 0], np.int64),  # silence: sample 32768 of 0..65535
+    )
+
+
+@register_jitable(**OVERLOAD)
+def scale_byte(byte):
+    """0..255 -> [-1, 1] float32"""
+    return np.float32(byte) * (np.float32(1.0) / np.float32(127.5)) - np.float32(1.0)
+
+
+@register_jitable(**OVERLOAD)
+def condition_frame(net, s, window):
+    """b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors. window : (cond_width * n_mels,)"""
+    linear(net.C1, window, NO_FLOOR, s.q, s.z)
+    tanh_inplace(net.n_cond, s.z)
+    linear(net.C2, s.z, NO_FLOOR, s.q, s.b)
+    tanh_inplace(net.n_sub * net.n_cond, s.b)
+
+
+# What follows comes in two kinds, for the float models and for the int8 model: `s.h` tells which.
+
+
+def condition_sub(net, s, sub):
+    """g = C3 b_sub: what enters the gates for one sub-frame"""
+
+
+@overload(condition_sub, jit_options=OVERLOAD)
+def _(net, s, sub):
+    def condition_sub_q(net, s, sub):
+        quantize(net.n_cond, s.b[sub * net.n_cond : (sub + 1) * net.n_cond], net.C3.x_scale, net.C3.x_zero, s.q)
+        linear_q_to_q10(net.C3, s.q, s.g)
+
+    def condition_sub_float(net, s, sub):
+        linear(net.C3, s.b[sub * net.n_cond : (sub + 1) * net.n_cond], NO_FLOOR, s.q, s.g)
+
+    return condition_sub_q if _is_int8(s) else condition_sub_float
+
+
+def stage_R(net, s):  # noqa: N802
+    """a = R h_{t-1} + b_R"""
+
+
+@overload(stage_R, jit_options=OVERLOAD)
+def _(net, s):
+    def stage_R_q(net, s):  # noqa: N802
+        linear_q_to_q10(net.R, s.h_q, s.a)
+
+    def stage_R_float(net, s):  # noqa: N802
+        linear(net.R, s.h, NO_FLOOR, s.q, s.a)
+
+    return stage_R_q if _is_int8(s) else stage_R_float
+
+
+def stage_gates(net, s, first, n_x, c_last, f_last, c):
+    """One half of h_t from the bytes x = [c_{t-1}, f_{t-1}, c_t]"""
+
+
+@overload(stage_gates, jit_options=OVERLOAD)
+def _(net, s, first, n_x, c_last, f_last, c):
+    def stage_gates_q(net, s, first, n_x, c_last, f_last, c):
+        s.x[0], s.x[1], s.x[2] = (2 * c_last - 255) * 128, (2 * f_last - 255) * 128, (2 * c - 255) * 128
+        gates_q(net.n_units, first, n_x, s.a, s.g, net.I, net.I_shift, s.x, s.h, s.h_q)
+
+    def stage_gates_float(net, s, first, n_x, c_last, f_last, c):
+        s.x[0], s.x[1], s.x[2] = scale_byte(c_last), scale_byte(f_last), scale_byte(c)
+        gates(net.n_units, first, n_x, s.a, s.g, net.I, s.x, s.h)
+
+    return stage_gates_q if _is_int8(s) else stage_gates_float
+
+
+def stage_logits(s, first, O_in, O_out, logits):  # noqa: N803
+    """logits = O_out relu(O_in y) of the half of h that starts at `first`"""
+
+
+@overload(stage_logits, jit_options=OVERLOAD)
+def _(s, first, O_in, O_out, logits):  # noqa: N803
+    def stage_logits_q(s, first, O_in, O_out, logits):  # noqa: N803
+        linear_q_to_q(O_in, s.h_q[first:], O_out, s.q)
+        linear_q_to_float(O_out, s.q, logits)
+
+    def stage_logits_float(s, first, O_in, O_out, logits):  # noqa: N803
+        linear(O_in, s.h[first:], np.float32(0.0), s.q, s.z)
+        linear(O_out, s.z, NO_FLOOR, s.q, logits)
+
+    return stage_logits_q if _is_int8(s) else stage_logits_float
+
+
+def _is_int8(s: Any) -> bool:
+    return s.types[s.fields.index("h")].dtype == types.int16
+
+
+@register_jitable(**OVERLOAD)
+def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
+    """n samples under one g (Kalchbrenner et al. 2018, eq. 2)"""
+    half = net.n_units // 2
+    t, coarse, fine, y = s.t[0], s.t[1], s.t[2], s.y[0]
+    for i in range(n):
+        # 1) R h_{t-1}, once for both halves
+        stage_R(net, s)
+        # 2) the coarse half of h_t, and c_t
+        bits = random_bits(seed, np.uint64(t))
+        t += 1
+        c_last, f_last = coarse, fine
+        stage_gates(net, s, 0, 2, c_last, f_last, 0)
+        stage_logits(s, 0, net.O1, net.O2, s.logits)
+        coarse = sample_byte(s.logits, log2e_over_temperature, bits >> np.uint64(32), s.p)
+        # 3) the fine half, and f_t
+        stage_gates(net, s, half, 3, c_last, f_last, coarse)
+        stage_logits(s, half, net.O3, net.O4, s.logits)
+        fine = sample_byte(s.logits, log2e_over_temperature, bits & np.uint64(0xFFFFFFFF), s.p)
+        # 4) undo the pre-emphasis, round, clip
+        y = np.float32(256 * coarse + fine - 32768) + net.preemphasis * y
+        clipped = max(min(y, np.float32(32767.0)), np.float32(-32768.0))
+        pcm[i] = np.int16(np.int32(clipped + np.float32(32768.5)) - 32768)
+    s.t[0], s.t[1], s.t[2], s.y[0] = t, coarse, fine, y
+
+
+@kernel
+def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
+    """Fills pcm, starting at sample `first` of the frame whose window is frames[: cond_width * n_mels].
+
+    frames : ((n + cond_width - 1) * n_mels,) float32, frame after frame    pcm : (up to n * hop_length - first,) int16
+    """
+    n_mels, hop_length, n, i, frame, sample = net.n_mels, net.n_sub * net.sub_length, len(pcm), 0, 0, first
+    while i < n:
+        # 1) conditioning, at the start of a frame and of a sub-frame
+        if sample == 0:
+            condition_frame(net, s, frames[frame * n_mels : (frame + net.cond_width) * n_mels])
+        if sample % net.sub_length == 0:
+            condition_sub(net, s, sample // net.sub_length)
+        # 2) samples up to the end of the sub-frame
+        m = min(net.sub_length - sample % net.sub_length, n - i)
+        sample_loop(net, s, seed, log2e_over_temperature, m, pcm[i : i + m])
+        i += m
+        sample += m
+        if sample == hop_length:
+            sample = 0
+            frame += 1
+
+
+@kernel
+def teacher_force(net, s, frames, samples, logits_c, logits_f):
+    """Logits of samples[1:] given the true past, for measuring: the float part of sample_loop, drawing nothing.
+
+    samples : (n + 1,) int32 in 0..65535; sample 0 only feeds the first step
+    frames  : as in generate    logits_c, logits_f : (n, 256) float32
+    """
+    half, n_mels, hop_length = net.n_units // 2, net.n_mels, net.n_sub * net.sub_length
+    for i in range(len(samples) - 1):
+        if i % hop_length == 0:
+            frame = i // hop_length
+            condition_frame(net, s, frames[frame * n_mels : (frame + net.cond_width) * n_mels])
+        if i % net.sub_length == 0:
+            condition_sub(net, s, i % hop_length // net.sub_length)
+        c_last, f_last, c = samples[i] >> 8, samples[i] & 255, samples[i + 1] >> 8
+        stage_R(net, s)
+        stage_gates(net, s, 0, 2, c_last, f_last, 0)
+        stage_logits(s, 0, net.O1, net.O2, logits_c[i])
+        stage_gates(net, s, half, 3, c_last, f_last, c)
+        stage_logits(s, half, net.O3, net.O4, logits_f[i])

@@ -1,0 +1,238 @@
+"""Log-mels to 16-bit audio, whole or as a stream, on the Numba kernels or on libwavernn: the same bits.
+
+C twin of Stream: libwavernn/synth.c
+
+Usage: ``pcm = Voice(binary.load("voice.bin"))(mel, seed=0)``
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wv_runtime.errors import MelError
+from wv_runtime.model.binary import Model, pack
+
+BACKENDS = ("numba", "c")
+
+
+class Stream(Protocol):
+    """Push mel frames, pull samples. How the stream is cut into pushes and pulls does not change the audio."""
+
+    def push(self, mel: NDArray[np.float32]) -> int:
+        """Append frames; returns how many were taken (backend c: as many as there is room for).
+
+        mel : (n_mels, n_frames) float32
+        """
+
+    def finish(self) -> None:
+        """No more frames will come: the last one is repeated to the right, as training did."""
+
+    @property
+    def available(self) -> int:
+        """Samples that `pull` could give now."""
+
+    def pull(self, n: int) -> NDArray[np.int16]:
+        """Up to n samples. (min(n, available),) int16"""
+
+
+class Voice:
+    """A model ready to run on one backend.
+
+    Parameters
+    ----------
+    backend : "numba" (JIT, the default) or "c" (libwavernn)
+    isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. Numba always takes the host's.
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend, or an isa with backend "numba".
+    NativeError
+        If libwavernn is missing or has no such ISA.
+    """
+
+    def __init__(self, model: Model, backend: str = "numba", isa: str | None = None):
+        if backend not in BACKENDS:
+            raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
+        if backend == "numba" and isa is not None:
+            raise ValueError("isa: only backend c has a choice of ISA (Numba always compiles for this CPU)")
+        self.model, self.config, self.backend = model, model.config, backend
+        if backend == "c":
+            from wv_runtime.engine.native import NativeModel, NativeStream
+
+            native = NativeModel(pack(model))
+            self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(native, seed, t, isa)
+            self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
+        else:
+            from wv_runtime.engine.kernels import simd, wavernn
+
+            net = wavernn.make_net(model)
+            self._open = lambda seed, t: NumbaStream(model, net, seed, t)
+            self.isa = simd.ISA
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the samples, in Hz."""
+        return self.config.mel.sample_rate
+
+    def warm_up(self) -> float:
+        """Compile the kernels for this model, or load them from the cache. Returns the seconds it took."""
+        start = time.perf_counter()
+        stream = self.open()
+        stream.push(np.zeros((self.config.mel.n_mels, 1), np.float32))
+        stream.finish()
+        stream.pull(1)
+        return time.perf_counter() - start
+
+    def open(self, seed: int = 0, temperature: float = 1.0) -> Stream:
+        """A new stream at sample 0.
+
+        Raises
+        ------
+        ValueError
+            If seed is not in 0..2^64-1 or temperature is not a positive number.
+        """
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"seed: found {seed}, wanted 0..2^64-1")
+        if not (temperature > 0 and math.isfinite(temperature) and np.float32(temperature) > 0):
+            raise ValueError(f"temperature: found {temperature}, wanted a positive number")
+        return self._open(seed, temperature)
+
+    def stream(
+        self, mels: Iterable[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0
+    ) -> Iterator[NDArray[np.int16]]:
+        """Samples as soon as the frames that they need are there; together they are what a call with all frames gives.
+
+        mels : arrays (n_mels, any number of frames) float32, one after the other
+        """
+        stream = self.open(seed, temperature)
+        for mel in mels:
+            taken = 0
+            while taken < mel.shape[-1]:
+                taken += stream.push(mel[:, taken:])
+                yield stream.pull(stream.available)
+        stream.finish()
+        yield stream.pull(stream.available)
+
+    def __call__(
+        self,
+        mel: NDArray[np.float32],
+        seed: int = 0,
+        temperature: float = 1.0,
+        progress: Callable[[int], Any] | None = None,
+    ) -> NDArray[np.int16]:
+        """The whole utterance: mel (n_mels, n_frames) float32 -> (n_frames * hop_length,) int16.
+
+        `progress`, if given, is called with the number of new samples after about each second of audio; without
+        it Numba runs the whole utterance in one compiled call.
+        """
+        stream = self.open(seed, temperature)
+        at_most = self.config.mel.sample_rate if progress else 2**31 - 1
+        parts, taken, n_frames = [np.zeros(0, np.int16)], 0, mel.shape[-1]
+        while True:
+            if taken < n_frames:
+                taken += stream.push(mel[:, taken:])
+                if taken == n_frames:
+                    stream.finish()
+            pcm = stream.pull(at_most)
+            if taken == n_frames and not len(pcm):
+                return np.concatenate(parts)
+            parts.append(pcm)
+            if progress:
+                progress(len(pcm))
+
+
+class NumbaStream:
+    """A Stream on the Numba kernels. Arguments are checked by Voice."""
+
+    def __init__(self, model: Model, net: Any, seed: int, temperature: float):
+        from wv_runtime.engine.kernels import wavernn
+
+        self._generate, self._net, self._lane = wavernn.generate, net, wavernn.make_lane(model)
+        self._config, self._seed = model.config, np.uint64(seed)
+        self._log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
+        self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
+        self._finished = False
+        self._sample = 0  # next sample within the current frame
+
+    def push(self, mel: NDArray[np.float32]) -> int:
+        if self._finished:
+            raise ValueError("push: the stream is finished")
+        frames = mel_frames(mel, self._config.mel.n_mels)
+        n_frames = len(frames)
+        if n_frames and not len(self._frames):
+            frames = np.concatenate([frames[:1]] * (self._config.cond_width // 2) + [frames])
+        self._frames = np.concatenate([self._frames, frames])
+        return n_frames
+
+    def finish(self) -> None:
+        if not self._finished and len(self._frames):
+            edge = [self._frames[-1:]] * (self._config.cond_width // 2)
+            self._frames = np.concatenate([self._frames, *edge])
+        self._finished = True
+
+    @property
+    def available(self) -> int:
+        n_ready = max(0, len(self._frames) - (self._config.cond_width - 1))
+        return n_ready * self._config.mel.hop_length - self._sample
+
+    def pull(self, n: int) -> NDArray[np.int16]:
+        pcm = np.zeros(max(0, min(n, self.available)), np.int16)
+        self._generate(
+            self._net, self._lane, self._seed, self._log2e_over_temperature, self._frames.reshape(-1), self._sample, pcm
+        )
+        n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)
+        self._frames = self._frames[n_frames:]
+        return pcm
+
+
+def mel_frames(mel: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
+    """(n_mels, n_frames) float32 -> (n_frames, n_mels), contiguous, checked.
+
+    Raises
+    ------
+    MelError
+        If the shape or dtype is wrong or a value is NaN or infinite.
+    """
+    if mel.ndim != 2 or mel.shape[0] != n_mels or mel.dtype != np.float32:
+        raise MelError(f"mel: found {mel.dtype} {mel.shape}, wanted float32 ({n_mels}, n_frames)")
+    if not np.isfinite(mel).all():
+        frame = int(np.argmin(np.isfinite(mel).all(axis=0)))
+        raise MelError(f"mel: frame {frame} holds NaN or infinity, wanted finite log-mels")
+    return np.ascontiguousarray(mel.T)
+
+
+def teacher_forced(
+    model: Model, samples: NDArray[np.int16], mel: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits of each sample given the true ones before it, on the Numba kernels.
+
+    samples : (n + 1,) int16, pre-emphasised; sample 0 only feeds the first step
+    mel     : (n_mels, n_frames) float32 with n <= n_frames * hop_length; edge frames are repeated
+
+    Returns logits_c, logits_f : (n, 256) float32
+
+    Raises
+    ------
+    MelError
+        If the mel does not fit the model or covers less than the samples.
+    """
+    from wv_runtime.engine.kernels import wavernn
+
+    cfg, n = model.config, len(samples) - 1
+    frames = mel_frames(mel, cfg.mel.n_mels)
+    if n > len(frames) * cfg.mel.hop_length:
+        raise MelError(f"mel: found {len(frames)} frames, wanted {-(-n // cfg.mel.hop_length)} for {n} samples")
+    frames = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge")
+    logits_c, logits_f = np.empty((n, 256), np.float32), np.empty((n, 256), np.float32)
+    wavernn.teacher_force(
+        wavernn.make_net(model), wavernn.make_lane(model), frames.reshape(-1), samples.astype(np.int32) + 32768,
+        logits_c, logits_f,
+    )  # fmt: skip
+    return logits_c, logits_f

@@ -1,0 +1,111 @@
+"""Audio in, log-mels out: the only place of this project that reads audio files or computes mels.
+
+The transform is HiFi-GAN's (``meldataset.py``), which is also Tacotron 2's; preset "22k" gives its frames to
+within float32 rounding:
+
+    padded = reflect_pad(audio, (n_fft - hop_length) / 2)
+    magnitude = sqrt(re^2 + im^2 + 1e-9)            of the STFT, Hann window, no further centring
+    mel = log(max(mel_basis @ magnitude, log_floor))   Slaney mel basis, natural logarithm
+
+Frame t is centred on the middle of samples [t * hop_length, (t + 1) * hop_length). As in HiFi-GAN there are
+``len(audio) // hop_length`` frames: the samples of an incomplete last hop belong to no frame.
+
+It does not normalise levels, trim silence or play sound. librosa and soxr come with the extra
+``wavernn[train]`` and are imported when first needed.
+
+Usage: ``mel = log_mel(load_audio("clip.flac", 16000), PRESETS["16k"])``
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wv_runtime.errors import AudioError, WaveRNNError
+from wv_runtime.model.config import MelConfig
+
+MAGNITUDE_EPS = 1e-9  # HiFi-GAN adds it under the square root
+
+
+def load_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
+    """Read an audio file as mono at `sample_rate` Hz; channels are averaged, other rates resampled (soxr HQ).
+
+    Returns
+    -------
+    audio : (n_samples,) float32, full scale is [-1, 1]
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, is not audio, is empty, or holds NaN or infinity.
+    WaveRNNError
+        If it needs resampling and soxr is not installed.
+    """
+    import soundfile
+
+    try:
+        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)  # (n_samples, n_channels)
+    except (OSError, RuntimeError, TypeError) as error:  # soundfile.LibsndfileError is a RuntimeError
+        reason = "no such file" if not Path(path).exists() else str(error).rsplit(": ", 1)[-1]
+        raise AudioError(f"{path}: {reason}, wanted a wav or flac file") from None
+    if len(audio) == 0:
+        raise AudioError(f"{path}: found 0 samples, wanted audio")
+    mono = audio.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(mono).all():
+        raise AudioError(f"{path}: found NaN or infinite samples, wanted finite ones")
+    if file_rate != sample_rate:
+        mono = _extra("soxr").resample(mono, file_rate, sample_rate)
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
+    """Log-mels of mono audio at cfg.sample_rate.
+
+    Parameters
+    ----------
+    audio : (n_samples,) float32 in [-1, 1]
+
+    Returns
+    -------
+    mel : (n_mels, n_frames) float32, n_frames = n_samples // hop_length
+
+    Raises
+    ------
+    ValueError
+        If `audio` is not one-dimensional.
+    AudioError
+        If `audio` is shorter than one frame.
+    """
+    if audio.ndim != 1:
+        raise ValueError(f"audio: found shape {audio.shape}, wanted (n_samples,)")
+    if len(audio) < cfg.hop_length:
+        raise AudioError(f"audio: found {len(audio)} samples, wanted at least one frame ({cfg.hop_length})")
+    pad = cfg.n_fft - cfg.hop_length
+    # np.pad reflects more than once where a clip is shorter than the padding
+    padded = np.pad(audio.astype(np.float32), (pad // 2, pad - pad // 2), mode="reflect")
+    stft = _extra("librosa").stft(
+        padded, n_fft=cfg.n_fft, hop_length=cfg.hop_length, win_length=cfg.win_length, window="hann", center=False
+    )
+    magnitude = np.sqrt(stft.real**2 + stft.imag**2 + np.float32(MAGNITUDE_EPS))
+    mel = np.log(np.maximum(mel_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
+    return np.ascontiguousarray(mel, dtype=np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
+    """(n_mels, n_fft / 2 + 1)"""
+    return _extra("librosa").filters.mel(
+        sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax, htk=False, norm="slaney"
+    )
+
+
+def _extra(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise WaveRNNError(f"{module}: not installed, wanted for this; pip install 'wavernn[train]'") from None
