@@ -71,10 +71,19 @@ def tiny_model(
         default = (16, 4 if d == "int8" else 1) if name in DENSE else (8, 4 if d == "int8" else 1)
         shape = default if name in DENSE or block is None else block
         matrices[name] = random_matrix(rng, name, rows, cols, d, shape, None if name in DENSE else 9)
-    columns = rng.normal(size=(3, 3, 2, cfg.n_units // 2))  # (column, gate, half, unit)
-    columns[2, :, 0] = 0  # the coarse half never sees c_t
-    columns = columns.reshape(3, -1).astype(np.float32)
-    return Model(cfg, matrices, columns, {"step": seed, "data": "none: random weights", "licence": "Apache-2.0"})
+    columns = rng.normal(size=(cfg.n_x, 3, 2, cfg.n_units // 2))  # (column, gate, half, unit)
+    columns[-1, :, 0] = 0  # the coarse half never sees c_t
+    columns = columns.reshape(cfg.n_x, -1).astype(np.float32)
+    metadata = {"step": seed, "data": "none: random weights", "licence": "Apache-2.0"}
+    return Model(cfg, matrices, columns, metadata, autocorrelations(cfg))
+
+
+def autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
+    """M of a tiny model: each band is a power of 1e6 between two lines of the spectrum. (lpc_order + 1, n_mels)"""
+    if not cfg.lpc_order:
+        return np.zeros((0, 0), np.float32)
+    w = np.pi * (np.arange(cfg.mel.n_mels) + 0.5) / cfg.mel.n_mels
+    return (1e6 * np.cos(np.outer(np.arange(cfg.lpc_order + 1), w))).astype(np.float32)
 
 
 def tiny_mel(cfg: WaveRNNConfig, n_frames: int = 7, seed: int = 1) -> NDArray[np.float32]:

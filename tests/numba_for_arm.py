@@ -53,6 +53,6 @@ def loop(net, s, seed, log2e_over_temperature, n, pcm):
 
 
 model = bin_format.load(MODEL)
-arguments = (wavernn.make_net(model), wavernn.make_lane(model), np.uint64(0), np.float32(1), 1, np.zeros(1, np.int16))
+arguments = (wavernn.make_net(model), wavernn.make_state(model), np.uint64(0), np.float32(1), 1, np.zeros(1, np.int16))
 loop.compile(tuple(typeof(a) for a in arguments))
 print(*loop.inspect_asm().values())

@@ -60,11 +60,11 @@ def test_each_stage_does_its_part_and_nothing_else():
     net, window = wavernn.make_net(model), np.ones(model.config.cond_width * model.config.mel.n_mels, np.float32)
     changed = {}
     for name, stage in bench.STAGE_IDS.items():
-        lane, pcm = wavernn.make_lane(model), np.zeros(1, np.int16)
-        lane.h[:], lane.logits[:] = 0.25, np.arange(256) / 64  # a state that every stage moves
-        before = {field: getattr(lane, field).copy() for field in lane._fields}
-        stages.stage(net, lane, np.float32(1.442695), window, stage, 1, pcm)
-        changed[name] = {f for f in lane._fields if not np.array_equal(before[f], getattr(lane, f))}
+        state, pcm = wavernn.make_state(model), np.zeros(1, np.int16)
+        state.h[:], state.logits[:] = 0.25, np.arange(256) / 64  # a state that every stage moves
+        before = {field: getattr(state, field).copy() for field in state._fields}
+        stages.stage(net, state, np.float32(1.442695), window, stage, 1, pcm)
+        changed[name] = {f for f in state._fields if not np.array_equal(before[f], getattr(state, f))}
     assert "a" in changed["R"] and not {"h", "logits", "g"} & changed["R"]
     assert "h" in changed["gates"] and not {"a", "logits"} & changed["gates"]
     assert "logits" in changed["O"] and not {"a", "h"} & changed["O"]

@@ -60,7 +60,7 @@ def test_exit_codes_of_click():
 
 
 def test_closed_pipe():
-    command = "python -c 'from wv_runtime.inspect import main; main()' \"$1\" | true; echo ${PIPESTATUS[0]}"
+    command = "python -c 'from wv_runtime.commands.inspect import main; main()' \"$1\" | true; echo ${PIPESTATUS[0]}"
     golden = Path(__file__).parent / "data" / "golden_v1_f32.bin"
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", command, "x", str(golden)], capture_output=True, text=True, env=env)

@@ -146,8 +146,8 @@ def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):
 def test_states_are_carried_from_window_to_window(speech, tmp_path, wv_train, monkeypatch):
     given, states = [], cli.WaveRNN.states
 
-    def hooked(self, samples, mel, h=None):
-        y = states(self, samples, mel, h)
+    def hooked(self, x, mel, h=None):
+        y = states(self, x, mel, h)
         if self.training:
             given.append((h, y[-1].detach()))
         return y
@@ -164,7 +164,7 @@ def test_int8_training_adapts_to_int8(speech, tmp_path, wv_train):
     """The ranges stay those it started from; and what int8 costs shrinks."""
     a, b, c = (tmp_path / f"{name}.pt" for name in "abc")
     assert wv_train(speech, "-o", a, *SHAPE, *QUICK, "--steps", 60, "--batch", 4, "--lr", 1e-2)[0] == 0
-    fine_tune = ("--init-from", a, *QUICK, "--valid-every", 30, "--steps", 60, "--batch", 4, "--lr", 2e-3)
+    fine_tune = ("--init-from", a, *QUICK, "--valid-every", 30, "--steps", 60, "--batch", 4, "--lr", 5e-4)
     assert wv_train(speech, "-o", b, *fine_tune, "--int8")[0] == 0
     assert wv_train(speech, "-o", c, *fine_tune)[0] == 0
     a, b, c = (load_checkpoint(path) for path in (a, b, c))

@@ -79,11 +79,11 @@ class Case:
         return Engine("c", stream.isa, stream.bench_stage, lambda: _native.NativeStream(model, isa=isa))
 
     def numba(self) -> Engine:
-        net, lane, pcm = wavernn.make_net(self.model), wavernn.make_lane(self.model), np.zeros(1, np.int16)
+        net, state, pcm = wavernn.make_net(self.model), wavernn.make_state(self.model), np.zeros(1, np.int16)
         window = np.ascontiguousarray(self.mel[:, : self.config.cond_width].T).reshape(-1)
 
         def run(stage: int, n_times: int) -> None:
-            stages.stage(net, lane, np.float32(1.442695), window, stage, n_times, pcm)
+            stages.stage(net, state, np.float32(1.442695), window, stage, n_times, pcm)
 
         return Engine("numba", simd.ISA, run, lambda: NumbaStream(self.model, net, 0, 1.0))
 

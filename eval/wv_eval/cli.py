@@ -18,7 +18,8 @@ from wv_runtime.engine.synth import BACKENDS
 from wv_runtime.features.speech import SPLITS
 
 from . import report as pages
-from .evaluate import Evaluator, Settings, clip_entry, evaluate_all, find_clips, long_synthesis, means
+from .evaluate import Evaluator, Settings, clip_entry, differences, evaluate_all, find_clips, long_synthesis, means
+from .report import NAMES
 from .scores import NEEDS, missing
 
 
@@ -33,6 +34,8 @@ from .scores import NEEDS, missing
               help="For the copies; the likelihood is always Numba's.")  # fmt: skip
 @click.option("--baselines/--no-baselines", default=True, help="Score Griffin-Lim, WORLD and 8-bit mu-law beside it.")
 @click.option("--asr/--no-asr", default=True, help="Word errors by pocketsphinx, for English.")
+@click.option("--compare", multiple=True, metavar="NAME=DIR",
+              help="Score the finished copies in DIR beside it, by file name; repeatable.")  # fmt: skip
 @click.option("--long", "long_s", type=click.FloatRange(1), help="Also synthesise this many seconds in one stream.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
@@ -47,6 +50,7 @@ def main(
     backend: str,
     baselines: bool,
     asr: bool,
+    compare: tuple[str, ...],
     long_s: float | None,
     jobs: int,
     as_json: bool,
@@ -55,7 +59,8 @@ def main(
     """Likelihood and copy synthesis of a split's clips under OUT.BIN, a model of wv-export."""
     if html_path:
         check_output(html_path, ".html", "--html")
-    evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr))
+    peers = tuple(_peer(text) for text in compare)
+    evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers))
     clips = find_clips(Path(data_dir), split, n_clips)
     for library in missing():
         if asr or library != "pocketsphinx":
@@ -79,12 +84,23 @@ def main(
         "model": model_path, "dtype": evaluator.model.matrices["R"].dtype, "data": data_dir, "split": split,
         "n_clips": len(results), "audio_s": sum(r.n_samples for r in results) / rate, "sample_rate": rate,
         "backend": backend, "seed": seed, "temperature": temperature,
-        **means(results), "long": long, "clips": [clip_entry(r, rate) for r in results],
+        "built_in_temperature": (built_in := float(evaluator.model.metadata.get("temperature", 1.0))),
+        "effective_temperature": built_in * temperature,
+        **means(results), "differences": differences(results), "long": long,
+        "clips": [clip_entry(r, rate) for r in results],
     }  # fmt: skip
     if html_path:
         with atomic_path(html_path) as tmp:
             tmp.write_text(pages.html(report, results, rate), encoding="utf-8")
     click.echo(json.dumps(rounded(report)) if as_json else pages.table(report))
+
+
+def _peer(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and Path(folder).is_dir()) or name in NAMES:
+        raise click.BadParameter(f"found {text!r}, wanted NAME=DIR, a new name and an existing folder",
+                                 param_hint="--compare")  # fmt: skip
+    return name, folder
 
 
 def rounded(value: Any) -> Any:

@@ -39,6 +39,7 @@ class Settings:
     backend: str = "c"
     baselines: bool = True
     asr: bool = True
+    compare: tuple[tuple[str, str], ...] = ()  # name and folder of finished copies, by file stem
 
 
 class Clip(NamedTuple):
@@ -49,7 +50,7 @@ class Clip(NamedTuple):
 
 @dataclass
 class Result:
-    """Of one clip. scores : by system ("model", then BASELINES)    audio : by system, "recording" first"""
+    """Of one clip. scores : by system ("model", BASELINES, then --compare)    audio : by system, "recording" first"""
 
     clip: Clip
     nll: tuple[float, float]  # coarse, fine; nats per sample
@@ -82,6 +83,23 @@ def find_clips(folder: Path, split: str, n: int | None = None) -> list[Clip]:
     if not clips:
         raise AudioError(f"{table}: found no {split} clip, wanted some")
     return clips[:n]
+
+
+def finished_copy(folder: Path, clip: Clip, rate: int, n_samples: int) -> NDArray[np.float32]:
+    """Another system's copy of a clip, FOLDER/STEM.wav or .flac, resampled; cut, or filled with silence, to n_samples.
+
+    Raises
+    ------
+    AudioError
+        If there is none, or its length is off by more than 50 ms.
+    """
+    found = [file for suffix in (".wav", ".flac") if (file := folder / f"{clip.path.stem}{suffix}").exists()]
+    if not found:
+        raise AudioError(f"{folder}: found no {clip.path.stem}.wav or .flac, wanted a copy of every clip (--compare)")
+    audio = load_audio(found[0], rate)
+    if abs(len(audio) - n_samples) > 0.05 * rate:
+        raise AudioError(f"{found[0]}: found {len(audio)} samples at {rate} Hz, wanted about {n_samples}")
+    return np.pad(audio[:n_samples], (0, max(0, n_samples - len(audio))))
 
 
 class Evaluator:
@@ -119,6 +137,8 @@ class Evaluator:
             if score.voice:
                 audio["world"] = baselines.world(recording, rate, score.voice.f0)
             audio["mu_law"] = baselines.mu_law(recording)
+        for name, folder in self.settings.compare:
+            audio[name] = finished_copy(Path(folder), clip, rate, len(recording))
         # 3) what they score
         scores = {name: score(a) for name, a in audio.items() if name != "recording"}
         jump = largest_jump(audio["model"]), largest_jump(recording)
@@ -166,6 +186,22 @@ def means(results: list[Result]) -> dict[str, Any]:
         "jump_ratio_max": copies / recordings if recordings else None,
     }
     return {"mean": mean, "baselines": scores}
+
+
+def differences(results: list[Result]) -> dict[str, dict[str, list[float] | None]]:
+    """{system: {score: [mean, half of its 95 % interval]}} of the model minus the system, clip by clip.
+
+    None where fewer than two clips have the score.
+    """
+    paired: dict[str, dict[str, list[float] | None]] = {}
+    for system in list(results[0].scores)[1:]:
+        paired[system] = {}
+        for key in KEYS:
+            pairs = [(r.scores["model"][key], r.scores[system][key]) for r in results]
+            d = np.array([a - b for a, b in pairs if a is not None and b is not None])
+            half = 1.96 * float(d.std(ddof=1)) / len(d) ** 0.5 if len(d) > 1 else 0.0
+            paired[system][key] = [float(d.mean()), half] if len(d) > 1 else None
+    return paired
 
 
 def mean_scores(scores: list[Scores]) -> Scores:

@@ -20,6 +20,8 @@ COLUMNS = {  # key: head, decimals
     "pesq_wb": ("PESQ-WB", 2), "stoi": ("STOI", 3), "mcd_db": ("MCD dB", 2), "mrstft": ("MR-STFT", 2),
     "f0_rmse_hz": ("F0 Hz", 1), "f0_gross_pct": ("F0 gross %", 1), "vuv_err_pct": ("voicing %", 1),
     "wer_out": ("words %", 1), "jump_ratio": ("jump", 2), "rms_db": ("level dB", 1),
+    "p808": ("P808", 3), "sig": ("SIG", 2), "ovrl": ("OVRL", 2), "level_sd": ("level sd", 2),
+    "hnr_1_2k": ("HNR 1-2k", 2), "hnr_2_3k": ("HNR 2-3k", 2),
 }  # fmt: skip
 NAMES = {"model": "model", "griffin_lim": "Griffin-Lim", "world": "WORLD", "mu_law": "8-bit mu-law",
          "recording": "recording"}  # fmt: skip
@@ -30,7 +32,8 @@ def table(report: dict[str, Any]) -> str:
     mean = report["mean"]
     lines = [
         f"{report['model']}, {report['dtype']}: {report['n_clips']} clips, {report['audio_s']:.1f} s of "
-        f"{report['data']}, {report['split']}; seed {report['seed']}, temperature {report['temperature']:g}",
+        f"{report['data']}, {report['split']}; seed {report['seed']}, temperature {report['effective_temperature']:g} "
+        f"({report['built_in_temperature']:g} of the file x {report['temperature']:g})",
         f"NLL {mean['nll_nats']:.4f} nats per sample ({mean['nll_coarse']:.4f} coarse + {mean['nll_fine']:.4f} fine), "
         f"{mean['bits_per_sample']:.4f} bits",
         "",
@@ -38,10 +41,16 @@ def table(report: dict[str, Any]) -> str:
     ]
     for name, scores in {"model": mean, **report["baselines"]}.items():
         cells = (_number(scores[key], decimals) for key, (_, decimals) in COLUMNS.items())
-        lines.append(f"{NAMES[name]:<13}" + "".join(f"{cell:>11}" for cell in cells))
+        lines.append(f"{NAMES.get(name, name)[:12]:<13}" + "".join(f"{cell:>11}" for cell in cells))
     if mean["wer_ref"] is not None:
         lines.append(f"words %: of the recordings themselves {mean['wer_ref']:.1f}")
     lines.append(f"jump: of all clips, largest over the recordings' largest {_number(mean['jump_ratio_max'], 2)}")
+    if report["differences"]:
+        lines += ["", "model minus system, with 95 % intervals over clips"]
+    for name, paired in report["differences"].items():
+        cells = ("-" if paired[key] is None else "{:+.{n}f}±{:.{n}f}".format(*paired[key], n=decimals)
+                 for key, (_, decimals) in COLUMNS.items())  # fmt: skip
+        lines.append(f"{NAMES.get(name, name)[:12]:<13}" + "".join(f"{cell:>13}" for cell in cells))
     if report["long"]:
         lines += ["", *_long(report["long"])]
     return "\n".join(lines)
@@ -81,7 +90,7 @@ def html(report: dict[str, Any], results: list[Result], rate: int) -> str:
         top = float(np.abs(_spectrum(r.audio["recording"], rate)).max())
         for name, audio in r.audio.items():
             body.append(
-                f"<figure><b>{NAMES[name]}</b>"
+                f"<figure><b>{markup.escape(NAMES.get(name, name))}</b>"
                 f'<img alt="spectrogram" src="data:image/jpeg;base64,{_base64(_spectrogram(audio, rate, top))}">'
                 f'<audio controls preload="none" src="data:audio/flac;base64,{_base64(_flac(audio, rate))}"></audio>'
                 f"<figcaption>{_caption(r, name)}</figcaption></figure>"
@@ -98,7 +107,7 @@ def _caption(result: Result, name: str) -> str:
         return f"{sum(result.nll):.3f} nats per sample"
     s = result.scores[name]
     return ", ".join(f"{COLUMNS[key][0]} {_number(s[key], COLUMNS[key][1])}"
-                     for key in ("pesq_wb", "stoi", "vuv_err_pct", "wer_out"))  # fmt: skip
+                     for key in ("pesq_wb", "stoi", "p808", "hnr_1_2k", "vuv_err_pct", "wer_out"))  # fmt: skip
 
 
 def _base64(data: bytes) -> str:

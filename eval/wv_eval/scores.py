@@ -11,6 +11,10 @@
                   in the recording; wer_ref: the recording's own, against the text
     jump_ratio    largest sample-to-sample jump over the recording's largest: a click is a large one
     rms_db        level minus the recording's
+    p808, sig, ovrl      DNSMOS (Reddy et al. 2021, 2022) of the copy alone, tiled to 9.01 s; up to 5
+    level_sd      standard deviation of the frame energy error in voiced, active frames, dB
+    hnr_1_2k, hnr_2_3k   power at the harmonics of the recording's pitch over power between them, dB; the recording
+                  has its own, so higher is not better
 
 A score is None where its library is not installed or the audio gives it nothing to measure (silence, no voicing).
 
@@ -35,11 +39,12 @@ Audio = NDArray[np.float64]  # (n_samples,), full scale is [-1, 1]
 Scores = dict[str, float | None]
 
 KEYS = ("pesq_wb", "stoi", "mcd_db", "mrstft", "f0_rmse_hz", "f0_gross_pct", "vuv_err_pct", "wer_out", "wer_ref",
-        "jump_ratio", "rms_db")  # fmt: skip
+        "jump_ratio", "rms_db", "p808", "sig", "ovrl", "level_sd", "hnr_1_2k", "hnr_2_3k")  # fmt: skip
 NEEDS = {
     "pesq": ("pesq_wb",),
     "pystoi": ("stoi",),
-    "pyworld": ("mcd_db", "f0_rmse_hz", "f0_gross_pct", "vuv_err_pct"),
+    "pyworld": ("mcd_db", "f0_rmse_hz", "f0_gross_pct", "vuv_err_pct", "level_sd", "hnr_1_2k", "hnr_2_3k"),
+    "speechmos": ("p808", "sig", "ovrl"),
     "pocketsphinx": ("wer_out", "wer_ref"),
 }
 WARP = {16000: 0.42, 22050: 0.455, 24000: 0.466, 44100: 0.544, 48000: 0.554}  # of the mel cepstrum, by Hz
@@ -96,8 +101,10 @@ class Scorer:
         scores["pesq_wb"] = _pesq(self._at_16k, at_16k)
         scores["stoi"] = _stoi(self._at_16k, at_16k)
         scores["mrstft"] = mrstft(self._spectra, copy)
+        scores |= dnsmos(at_16k)
         if self.voice:
             scores |= compare_voices(self.voice, analyse(copy, self.rate), active(self.recording, self.rate))
+            scores |= compare_harmonics(self._at_16k, at_16k, self.voice.f0)
         if self._heard is not None:
             scores["wer_out"] = word_errors(self._text or "", recognise(at_16k))
             scores["wer_ref"] = self.wer_ref
@@ -230,6 +237,53 @@ def compare_voices(recording: Voice, copy: Voice, active: NDArray[np.bool_]) -> 
         scores["f0_rmse_hz"] = float(np.sqrt((error**2).mean()))
         scores["f0_gross_pct"] = 100 * float((error > 0.2 * recording.f0[both]).mean())
     return scores
+
+
+# Level and harmonics, at 16 kHz
+
+
+def compare_harmonics(recording: Audio, copy: Audio, f0: Audio) -> Scores:
+    """f0 : the recording's, every FRAME_S"""
+    hop = round(16000 * FRAME_S)
+    power_r, power_y = ((stft_magnitude(a, 1024, hop, 640) ** 2).sum(axis=1) for a in (recording, copy))
+    n = min(len(power_r), len(f0))
+    level, error = (10 * np.log10(p[:n] + 1e-9) for p in (power_r, power_y))
+    voiced = (f0[:n] > 0) & (level > level.max() - 40)
+    return {
+        "level_sd": float((error - level)[voiced].std()) if voiced.any() else None,
+        "hnr_1_2k": harmonic_to_noise(copy, f0, 1000, 2000),
+        "hnr_2_3k": harmonic_to_noise(copy, f0, 2000, 3000),
+    }
+
+
+def harmonic_to_noise(audio: Audio, f0: Audio, low: float, high: float) -> float | None:
+    """Mean over voiced frames, dB. Four periods under a Hann window: the largest power within 12 % of f0 of each
+    harmonic over the mean power around the middle between two."""
+    hop, df, found = round(16000 * FRAME_S), 16000 / 4096, []
+    for i in range(0, len(f0), 2):
+        n = int(4 * 16000 / f0[i]) if f0[i] > 0 else 0
+        first = i * hop - n // 2
+        if not n or first < 0 or first + n > len(audio):
+            continue
+        power = np.abs(np.fft.rfft(audio[first : first + n] * np.hanning(n), 4096)) ** 2
+        reach, peak, between = max(1, int(0.12 * f0[i] / df)), 0.0, 0.0
+        for k in range(max(1, int(np.ceil(low / f0[i]))), int(high / f0[i])):
+            at, middle = int(k * f0[i] / df), int((k + 0.5) * f0[i] / df)
+            peak += power[at - reach : at + reach + 1].max()
+            between += power[middle - reach : middle + reach + 1].mean()
+        if peak:
+            found.append(10 * np.log10((peak + 1e-12) / (between + 1e-12)))
+    return float(np.mean(found)) if found else None
+
+
+def dnsmos(at_16k: Audio) -> Scores:
+    """The networks of Microsoft's DNS challenge, which take 9.01 s."""
+    if not available("speechmos") or not at_16k.any():
+        return {}
+    n = int(9.01 * 16000)
+    tiled = np.clip(np.tile(at_16k, 1 + n // len(at_16k))[:n], -1, 1)
+    mos = importlib.import_module("speechmos.dnsmos").run(tiled, 16000)
+    return {"p808": float(mos["p808_mos"]), "sig": float(mos["sig_mos"]), "ovrl": float(mos["ovrl_mos"])}
 
 
 # Words

@@ -14,7 +14,7 @@ from wv_runtime.engine.synth import teacher_forced
 from wv_runtime.errors import AudioError, MelError
 from wv_runtime.features.mel import load_audio
 from wv_runtime.features.mel_file import load_mel
-from wv_runtime.features.samples import split_bytes, true_samples
+from wv_runtime.features.samples import true_samples
 from wv_runtime.model.binary import Model
 
 
@@ -49,8 +49,8 @@ def check(model: Model, reference: Model, mel_path: str, audio_path: str) -> tup
     if abs(n_frames - mel.shape[1]) > 2:  # makers of mels differ by a frame at the edge
         raise MelError(f"{mel_path}: found {mel.shape[1]} frames, wanted {n_frames}, as many as {audio_path} has")
     samples = true_samples(audio[: mel.shape[1] * cfg.mel.hop_length], cfg)
-    coarse, fine = split_bytes(samples[1:]).T
     ours, theirs = (teacher_forced(m, samples, mel) for m in (model, reference))
+    coarse, fine = theirs[2].astype(np.int64).T
     return _cost(ours[0], theirs[0], coarse), _cost(ours[1], theirs[1], fine)
 
 

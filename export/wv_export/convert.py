@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.features.prediction import prediction_matrix
 from wv_runtime.model.binary import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
-from wv_runtime.model.config import I_PRECONDITION, WaveRNNConfig
+from wv_runtime.model.config import WaveRNNConfig, precondition
 
 from .blocksparse import block_matrix
 
@@ -141,7 +142,8 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     metadata = {**ckpt.metadata, "dtype": dtype}
     with np.errstate(over="ignore"):  # format.pack refuses an infinity
         columns = np.ascontiguousarray(w["I"].T, np.float32)
-    return Model(ckpt.config, m, columns, metadata)
+    M = prediction_matrix(ckpt.config) if ckpt.config.lpc_order else np.zeros((0, 0), np.float32)  # noqa: N806
+    return Model(ckpt.config, m, columns, metadata, M)
 
 
 def with_metadata(model: Model, **changes: Any) -> Model:
@@ -157,11 +159,11 @@ def _need(ok: bool, path: str, message: str) -> None:
 def _check_weights(
     weights: dict[str, NDArray[np.float64]], cfg: WaveRNNConfig, path: str
 ) -> dict[str, NDArray[np.float64]]:
-    """Shapes, finite values; adds I*, (3N, 3)."""
+    """Shapes, finite values; adds I*, (3N, n_x)."""
     wanted: dict[str, tuple[int, ...]] = {}
     for name, (rows, cols) in cfg.matrix_shapes().items():
         wanted |= {name: (rows, cols), "b_" + name: (rows,)}
-    wanted["I_raw"] = (3 * cfg.n_units, 3)
+    wanted["I_raw"] = (3 * cfg.n_units, cfg.n_x)
     wanted |= {"mel_mean": (cfg.mel.n_mels,), "mel_std": (cfg.mel.n_mels,), "relu_max": (2,)}
     for name, shape in wanted.items():
         a = weights.get(name)
@@ -170,9 +172,9 @@ def _check_weights(
         _need(a.shape == shape, path, f"model.{name}: found shape {a.shape}, wanted {shape}")
         _need(bool(np.isfinite(a).all()), path, f"model.{name}: found NaN or infinity, wanted finite numbers")
     _need(bool((weights["mel_std"] > 0).all()), path, "model.mel_std: found 0 or less, wanted positive numbers")
-    columns = (weights["I_raw"] @ np.array(I_PRECONDITION)).reshape(3, 2, -1, 3)  # (gate, half, unit, column)
-    columns[:, 0, :, 2] = 0  # the mask of I*: c_t reaches only the fine half
-    return {**{name: weights[name] for name in wanted}, "I": columns.reshape(-1, 3)}
+    columns = (weights["I_raw"] @ np.array(precondition(cfg))).reshape(3, 2, -1, cfg.n_x)  # (gate, half, unit, column)
+    columns[:, 0, :, -1] = 0  # the mask of I*: c_t reaches only the fine half
+    return {**{name: weights[name] for name in wanted}, "I": columns.reshape(-1, cfg.n_x)}
 
 
 def _part(matrices: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:

@@ -1,9 +1,10 @@
 """The network as two ONNX graphs, in float32 and dense: what another runtime needs to make the same audio.
 
     conditioning   mel (n_mels, F)                             -> g (F * n_sub, 3N)
-    step           x (B, 3), h (B, N), g (B, 3N)               -> h_next (B, N), logits_c (B, 256), logits_f (B, 256)
+    step           x (B, n_x), h (B, N), g (B, 3N)               -> h_next (B, N), logits_c (B, 256), logits_f (B, 256)
 
-x is [c_{t-1}, f_{t-1}, c_t], each byte as byte / 127.5 - 1, and row t of g serves hop_length / n_sub samples.
+x is [c_{t-1}, f_{t-1}, c_t], each byte as byte / 127.5 - 1, or the 8 inputs of linear prediction
+(wv_runtime/engine/kernels/predict.py) as Q15 / 32768, and row t of g serves hop_length / n_sub samples.
 logits_c does not depend on c_t: run the step with any c_t, draw the coarse byte from logits_c, put it into x, run
 the step again for logits_f and h_next. Teacher-forced, one run a sample is enough.
 
@@ -68,7 +69,7 @@ def step(model: Model) -> Any:
     return graph.model(
         model,
         "step",
-        {"x": ["B", 3], "h": ["B", N], "g": ["B", 3 * N]},
+        {"x": ["B", cfg.n_x], "h": ["B", N], "g": ["B", 3 * N]},
         {"h_next": ["B", N], "logits_c": ["B", 256], "logits_f": ["B", 256]},
     )
 
@@ -115,7 +116,7 @@ class _Graph:
         proto.ir_version = 8  # the one of opset 17, so that older runtimes read it
         settings = {
             "sample_rate": cfg.mel.sample_rate, "hop_length": cfg.mel.hop_length, "n_sub": cfg.n_sub,
-            "preemphasis": cfg.preemphasis, "mel": cfg.mel.name,
+            "preemphasis": cfg.preemphasis, "lpc_order": cfg.lpc_order, "mel": cfg.mel.name,
         }  # fmt: skip
         helper.set_model_props(proto, {k: str(v) for k, v in settings.items()})
         self.onnx.checker.check_model(proto)

@@ -18,11 +18,11 @@ static void start(const wv_matrix *m, int32_t *start, int32_t *biased) {
                 biased[i * m->block_h + row] -= 128 * (w[0] + w[1] + w[2] + w[3]);
 }
 
-/* I* x in fixed point: mulhrs(I_q, 32640 x) doubled I_shift times is I x in Q10 */
-static int32_t quantize_I(const float *I, int32_t n, int16_t *I_q) {
+/* I* in fixed point: mulhrs(I_q, x) doubled I_shift times is I x in Q10. x is Q15; the paper's bytes reach 32640. */
+static int32_t quantize_I(const float *I, int32_t n, int32_t lpc_order, int16_t *I_q) {
     float largest = 0.0f;
     for (int32_t i = 0; i < n; i++) largest = fabsf(I[i]) > largest ? fabsf(I[i]) : largest;
-    double scale = 1024.0 * 32768.0 / 32640.0;
+    double scale = lpc_order > 0 ? 1024.0 : 1024.0 * 32768.0 / 32640.0;
     int32_t shift = 0;
     for (; shift < 10 && (double)largest * scale > 32767.0; shift++) scale /= 2;
     for (int32_t i = 0; i < n; i++) {
@@ -33,7 +33,7 @@ static int32_t quantize_I(const float *I, int32_t n, int16_t *I_q) {
 }
 
 wv_status wv_derive(wv_model *m) {
-    size_t n_rows = 0, n_I = 9 * (size_t)m->n_units;
+    size_t n_rows = 0, n_I = 3 * (size_t)m->n_units * (size_t)m->n_x;
     for (int i = 0; i < WV_N_MATRICES; i++) n_rows += m->matrix[i].dtype == WV_I8 ? (size_t)m->matrix[i].rows : 0;
     int32_t *next = malloc(2 * n_rows * sizeof(int32_t) + n_I * sizeof(int16_t));
     if (next == NULL) return WV_ERR_MEMORY;
@@ -47,6 +47,6 @@ wv_status wv_derive(wv_model *m) {
         next += 2 * matrix->rows;
     }
     m->I_q = (int16_t *)next;
-    m->I_shift = quantize_I(m->I, (int32_t)n_I, (int16_t *)next);
+    m->I_shift = quantize_I(m->I, (int32_t)n_I, m->lpc_order, (int16_t *)next);
     return WV_OK;
 }

@@ -26,7 +26,8 @@
             return (status);          \
     } while (0)
 
-enum { VERSION = 1, ALIGN = 64, MAX_FILE_BYTES = 0x7fffffff - 63, MAX_METADATA_BYTES = 1 << 20 };
+enum { ALIGN = 64, MAX_FILE_BYTES = 0x7fffffff - 63, MAX_METADATA_BYTES = 1 << 20 };
+static const float M_MIN = 1e-20f; /* of row 0 of M */
 static const char MAGIC[8] = {'W', 'a', 'v', 'e', 'R', 'N', 'N', '\n'};
 
 /* FORMAT.md, "Header" */
@@ -37,7 +38,7 @@ typedef struct {
     char mel_name[32];
     uint32_t sample_rate, n_fft, hop_length, win_length, n_mels, reserved_0;
     double fmin, fmax, log_floor;
-    uint32_t I, metadata, metadata_bytes, reserved_1[13];
+    uint32_t I, metadata, metadata_bytes, lpc_order, M, reserved_1[11];
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -107,7 +108,7 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
     memset(h, 0, sizeof *h);
     memcpy(h, data, 16);
     NEED(memcmp(h->magic, MAGIC, sizeof MAGIC) == 0, WV_ERR_MAGIC);
-    NEED(h->version == VERSION, WV_ERR_VERSION);
+    NEED(h->version == 1 || h->version == 2, WV_ERR_VERSION);
     NEED(n >= HEADER_BYTES, WV_ERR_TRUNCATED);
     memcpy(h, data, sizeof *h);
     NEED(h->file_bytes <= n, WV_ERR_TRUNCATED);
@@ -121,6 +122,8 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
 static wv_status read_config(const header *h, struct wv_model *m)
 {
     NEED(h->reserved_0 == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
+    NEED(h->version == 2 || (h->lpc_order == 0 && h->M == 0), WV_ERR_HEADER);
+    NEED(h->version == 1 || h->lpc_order > 0, WV_ERR_HEADER);
     NEED(h->metadata_bytes <= MAX_METADATA_BYTES, WV_ERR_HEADER);
     size_t length = 0;
     while (length < sizeof h->mel_name && h->mel_name[length] >= 0x20 && h->mel_name[length] <= 0x7e)
@@ -141,6 +144,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(in_range(h->n_cond, 16, 4096) && h->n_cond % 16 == 0, WV_ERR_HEADER);
     NEED(in_range(h->cond_width, 1, 31) && h->cond_width % 2 == 1, WV_ERR_HEADER);
     NEED(in_range(h->n_sub, 1, 64) && h->hop_length % h->n_sub == 0, WV_ERR_HEADER);
+    NEED(h->lpc_order <= 64, WV_ERR_HEADER);
     NEED(0 <= h->preemphasis && h->preemphasis < 1, WV_ERR_HEADER);
 
     m->n_units = (int32_t)h->n_units;
@@ -148,6 +152,8 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->n_cond = (int32_t)h->n_cond;
     m->cond_width = (int32_t)h->cond_width;
     m->n_sub = (int32_t)h->n_sub;
+    m->lpc_order = (int32_t)h->lpc_order;
+    m->n_x = h->lpc_order > 0 ? WV_N_X : 3;
     m->preemphasis = (float)h->preemphasis;
     m->sample_rate = (int32_t)h->sample_rate;
     m->n_fft = (int32_t)h->n_fft;
@@ -326,7 +332,8 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
 
     cursor c = {data, HEADER_BYTES, n_bytes};
     memcpy(r, c.data + sizeof h, sizeof r);
-    const uint64_t I_bytes = 4 * 3 * 3 * (uint64_t)h.n_units;
+    const uint64_t I_bytes = 4 * 3 * (uint64_t)m->n_x * h.n_units;
+    const uint64_t M_bytes = 4 * ((uint64_t)h.lpc_order + 1) * h.n_mels;
     const int int8 = r[WV_C2].dtype == WV_I8; /* C2 and all after it are int8, or none is */
     for (int i = 0; i < WV_N_MATRICES; i++) {
         uint32_t rows, cols;
@@ -334,6 +341,8 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
         TRY(check_record(&c, &r[i], i, int8 && i != WV_C1, rows, cols));
     }
     TRY(check_place(&c, h.I, I_bytes));
+    if (h.lpc_order > 0)
+        TRY(check_place(&c, h.M, M_bytes));
     TRY(check_place(&c, h.metadata, h.metadata_bytes));
     NEED(c.position == c.end, WV_ERR_SECTION);
 
@@ -342,9 +351,16 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     TRY(view(&c, h.I, I_bytes, &section));
     TRY(check_finite(section, I_bytes / 4));
     m->I = section;
-    const float *c_t = m->I + 2 * 3 * h.n_units; /* (3, 2, n_units / 2) gate, half, unit */
+    const float *c_t = m->I + (uint64_t)(m->n_x - 1) * 3 * h.n_units; /* (3, 2, n_units / 2) gate, half, unit */
     for (uint32_t i = 0; i < 3 * h.n_units; i++)
         NEED(i % h.n_units >= h.n_units / 2 || c_t[i] == 0, WV_ERR_VALUES);
+    if (h.lpc_order > 0) {
+        TRY(view(&c, h.M, M_bytes, &section));
+        TRY(check_finite(section, M_bytes / 4));
+        m->M = section;
+        for (uint32_t b = 0; b < h.n_mels; b++) /* a power of more than nothing: kernels divide by their sum */
+            NEED(m->M[b] >= M_MIN, WV_ERR_VALUES);
+    }
     return view(&c, h.metadata, h.metadata_bytes, &section);
 }
 

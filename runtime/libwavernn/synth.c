@@ -34,8 +34,12 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.b = take(base, &used, (size_t)m->n_sub * (size_t)m->n_cond * f);
     s->lane.z = take(base, &used, (size_t)max_i32(m->n_out, m->n_cond) * f);
     s->lane.logits = take(base, &used, 256 * f);
-    s->lane.p = take(base, &used, 256 * sizeof(int32_t));
+    s->lane.p_softmax = take(base, &used, 256 * sizeof(int32_t));
     s->lane.q = take(base, &used, (size_t)q_bytes);
+    s->lane.past = take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
+    s->lane.lpc = take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
+    s->lane.inverse = take(base, &used, 2 * sizeof(int64_t));
+    s->lane.work = take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
     s->frames = take(base, &used, (size_t)s->capacity * (size_t)m->n_mels * f);
     return used;
 }

@@ -214,7 +214,7 @@ def evaluate(
         part = samples[:, i * hop : (i + n) * hop + model.cfg.n_past].to(device)
         part_mel = mel[:, :, i : i + n + context].to(device)
         x, byte = model.inputs(part, part_mel)
-        y = model.states_of(x, part_mel, h)
+        y = model.states(x, part_mel, h)
         h = y[-1]
         losses = [cross_entropy(*pair) for pair in zip(model.output(y), byte)]
         total += torch.stack(losses).double().cpu() * n

@@ -10,8 +10,9 @@ A 16-bit sample s in 0..65535 (silence is 32768) is two bytes, s = 256 c + f, ea
     y_c, y_f = split(h_t)
     P(c_t) = softmax(O2 relu(O1 y_c)),   P(f_t) = softmax(O4 relu(O3 y_f))
 
-I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t multiplies R_e h + b_e) and
-this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a GPU, gru.py's on a CPU.
+With lpc_order > 0 the bytes are those of the residual of a linear prediction from the mels, and x_t has eight inputs
+(wv_runtime/engine/kernels/predict.py). I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t
+multiplies R_e h + b_e) and this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a GPU, gru.py's on a CPU.
 
 The conditioning g enters all three gates and is constant over a sub-frame (hop_length / n_sub samples):
 
@@ -52,7 +53,7 @@ def scale_byte(byte: Tensor) -> Tensor:
 class WaveRNN(nn.Module):
     """The network above. Parameters carry the paper's letters; rows are ordered u, r, e, each half coarse, half fine.
 
-    R    : (3N, N)   C3 : (3N, n_cond)   I_raw : (3N, 3)   b_R, b_C3 : (3N,)
+    R    : (3N, N)   C3 : (3N, n_cond)   I_raw : (3N, n_x)   b_R, b_C3 : (3N,)
     C1   : (n_cond, cond_width * n_mels), frame-major: columns of frame t-2 first
     C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
     O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
@@ -101,7 +102,7 @@ class WaveRNN(nn.Module):
         self.register_buffer("relu_max", torch.zeros(2))
 
     def I(self) -> Tensor:  # noqa: E743, N802
-        """I*, the masked input matrix on the paper's x_t. (3N, 3)"""
+        """I*, the masked input matrix on x_t. (3N, n_x)"""
         return (self.I_raw @ self.precondition) * self.I_mask
 
     def condition(self, mel: Tensor) -> Tensor:
@@ -115,31 +116,28 @@ class WaveRNN(nn.Module):
     def forward(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Teacher-forced logits of samples 1..T.
 
-        samples : (B, T + 1) int16, pre-emphasised; sample 0 only feeds x_1. T is a multiple of hop_length
+        samples : (B, T + n_past) int16, pre-emphasised; the last T are drawn. T is a multiple of hop_length
         mel     : (B, n_mels, T / hop_length + cond_width - 1) float32
         h       : (B, N) float32 state before sample 1, zeros by default
 
         Returns logits_c, logits_f : (B, T, 256) float32
         """
-        return self.output(self.states(samples, mel, h))
-
-    def states(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
-        """h_1 .. h_T; arguments as in `forward`. Returns (T, B, N) float32"""
-        return self.states_of(self.inputs(samples, mel)[0], mel, h)
+        return self.output(self.states(self.inputs(samples, mel)[0], mel, h))
 
     def inputs(self, samples: Tensor, mel: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x_1 .. x_T : (T, B, n_x) float32, and the bytes to draw: coarse, fine, each (B, T) int64"""
         if self.cfg.lpc_order:
-            w = self.cfg.cond_width // 2
-            frames = mel[:, :, w : mel.shape[2] - w].cpu().numpy()
+            context = self.cfg.cond_width // 2
+            frames = mel[:, :, context : mel.shape[2] - context].cpu().numpy()
             x_q15, byte = true_inputs(self.cfg, prediction_matrix(self.cfg), samples.cpu().numpy(), frames)
             c, f = torch.from_numpy(byte.astype(np.int64)).transpose(1, 2).to(samples.device)
             return torch.from_numpy(x_q15).to(samples.device).float() / 32768, (c, f)
         c, f = split_bytes(samples.t())  # time first, as the recurrence runs
-        x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)  # (T, B, 3)
+        x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)
         return x, (c[1:].t(), f[1:].t())
 
-    def states_of(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
+    def states(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
+        """h_1 .. h_T from inputs x; mel and h as in `forward`. Returns (T, B, N) float32"""
         b = self.condition(mel).transpose(0, 1)  # (T / sub_length, B, n_cond)
         if h is None:
             h = x.new_zeros(x.shape[1], self.cfg.n_units)
@@ -202,7 +200,7 @@ class WindowLoss(nn.Module):
         """
         h_model, *h_teacher = h.split(self.widths, dim=1)
         x, byte = self.model.inputs(samples, mel)
-        y = self.model.states_of(x, mel, h_model)
+        y = self.model.states(x, mel, h_model)
         h, logits = y[-1].detach().float(), self.model.output(y)
 
         def loss_of(wanted: Iterable[Tensor]) -> Tensor:
@@ -212,7 +210,7 @@ class WindowLoss(nn.Module):
             loss = loss_of(byte)
             return loss, loss.detach(), h
         with torch.no_grad():
-            y = self.teacher.states_of(x, mel, *h_teacher)
+            y = self.teacher.states(x, mel, *h_teacher)
             drawn = (F.one_hot(b, 256).float() for b in byte)
             taught = (z.float().softmax(-1) for z in self.teacher.output(y))
             wanted = [torch.lerp(*pair, self.distill) for pair in zip(drawn, taught)]

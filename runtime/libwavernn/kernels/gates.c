@@ -55,7 +55,7 @@ WV_INLINE vf16 sigmoid_den(vf16 x) {
     return vf16_add(exp2_negative(vf16_sub(z, vf16_set1(31.0f)), 31), vf16_set1(1.0f));
 }
 
-/* One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t]. */
+/* One half of the state: h_t from a = R h_{t-1} + b_R, the conditioning g and the inputs x. */
 static void gates(int32_t n_units, int32_t first, int32_t n_x, const float *a, const float *g, const float *I,
                   const float *x, float *h) {
     const vf16 one = vf16_set1(1.0f);

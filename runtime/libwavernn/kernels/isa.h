@@ -3,6 +3,7 @@
 #include "spmv.c"
 #include "gates.c"
 #include "sample.c"
+#include "predict.c"
 #include "wavernn.c"
 
 #define WV_TABLE_(isa) \

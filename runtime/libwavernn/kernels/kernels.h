@@ -12,6 +12,7 @@
 #include "wavernn.h"
 
 enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
+enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
 
 /* One block-CSR matrix; the arrays lie in the mapped file except row_offset. */
 typedef struct {
@@ -31,12 +32,14 @@ enum { WV_C1, WV_C2, WV_C3, WV_R, WV_O1, WV_O2, WV_O3, WV_O4, WV_N_MATRICES };
 
 struct wv_model {
     int32_t n_units, n_out, n_cond, cond_width, n_sub;
+    int32_t lpc_order, n_x;    /* 0: no linear prediction; inputs of the network: 3 or WV_N_X */
     float preemphasis;
     int32_t sample_rate, n_fft, hop_length, win_length, n_mels;
     char mel_name[32];
     wv_matrix matrix[WV_N_MATRICES];
-    const float *I;            /* (3, 3 * n_units) columns of I*: c_{t-1}, f_{t-1}, c_t */
-    const int16_t *I_q;        /* int8 models: the same in Q10 / 2^I_shift, for bytes scaled to +-32640; made at load */
+    const float *I;            /* (n_x, 3 * n_units) columns of I*, that of c_t last */
+    const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
+    const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
     int32_t I_shift;
     void *derived;             /* storage of what was made at load */
 };
@@ -52,8 +55,15 @@ typedef struct {
     float *b;       /* (n_sub * n_cond,) conditioning vectors of the current frame */
     float *z;       /* (max(n_out, n_cond),) */
     float *logits;  /* (256,) */
-    int32_t *p;     /* (256,) */
+    int32_t *p_softmax; /* (256,) */
     int8_t *q;      /* (most columns of any matrix,) quantised input */
+    int16_t *past;  /* (lpc_order,) samples before pre-emphasis is undone, the last one last */
+    int16_t *lpc;   /* (lpc_order,) of the current frame */
+    int64_t *inverse; /* (2,) likewise */
+    double *work;   /* scratch of predictor */
+    float x[WV_N_X];                 /* inputs of the network */
+    int16_t x_q15[WV_N_X];           /* the same in fixed point */
+    int64_t p, d;                    /* p_t, d_{t-1} */
     uint64_t seed, t;                /* t: samples drawn so far */
     float log2e_over_temperature;
     float y;                         /* last de-emphasised sample */

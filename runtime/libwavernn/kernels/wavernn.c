@@ -5,12 +5,17 @@
 /* 0..255 -> [-1, 1] */
 WV_INLINE float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
 
-/* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors. window : (cond_width * n_mels,) */
+/* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
+ * window : (cond_width * n_mels,) */
 static void condition_frame(const wv_model *m, wv_lane *s, const float *window) {
     linear(&m->matrix[WV_C1], window, WV_NO_FLOOR, s->q, s->z);
     tanh_inplace(m->n_cond, s->z);
     linear(&m->matrix[WV_C2], s->z, WV_NO_FLOOR, s->q, s->b);
     tanh_inplace(m->n_sub * m->n_cond, s->b);
+    if (m->lpc_order > 0) {
+        const float *centre = window + m->cond_width / 2 * m->n_mels;
+        predictor(m->lpc_order, m->n_mels, m->M, centre, s->work, s->lpc, s->inverse);
+    }
 }
 
 /* g = C3 b_sub: what enters the gates for one sub-frame */
@@ -36,9 +41,23 @@ static void reset(const wv_model *m, wv_lane *s) {
     s->y = 0.0f;
     s->coarse = 128; /* silence: sample 32768 of 0..65535 */
     s->fine = 0;
+    s->p = s->d = 0;
+    for (int32_t k = 0; k < m->lpc_order; k++) s->past[k] = 0;
 }
 
-/* The stages of one sample. A float model and an int8 model differ in these three alone. */
+/* x_j of one of the paper's bytes */
+WV_INLINE void byte_input(wv_lane *s, int32_t j, int32_t byte) {
+    s->x_q15[j] = (int16_t)((2 * byte - 255) * 128);
+    s->x[j] = scale_byte(byte);
+}
+
+/* x_j of an input that is Q15 already */
+WV_INLINE void q15_input(wv_lane *s, int32_t j, int16_t x) {
+    s->x_q15[j] = x;
+    s->x[j] = (float)x * (1.0f / 32768.0f);
+}
+
+/* The stages of one sample. A float model and an int8 model differ in stage_R, stage_gates and stage_logits alone. */
 static void stage_R(const wv_model *m, wv_lane *s) {
     if (m->matrix[WV_R].dtype == WV_I8)
         linear_q_to_q10(&m->matrix[WV_R], s->h_q, s->a_q10);
@@ -46,16 +65,46 @@ static void stage_R(const wv_model *m, wv_lane *s) {
         linear(&m->matrix[WV_R], s->h, WV_NO_FLOOR, s->q, s->a);
 }
 
-static void stage_gates(const wv_model *m, wv_lane *s, int32_t first, int32_t n_x, const int32_t *bytes) {
-    if (m->matrix[WV_R].dtype == WV_I8) {
-        int16_t x[3];
-        for (int32_t j = 0; j < n_x; j++) x[j] = (int16_t)((2 * bytes[j] - 255) * 128);
-        gates_q(m->n_units, first, n_x, s->a_q10, s->g_q10, m->I_q, m->I_shift, x, s->h_q15, s->h_q);
+/* x_t but c_t, from the last sample */
+static void stage_inputs(const wv_model *m, wv_lane *s) {
+    if (m->lpc_order > 0) {
+        int64_t p = predict(m->lpc_order, s->lpc, s->past);
+        inputs(s->d, p, s->past[m->lpc_order - 1], s->inverse, s->x_q15);
+        for (int32_t j = 0; j < WV_N_X - 1; j++) q15_input(s, j, s->x_q15[j]);
+        s->p = p;
     } else {
-        float x[3];
-        for (int32_t j = 0; j < n_x; j++) x[j] = scale_byte(bytes[j]);
-        gates(m->n_units, first, n_x, s->a, s->g, m->I, x, s->h);
+        byte_input(s, 0, s->coarse);
+        byte_input(s, 1, s->fine);
     }
+}
+
+/* The last of x_t, once c_t is drawn */
+static void stage_coarse(const wv_model *m, wv_lane *s, int32_t coarse) {
+    if (m->lpc_order > 0)
+        q15_input(s, WV_N_X - 1, input_coarse(coarse));
+    else
+        byte_input(s, 2, coarse);
+}
+
+/* The sample that both bytes make, pre-emphasised, -32768..32767; it is the last one from now on. */
+static int32_t stage_sample(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine) {
+    s->t++;
+    s->coarse = coarse;
+    s->fine = fine;
+    if (m->lpc_order == 0) return 256 * coarse + fine - 32768;
+    int64_t sample = clamp_int(s->p + (256 * coarse + fine - WV_OFFSET), -32768, 32767);
+    s->d = sample - s->p;
+    for (int32_t k = 1; k < m->lpc_order; k++) s->past[k - 1] = s->past[k];
+    s->past[m->lpc_order - 1] = (int16_t)sample;
+    return (int32_t)sample;
+}
+
+/* One half of h_t from the first n_x inputs */
+static void stage_gates(const wv_model *m, wv_lane *s, int32_t first, int32_t n_x) {
+    if (m->matrix[WV_R].dtype == WV_I8)
+        gates_q(m->n_units, first, n_x, s->a_q10, s->g_q10, m->I_q, m->I_shift, s->x_q15, s->h_q15, s->h_q);
+    else
+        gates(m->n_units, first, n_x, s->a, s->g, m->I, s->x, s->h);
 }
 
 static void stage_logits(wv_lane *s, int32_t first, const wv_matrix *O_in, const wv_matrix *O_out) {
@@ -76,17 +125,18 @@ static void sample_loop(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm) 
         /* 1) R h_{t-1}, once for both halves */
         stage_R(m, s);
         /* 2) the coarse half of h_t, and c_t */
-        uint64_t bits = random_bits(s->seed, s->t++);
-        int32_t bytes[3] = {s->coarse, s->fine, 0};
-        stage_gates(m, s, 0, 2, bytes);
+        uint64_t bits = random_bits(s->seed, s->t);
+        stage_inputs(m, s);
+        stage_gates(m, s, 0, m->n_x - 1);
         stage_logits(s, 0, &O[0], &O[1]);
-        s->coarse = bytes[2] = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)(bits >> 32), s->p);
+        int32_t coarse = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)(bits >> 32), s->p_softmax);
         /* 3) the fine half, and f_t */
-        stage_gates(m, s, half, 3, bytes);
+        stage_coarse(m, s, coarse);
+        stage_gates(m, s, half, m->n_x);
         stage_logits(s, half, &O[2], &O[3]);
-        s->fine = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)bits, s->p);
+        int32_t fine = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)bits, s->p_softmax);
         /* 4) undo the pre-emphasis, round, clip */
-        s->y = (float)(256 * s->coarse + s->fine - 32768) + m->preemphasis * s->y;
+        s->y = (float)stage_sample(m, s, coarse, fine) + m->preemphasis * s->y;
         float y = s->y > -32768.0f ? s->y : -32768.0f;
         y = y < 32767.0f ? y : 32767.0f;
         pcm[i] = (int16_t)((int32_t)(y + 32768.5f) - 32768);
@@ -104,8 +154,10 @@ static void stage(const wv_model *m, wv_lane *s, const float *window, wv_stage w
         case WV_STAGE_SAMPLE: sample_loop(m, s, 1, pcm); break;
         case WV_STAGE_R: stage_R(m, s); break;
         case WV_STAGE_GATES:
-            stage_gates(m, s, 0, 2, bytes);
-            stage_gates(m, s, half, 3, bytes);
+            stage_inputs(m, s);
+            stage_gates(m, s, 0, m->n_x - 1);
+            stage_coarse(m, s, bytes[2]);
+            stage_gates(m, s, half, m->n_x);
             break;
         case WV_STAGE_O:
             stage_logits(s, 0, &O[0], &O[1]);
@@ -113,7 +165,7 @@ static void stage(const wv_model *m, wv_lane *s, const float *window, wv_stage w
             break;
         case WV_STAGE_SAMPLING:
             for (int32_t byte = 0; byte < 2; byte++)
-                bytes[byte] = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)random_bits(0, i), s->p);
+                bytes[byte] = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)random_bits(0, i), s->p_softmax);
             break;
         case WV_STAGE_CONDITION: /* one frame */
             condition_frame(m, s, window);

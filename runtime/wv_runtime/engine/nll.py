@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.engine.synth import teacher_forced
-from wv_runtime.features.samples import split_bytes
 from wv_runtime.model.binary import Model
 
 CHUNK = 4096  # samples whose softmax is held in float64 at a time
@@ -35,10 +34,10 @@ def nll(model: Model, samples: NDArray[np.int16], mel: NDArray[np.float32]) -> N
     MelError
         If the mel does not fit the model or covers less than the samples.
     """
-    byte = split_bytes(samples[1:])
+    *both, byte = teacher_forced(model, samples, mel)
     result = np.empty(byte.shape)
-    for column, logits in enumerate(teacher_forced(model, samples, mel)):
+    for column, logits in enumerate(both):
         for i in range(0, len(byte), CHUNK):
-            at = byte[i : i + CHUNK, column : column + 1]
+            at = byte[i : i + CHUNK, column : column + 1].astype(np.int64)
             result[i : i + CHUNK, column] = -np.take_along_axis(log_softmax(logits[i : i + CHUNK]), at, 1)[:, 0]
     return result

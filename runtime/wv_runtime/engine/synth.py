@@ -154,7 +154,7 @@ class NumbaStream:
     def __init__(self, model: Model, net: Any, seed: int, temperature: float):
         from wv_runtime.engine.kernels import wavernn
 
-        self._generate, self._net, self._lane = wavernn.generate, net, wavernn.make_lane(model)
+        self._generate, self._net, self._state = wavernn.generate, net, wavernn.make_state(model)
         self._config, self._seed = model.config, np.uint64(seed)
         self._log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
         self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
@@ -185,7 +185,8 @@ class NumbaStream:
     def pull(self, n: int) -> NDArray[np.int16]:
         pcm = np.zeros(max(0, min(n, self.available)), np.int16)
         self._generate(
-            self._net, self._lane, self._seed, self._log2e_over_temperature, self._frames.reshape(-1), self._sample, pcm
+            self._net, self._state, self._seed, self._log2e_over_temperature, self._frames.reshape(-1), self._sample,
+            pcm,
         )
         n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)
         self._frames = self._frames[n_frames:]
@@ -210,13 +211,13 @@ def mel_frames(mel: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
 
 def teacher_forced(
     model: Model, samples: NDArray[np.int16], mel: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits of each sample given the true ones before it, on the Numba kernels.
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """Logits of each sample given the true ones before it, on the Numba kernels, and the bytes that it is.
 
     samples : (n + 1,) int16, pre-emphasised; sample 0 only feeds the first step
     mel     : (n_mels, n_frames) float32 with n <= n_frames * hop_length; edge frames are repeated
 
-    Returns logits_c, logits_f : (n, 256) float32
+    Returns logits_c, logits_f : (n, 256) float32, byte : (n, 2) uint8, coarse and fine
 
     Raises
     ------
@@ -231,8 +232,9 @@ def teacher_forced(
         raise MelError(f"mel: found {len(frames)} frames, wanted {-(-n // cfg.mel.hop_length)} for {n} samples")
     frames = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge")
     logits_c, logits_f = np.empty((n, 256), np.float32), np.empty((n, 256), np.float32)
+    byte = np.empty((n, 2), np.uint8)
     wavernn.teacher_force(
-        wavernn.make_net(model), wavernn.make_lane(model), frames.reshape(-1), samples.astype(np.int32) + 32768,
-        logits_c, logits_f,
+        wavernn.make_net(model), wavernn.make_state(model), frames.reshape(-1), samples.astype(np.int32),
+        byte, logits_c, logits_f,
     )  # fmt: skip
-    return logits_c, logits_f
+    return logits_c, logits_f, byte

@@ -23,10 +23,11 @@ from wv_runtime.errors import FormatError
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 
 MAGIC = b"WaveRNN\n"
-VERSION = 1
+VERSIONS = (1, 2)  # 2 has linear prediction
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
 MAX_METADATA_BYTES = 2**20
+M_MIN = 1e-20  # of row 0 of M: a power in squares of 16-bit steps
 BLOCK_H = (4, 8, 16, 32)
 BLOCK_W = (1, 2, 4)
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -65,7 +66,9 @@ HEADER = np.dtype(
         ("I", "<u4"),
         ("metadata", "<u4"),
         ("metadata_bytes", "<u4"),
-        ("reserved_1", "<u4", 13),
+        ("lpc_order", "<u4"),
+        ("M", "<u4"),
+        ("reserved_1", "<u4", 11),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.
@@ -165,7 +168,8 @@ class Model:
     """Everything in a .bin.
 
     matrices : C1, C2, C3, R, O1, O2, O3, O4, in this order, shaped as WaveRNNConfig.matrix_shapes() says
-    I        : (3, 3N) float32, the columns of I*: c_{t-1}, f_{t-1}, c_t; the coarse half never sees c_t
+    I        : (n_x, 3N) float32, the columns of I*, that of c_t last; the coarse half never sees c_t
+    M        : (lpc_order + 1, n_mels) float32 of the linear prediction; empty without it
     metadata : a JSON object, free-form
     """
 
@@ -173,9 +177,20 @@ class Model:
     matrices: dict[str, Matrix]
     I: NDArray[np.float32]
     metadata: dict[str, Any] = field(default_factory=dict)
+    M: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "I", _read_only(self.I))
+        object.__setattr__(self, "M", _read_only(self.M))
+        cfg = self.config
+        wanted = (cfg.lpc_order + 1, cfg.mel.n_mels) if cfg.lpc_order else (0, 0)
+        if self.M.shape != wanted:
+            raise ValueError(f"M: found shape {self.M.shape}, wanted {wanted}")
+
+
+def version_of(cfg: WaveRNNConfig) -> int:
+    """The oldest version that holds such a model, which is what `pack` writes."""
+    return 2 if cfg.lpc_order else 1
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -245,10 +260,13 @@ def pack(model: Model) -> bytes:
         for s in _sections(m.dtype, m.rows, m.block_h, m.block_w, m.nnz_blocks):
             record[s.name] = add(getattr(m, s.name).tobytes())
     header["I"] = add(np.ascontiguousarray(model.I, "<f4").tobytes())
+    if cfg.lpc_order:
+        header["M"] = add(np.ascontiguousarray(model.M, "<f4").tobytes())
     header["metadata"] = add(metadata)
     header["metadata_bytes"] = len(metadata)
     _need(position <= MAX_FILE_BYTES, "header", "pack", f"file_bytes {position}, expected at most {MAX_FILE_BYTES}")
-    header["magic"], header["version"], header["file_bytes"] = MAGIC, VERSION, position
+    header["magic"], header["file_bytes"] = MAGIC, position
+    header["version"] = version_of(cfg)
     data = with_checksum(header.tobytes() + records.tobytes() + b"".join(body))
     parse(data, "pack")
     return data
@@ -282,24 +300,30 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
     int8 = records["dtype"][1] == 2  # C2 and all after it are int8, or none is
     for record, (name, shape) in zip(records, cfg.matrix_shapes().items()):
         position = _check_record(record, name, shape, bool(int8 and name != "C1"), position, len(raw), where)
-    I_section = _Section("I", np.dtype("<f4"), 3 * 3 * cfg.n_units)
+    I_section = _Section("I", np.dtype("<f4"), cfg.n_x * 3 * cfg.n_units)
+    M_section = _Section("M", np.dtype("<f4"), (cfg.lpc_order + 1) * cfg.mel.n_mels)
     metadata_section = _Section("metadata", np.dtype("u1"), int(header["metadata_bytes"]))
-    for s in (I_section, metadata_section):
+    for s in (I_section, *[M_section] * bool(cfg.lpc_order), metadata_section):
         position = _check_place(s, s.name, int(header[s.name]), position, len(raw), where)
     _need(position == len(raw), "section", where, f"section metadata: ends at {position}, expected {len(raw)}")
 
     matrices = {name: _read_matrix(raw, record, name, where) for record, name in zip(records, cfg.matrix_shapes())}
-    columns = _view(raw, I_section, "I", int(header["I"]), where).reshape(3, -1)
+    columns = _view(raw, I_section, "I", int(header["I"]), where).reshape(cfg.n_x, -1)
     _check_finite(columns, "I", where)
-    unseen = columns[2].reshape(3, 2, -1)[:, 0]
+    unseen = columns[-1].reshape(3, 2, -1)[:, 0]
     _need(not unseen.any(), "values", where, "section I: the coarse half sees c_t, expected zeros")
+    M = np.zeros((0, 0), np.float32)  # noqa: N806
+    if cfg.lpc_order:
+        M = _view(raw, M_section, "M", int(header["M"]), where).reshape(cfg.lpc_order + 1, -1)  # noqa: N806
+        _check_finite(M, "M", where)
+        _need((M[0] >= np.float32(M_MIN)).all(), "values", where, f"section M: row 0 below {M_MIN}, expected powers")
     text = _view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes()
     try:
         metadata = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         metadata = None
     _need(isinstance(metadata, dict), "section", where, f"section metadata: {text[:20]!r}, expected a JSON object")
-    return Model(cfg, matrices, columns, metadata)
+    return Model(cfg, matrices, columns, metadata, M)
 
 
 def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -313,7 +337,7 @@ def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray
 
 # ---- one function per step of parse; format.c has the same ones
 
-_CONFIG_FIELDS = ("n_units", "n_out", "n_cond", "cond_width", "n_sub", "preemphasis")
+_CONFIG_FIELDS = ("n_units", "n_out", "n_cond", "cond_width", "n_sub", "preemphasis", "lpc_order")
 _MEL_FIELDS = ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "fmin", "fmax", "log_floor")
 
 
@@ -369,7 +393,7 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
     magic = raw[:8].tobytes()
     _need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r}")
     version, wanted = (int(v) for v in raw[8:16].view("<u4"))
-    _need(version == VERSION, "version", where, f"version {version}, expected {VERSION}")
+    _need(version in VERSIONS, "version", where, f"version {version}, expected 1 or 2")
     _need(n >= HEADER_BYTES, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")
     header = raw[: HEADER.itemsize].view(HEADER)[0]
     size = int(header["file_bytes"])
@@ -385,7 +409,10 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
 def _read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
     zero = not header["reserved_0"] and not header["reserved_1"].any()
+    zero &= header["version"] == 2 or not (header["lpc_order"] or header["M"])
     _need(zero, "header", where, "reserved bytes of the header, expected zeros")
+    predicts = header["version"] == 1 or header["lpc_order"] > 0
+    _need(predicts, "header", where, "lpc_order 0, expected 1..64 in version 2")
     size = int(header["metadata_bytes"])
     _need(size <= MAX_METADATA_BYTES, "header", where, f"metadata_bytes {size}, expected at most {MAX_METADATA_BYTES}")
     name = header["mel_name"]  # NumPy has cut the zeros at the end

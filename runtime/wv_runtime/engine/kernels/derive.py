@@ -27,12 +27,12 @@ def start(m: Any) -> NDArray[np.int32]:
     return start - Q_BIAS * sums.reshape(-1)
 
 
-def quantize_I(I: NDArray[np.float32]) -> tuple[NDArray[np.int16], int]:  # noqa: E741, N802, N803
-    """I* in fixed point: mulhrs(I_q, 32640 x), doubled `shift` times, is I x in Q10.
+def quantize_I(I: NDArray[np.float32], lpc_order: int) -> tuple[NDArray[np.int16], int]:  # noqa: E741, N802, N803
+    """I* in fixed point: mulhrs(I_q, x), doubled `shift` times, is I x in Q10. x is Q15; the paper's bytes reach 32640.
 
-    I : (3, 3N) float32 -> I_q : (9N,) int16, shift : 0..10
+    I : (n_x, 3N) float32 -> I_q : (3N n_x,) int16, shift : 0..10
     """
-    largest, scale, shift = float(np.abs(I).max()), 1024.0 * 32768.0 / 32640.0, 0
+    largest, scale, shift = float(np.abs(I).max()), 1024.0 if lpc_order > 0 else 1024.0 * 32768.0 / 32640.0, 0
     while shift < 10 and largest * scale > 32767.0:
         scale, shift = scale / 2, shift + 1
     v = np.floor(I.astype(np.float64).reshape(-1) * scale + 0.5)

@@ -113,13 +113,13 @@ def sigmoid_den(x):
 
 @register_jitable(**OVERLOAD)
 def gates(n_units, first, n_x, a, g, I, x, h):  # noqa: E741, N803
-    """One half of h_t from a = R h_{t-1} + b_R, the conditioning g and the bytes x = [c_{t-1}, f_{t-1}, c_t].
+    """One half of h_t from a = R h_{t-1} + b_R, the conditioning g and the inputs x.
 
     n_units : N              first : 0 for the coarse half, N/2 for the fine half
-    n_x     : bytes of x that reach this half, 2 or 3
+    n_x     : inputs that reach this half: all but the last, of c_t, or all
     a, g    : (3N,) float32  u, r, e
-    I       : (9N,) float32  the columns of I*, one after the other
-    x       : (3,) float32   h : (N,) float32, updated in [first, first + N/2)
+    I       : (3N n_x,) float32  the columns of I*, one after the other
+    x       : (8,) float32   h : (N,) float32, updated in [first, first + N/2)
     """
     one = broadcast(16, np.float32(1.0))
     for i in range(first, first + n_units // 2, 16):
@@ -186,9 +186,9 @@ def sigmoid_q15(x):
 
 @register_jitable(**OVERLOAD)
 def gates_q(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):  # noqa: E741, N803
-    """`gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) int16 bytes as (2 byte - 255) * 128
+    """`gates` in 16-bit fixed point; also leaves h in 8 bits. x : (8,) int16 Q15
 
-    a, g : (3N,) int16 Q10    I : (9N,) int16, I_shift : derive.quantize_I    h : (N,) int16 Q15    h_q : (N,) int8
+    a, g : (3N,) int16 Q10    I : (3N n_x,) int16, I_shift : derive.quantize_I    h : (N,) int16 Q15    h_q : (N,) int8
     """
     for i in range(first, first + n_units // 2, SHORTS):
         # 1) u, r, e before their nonlinearities: I* x, then + g

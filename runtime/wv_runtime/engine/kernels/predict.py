@@ -26,6 +26,7 @@ from .jit import OVERLOAD
 N_X = 8  # inputs; the last, of c_t, reaches the fine half only
 OFFSET = 32896  # of d: bytes 128, 128 are d = 0
 NOISE_FLOOR = 1.0001  # r_0 is raised by so much: -40 dB of white noise
+E_MIN = 1e-30  # of the power of the residual: keeps the division finite, whatever M holds
 K_MAX = 0.9999  # largest |reflection coefficient|
 SIGMA_FLOOR = 4.0  # 16-bit steps, added to a deviation before its inverse
 LOG2E_2 = 2.8853900817779268  # 2 log2(e)
@@ -38,13 +39,13 @@ EXP2 = np.array([
 
 @register_jitable(**OVERLOAD)
 def exp2_double(x):
-    """2^x for x in [-1000, 1000], float64"""
-    n = np.floor(x + 0.5)
-    f = x - n
+    """2^x for x in [-999, 999], float64"""
+    n = np.int64(x + 1000.5) - np.int64(1000)
+    f = x - np.float64(n)
     y = EXP2[8]
     for k in range(7, -1, -1):
         y = y * f + EXP2[k]
-    return y * np.int64((np.int64(n) + np.int64(1023)) << np.int64(52)).view(np.float64)
+    return y * np.int64((n + np.int64(1023)) << np.int64(52)).view(np.float64)
 
 
 @register_jitable(**OVERLOAD)
@@ -52,7 +53,7 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
     """The predictor of a frame.
 
     M    : ((order + 1) * n_mels,) float32    mel : (n_mels,) float32    work : (3 order + 1 + n_mels,) float64
-    lpc  : (order,) int16, a in Q12           inverse : (2,) int64, 2^24 / (sigma + 4) of sigma_d, sigma_s
+    lpc  : (order,) int16, a_order .. a_1, Q12  inverse : (2,) int64, 2^24 / (sigma + 4) of sigma_d, sigma_s
     """
     order, n_mels = len(lpc), len(mel)
     r, a, old = work[: order + 1], work[order + 1 : 2 * order + 1], work[2 * order + 1 : 3 * order + 1]
@@ -77,21 +78,20 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
         for j in range(m):
             a[j] = old[j] - k * old[m - 1 - j]
         a[m] = k
-        E = E * (1.0 - k * k)  # noqa: N806
+        E = max(E * (1.0 - k * k), E_MIN)  # noqa: N806
     # 3) to integers
     for j in range(order):
-        lpc[j] = np.int16(np.floor(max(min(a[j] * 4096.0, 32767.0), -32767.0) + 0.5))
-    inverse[0] = np.int64(np.floor(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5))
-    inverse[1] = np.int64(np.floor(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5))
+        lpc[order - 1 - j] = np.int16(np.int32(max(min(a[j] * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
+    inverse[0] = np.int64(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5)
+    inverse[1] = np.int64(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5)
 
 
 @register_jitable(**OVERLOAD)
 def predict(lpc, past):
     """p_t from past : (order,) int16, s_{t-1} last. int64 in the range of int16"""
-    order = len(lpc)
     acc = np.int64(2048)
-    for k in range(order):
-        acc += np.int64(lpc[k]) * np.int64(past[order - 1 - k])
+    for k in range(len(lpc)):
+        acc += np.int64(np.int32(lpc[k]) * np.int32(past[k]))
     return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
 
 
@@ -111,7 +111,7 @@ def ratio_q12(v, inverse):
 
 @register_jitable(**OVERLOAD)
 def inputs(d, p, s, inverse, x):
-    """x_t but its last, from d_{t-1}, p_t and s_{t-1}. x : (8,) int16 Q15"""
+    """x_t but c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) int16 Q15"""
     x[0] = log_q11(d, 3)
     x[1] = log_q11(p, 5)
     x[2] = log_q11(s, 5)
@@ -123,5 +123,5 @@ def inputs(d, p, s, inverse, x):
 
 @register_jitable(**OVERLOAD)
 def input_coarse(c):
-    """The last of x_t"""
+    """The input that c_t is. Q15"""
     return log_q11(2 * (c - 128), 0)

@@ -8,9 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import kernel
+from .predict import N_X
 from .sample import random_bits, sample_byte
 from .simd import add, broadcast, dot4, hmax, hsum, load, mul, zero
-from .wavernn import condition_frame, condition_sub, sample_loop, stage_gates, stage_logits, stage_R
+from .wavernn import (
+    condition_frame,
+    condition_sub,
+    sample_loop,
+    stage_coarse,
+    stage_gates,
+    stage_inputs,
+    stage_logits,
+    stage_R,
+)
 
 SAMPLE, R, GATES, O, SAMPLING, CONDITION = range(6)  # noqa: E741
 
@@ -18,7 +28,7 @@ SAMPLE, R, GATES, O, SAMPLING, CONDITION = range(6)  # noqa: E741
 @kernel
 def stage(net, s, log2e_over_temperature, window, which, n_times, pcm):
     """One stage n_times. window : (cond_width * n_mels,) float32    pcm : (1,) int16"""
-    half = net.n_units // 2
+    half, n_x = net.n_units // 2, N_X if net.lpc_order > 0 else 3
     c, f = 120, 7
     for i in range(n_times):
         if which == SAMPLE:
@@ -26,8 +36,10 @@ def stage(net, s, log2e_over_temperature, window, which, n_times, pcm):
         elif which == R:
             stage_R(net, s)
         elif which == GATES:
-            stage_gates(net, s, 0, 2, 120, 7, 121)
-            stage_gates(net, s, half, 3, 120, 7, 121)
+            stage_inputs(net, s)
+            stage_gates(net, s, 0, n_x - 1)
+            stage_coarse(net, s, 121)
+            stage_gates(net, s, half, n_x)
         elif which == O:
             stage_logits(s, 0, net.O1, net.O2, s.logits)
             stage_logits(s, half, net.O3, net.O4, s.logits)

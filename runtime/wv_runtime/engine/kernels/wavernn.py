@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import derive
 from .gates import gates, gates_q, tanh_inplace
 from .jit import OVERLOAD, kernel
+from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
 from .sample import random_bits, sample_byte
 from .simd import Q_BIAS, aligned
 from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize, tile
@@ -29,6 +30,7 @@ class Net(NamedTuple):
     n_cond: int
     n_sub: int
     sub_length: int
+    lpc_order: int
     preemphasis: np.float32
     C1: Any
     C2: Any
@@ -38,11 +40,12 @@ class Net(NamedTuple):
     O2: Any
     O3: Any
     O4: Any
-    I: NDArray[Any]  # (9N,) columns of I*: c_{t-1}, f_{t-1}, c_t: float32, or of derive.quantize_I  # noqa: E741
+    I: NDArray[Any]  # (3N n_x,) columns of I*, that of c_t last: float32, or of derive.quantize_I  # noqa: E741
     I_shift: int
+    M: NDArray[np.float32]  # ((lpc_order + 1) * n_mels,) of the linear prediction, or empty
 
 
-class Lane(NamedTuple):
+class State(NamedTuple):
     """The mutable state of one audio stream. A float model has h, a, g in float32 and leaves h_q unused; an int8
     model, whose gates run in 16-bit fixed point, has h in Q15, a and g in Q10, int16.
     """
@@ -56,9 +59,14 @@ class Lane(NamedTuple):
     logits: NDArray[np.float32]  # (256,)
     p: NDArray[np.int32]  # (256,)
     q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
-    x: NDArray[Any]  # (3,) the bytes, scaled
+    x: NDArray[Any]  # (8,) inputs of the network; float32, or int16 in Q15
+    x_q15: NDArray[np.int16]  # (8,) the same before they become float32
     y: NDArray[np.float32]  # (1,) last de-emphasised sample
-    t: NDArray[np.int64]  # (3,) samples drawn so far, last coarse byte, last fine byte
+    t: NDArray[np.int64]  # (5,) samples drawn so far, last coarse byte, last fine byte, p_t, d_{t-1}
+    past: NDArray[np.int16]  # (lpc_order,) samples before pre-emphasis is undone, the last one last
+    lpc: NDArray[np.int16]  # (lpc_order,) of the current frame
+    inverse: NDArray[np.int64]  # (2,) likewise
+    work: NDArray[np.float64]  # scratch of predictor
 
 
 def make_net(model: Any) -> Net:
@@ -66,14 +74,15 @@ def make_net(model: Any) -> Net:
     cfg = model.config
     I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
     if model.matrices["R"].values.dtype == np.int8:
-        I, I_shift = derive.quantize_I(model.I)  # noqa: E741, N806
+        I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: E741, N806
     return Net(
-        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length,
+        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length, cfg.lpc_order,
         np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
+        aligned(model.M.reshape(-1)),
     )  # fmt: skip
 
 
-def make_lane(model: Any) -> Lane:
+def make_state(model: Any) -> State:
     """A silent stream at sample 0."""
     cfg = model.config
     real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
@@ -82,7 +91,7 @@ def make_lane(model: Any) -> Lane:
     def zeros(n, dtype):
         return aligned(np.zeros(n, dtype))
 
-    return Lane(
+    return State(
         h=zeros(cfg.n_units, real),
         a=zeros(3 * cfg.n_units, real),
         g=zeros(3 * cfg.n_units, real),
@@ -92,9 +101,14 @@ def make_lane(model: Any) -> Lane:
         logits=zeros(256, np.float32),
         p=zeros(256, np.int32),
         q=zeros(n_q, np.int8),
-        x=zeros(3, real),
+        x=zeros(N_X, real),
+        x_q15=zeros(N_X, np.int16),
         y=zeros(1, np.float32),
-        t=np.array([0, 128, 0], np.int64),  # silence: sample 32768 of 0..65535
+        t=np.array([0, 128, 0, 0, 0], np.int64),  # silence: sample 32768 of 0..65535
+        past=zeros(cfg.lpc_order, np.int16),
+        lpc=zeros(cfg.lpc_order, np.int16),
+        inverse=zeros(2, np.int64),
+        work=zeros(3 * cfg.lpc_order + 1 + cfg.mel.n_mels, np.float64),
     )
 
 
@@ -106,11 +120,17 @@ def scale_byte(byte):
 
 @register_jitable(**OVERLOAD)
 def condition_frame(net, s, window):
-    """b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors. window : (cond_width * n_mels,)"""
+    """b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
+
+    window : (cond_width * n_mels,)
+    """
     linear(net.C1, window, NO_FLOOR, s.q, s.z)
     tanh_inplace(net.n_cond, s.z)
     linear(net.C2, s.z, NO_FLOOR, s.q, s.b)
     tanh_inplace(net.n_sub * net.n_cond, s.b)
+    if net.lpc_order > 0:
+        centre = net.cond_width // 2 * net.n_mels
+        predictor(net.M, window[centre : centre + net.n_mels], s.work, s.lpc, s.inverse)
 
 
 # What follows comes in two kinds, for the float models and for the int8 model: `s.h` tells which.
@@ -147,18 +167,83 @@ def _(net, s):
     return stage_R_q if _is_int8(s) else stage_R_float
 
 
-def stage_gates(net, s, first, n_x, c_last, f_last, c):
-    """One half of h_t from the bytes x = [c_{t-1}, f_{t-1}, c_t]"""
+def byte_input(s, j, byte):
+    """x_j of one of the paper's bytes"""
+
+
+@overload(byte_input, jit_options=OVERLOAD)
+def _(s, j, byte):
+    def byte_input_q(s, j, byte):
+        s.x[j] = (2 * byte - 255) * 128
+
+    def byte_input_float(s, j, byte):
+        s.x[j] = scale_byte(byte)
+
+    return byte_input_q if _is_int8(s) else byte_input_float
+
+
+def q15_input(s, j, x):
+    """x_j of an input that is Q15 already"""
+
+
+@overload(q15_input, jit_options=OVERLOAD)
+def _(s, j, x):
+    def q15_input_q(s, j, x):
+        s.x[j] = x
+
+    def q15_input_float(s, j, x):
+        s.x[j] = np.float32(x) * np.float32(1.0 / 32768.0)
+
+    return q15_input_q if _is_int8(s) else q15_input_float
+
+
+@register_jitable(**OVERLOAD)
+def stage_inputs(net, s):
+    """x_t but c_t, from the last sample"""
+    if net.lpc_order > 0:
+        p = predict(s.lpc, s.past)
+        inputs(s.t[4], p, np.int64(s.past[net.lpc_order - 1]), s.inverse, s.x_q15)
+        for j in range(N_X - 1):
+            q15_input(s, j, s.x_q15[j])
+        s.t[3] = p
+    else:
+        byte_input(s, 0, s.t[1])
+        byte_input(s, 1, s.t[2])
+
+
+@register_jitable(**OVERLOAD)
+def stage_coarse(net, s, coarse):
+    """The last of x_t, once c_t is drawn"""
+    if net.lpc_order > 0:
+        q15_input(s, N_X - 1, input_coarse(coarse))
+    else:
+        byte_input(s, 2, coarse)
+
+
+@register_jitable(**OVERLOAD)
+def stage_sample(net, s, coarse, fine):
+    """The sample that both bytes make, pre-emphasised, -32768..32767; it is the last one from now on."""
+    s.t[0], s.t[1], s.t[2] = s.t[0] + 1, coarse, fine
+    if net.lpc_order == 0:
+        return 256 * coarse + fine - 32768
+    sample = max(min(s.t[3] + (256 * coarse + fine - OFFSET), np.int64(32767)), np.int64(-32768))
+    s.t[4] = sample - s.t[3]
+    for k in range(1, net.lpc_order):
+        s.past[k - 1] = s.past[k]
+    s.past[net.lpc_order - 1] = sample
+    return sample
+
+
+def stage_gates(net, s, first, n_x):
+    """One half of h_t from the first n_x inputs"""
 
 
 @overload(stage_gates, jit_options=OVERLOAD)
-def _(net, s, first, n_x, c_last, f_last, c):
-    def stage_gates_q(net, s, first, n_x, c_last, f_last, c):
-        s.x[0], s.x[1], s.x[2] = (2 * c_last - 255) * 128, (2 * f_last - 255) * 128, (2 * c - 255) * 128
+def _(net, s, first, n_x):
+    def stage_gates_q(net, s, first, n_x):
         gates_q(net.n_units, first, n_x, s.a, s.g, net.I, net.I_shift, s.x, s.h, s.h_q)
 
-    def stage_gates_float(net, s, first, n_x, c_last, f_last, c):
-        s.x[0], s.x[1], s.x[2] = scale_byte(c_last), scale_byte(f_last), scale_byte(c)
+    def stage_gates_float(net, s, first, n_x):
         gates(net.n_units, first, n_x, s.a, s.g, net.I, s.x, s.h)
 
     return stage_gates_q if _is_int8(s) else stage_gates_float
@@ -188,27 +273,26 @@ def _is_int8(s: Any) -> bool:
 @register_jitable(**OVERLOAD)
 def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
     """n samples under one g (Kalchbrenner et al. 2018, eq. 2)"""
-    half = net.n_units // 2
-    t, coarse, fine, y = s.t[0], s.t[1], s.t[2], s.y[0]
+    half, n_x, y = net.n_units // 2, N_X if net.lpc_order > 0 else 3, s.y[0]
     for i in range(n):
         # 1) R h_{t-1}, once for both halves
         stage_R(net, s)
         # 2) the coarse half of h_t, and c_t
-        bits = random_bits(seed, np.uint64(t))
-        t += 1
-        c_last, f_last = coarse, fine
-        stage_gates(net, s, 0, 2, c_last, f_last, 0)
+        bits = random_bits(seed, np.uint64(s.t[0]))
+        stage_inputs(net, s)
+        stage_gates(net, s, 0, n_x - 1)
         stage_logits(s, 0, net.O1, net.O2, s.logits)
         coarse = sample_byte(s.logits, log2e_over_temperature, bits >> np.uint64(32), s.p)
         # 3) the fine half, and f_t
-        stage_gates(net, s, half, 3, c_last, f_last, coarse)
+        stage_coarse(net, s, coarse)
+        stage_gates(net, s, half, n_x)
         stage_logits(s, half, net.O3, net.O4, s.logits)
         fine = sample_byte(s.logits, log2e_over_temperature, bits & np.uint64(0xFFFFFFFF), s.p)
         # 4) undo the pre-emphasis, round, clip
-        y = np.float32(256 * coarse + fine - 32768) + net.preemphasis * y
+        y = np.float32(stage_sample(net, s, coarse, fine)) + net.preemphasis * y
         clipped = max(min(y, np.float32(32767.0)), np.float32(-32768.0))
         pcm[i] = np.int16(np.int32(clipped + np.float32(32768.5)) - 32768)
-    s.t[0], s.t[1], s.t[2], s.y[0] = t, coarse, fine, y
+    s.y[0] = y
 
 
 @kernel
@@ -235,22 +319,30 @@ def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
 
 
 @kernel
-def teacher_force(net, s, frames, samples, logits_c, logits_f):
-    """Logits of samples[1:] given the true past, for measuring: the float part of sample_loop, drawing nothing.
+def teacher_force(net, s, frames, samples, byte, logits_c, logits_f):
+    """Bytes and logits of samples[1:] given the true past, to measure: sample_loop without the draws.
 
-    samples : (n + 1,) int32 in 0..65535; sample 0 only feeds the first step
-    frames  : as in generate    logits_c, logits_f : (n, 256) float32
+    samples : (n + 1,) int32, -32768..32767; sample 0 only feeds the first step
+    frames  : as in generate    byte : (n, 2) uint8, coarse and fine    logits_c, logits_f : (n, 256) float32
     """
-    half, n_mels, hop_length = net.n_units // 2, net.n_mels, net.n_sub * net.sub_length
+    half, n_x, hop_length = net.n_units // 2, N_X if net.lpc_order > 0 else 3, net.n_sub * net.sub_length
+    s.t[1], s.t[2] = (samples[0] + 32768) >> 8, (samples[0] + 32768) & 255
     for i in range(len(samples) - 1):
         if i % hop_length == 0:
-            frame = i // hop_length
-            condition_frame(net, s, frames[frame * n_mels : (frame + net.cond_width) * n_mels])
+            first = i // hop_length * net.n_mels
+            condition_frame(net, s, frames[first : first + net.cond_width * net.n_mels])
         if i % net.sub_length == 0:
             condition_sub(net, s, i % hop_length // net.sub_length)
-        c_last, f_last, c = samples[i] >> 8, samples[i] & 255, samples[i + 1] >> 8
         stage_R(net, s)
-        stage_gates(net, s, 0, 2, c_last, f_last, 0)
+        stage_inputs(net, s)
+        value = np.int64(samples[i + 1]) + 32768
+        if net.lpc_order > 0:
+            value = max(min(np.int64(samples[i + 1]) - s.t[3] + OFFSET, np.int64(65535)), np.int64(0))
+        coarse, fine = value >> 8, value & 255
+        byte[i, 0], byte[i, 1] = coarse, fine
+        stage_gates(net, s, 0, n_x - 1)
         stage_logits(s, 0, net.O1, net.O2, logits_c[i])
-        stage_gates(net, s, half, 3, c_last, f_last, c)
+        stage_coarse(net, s, coarse)
+        stage_gates(net, s, half, n_x)
         stage_logits(s, half, net.O3, net.O4, logits_f[i])
+        stage_sample(net, s, coarse, fine)

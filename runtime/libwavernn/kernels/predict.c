@@ -1,0 +1,103 @@
+/* predict.c - twin of wv_runtime/engine/kernels/predict.py. Included by every ISA after sample.c. */
+#include <math.h>
+#include <string.h>
+
+#define WV_OFFSET 32896 /* of d: bytes 128, 128 are d = 0 */
+#define WV_NOISE_FLOOR 1.0001
+#define WV_E_MIN 1e-30
+#define WV_K_MAX 0.9999
+#define WV_SIGMA_FLOOR 4.0
+#define WV_LOG2E_2 2.8853900817779268 /* 2 log2(e) */
+
+WV_INLINE double clamp_double(double x, double low, double high) {
+    x = x < high ? x : high;
+    return x > low ? x : low;
+}
+
+WV_INLINE int64_t clamp_int(int64_t x, int64_t low, int64_t high) {
+    x = x < high ? x : high;
+    return x > low ? x : low;
+}
+
+/* 2^x for x in [-999, 999] */
+WV_INLINE double exp2_double(double x) {
+    static const double EXP2[9] = {
+        1.0, 0.6931471805599453, 0.2402265069591007, 0.05550410866482158, 0.009618129107628477, 0.0013333558146428443,
+        0.00015403530393381608, 1.5252733804059838e-05, 1.3215486790144305e-06,
+    };
+    int64_t n = (int64_t)(x + 1000.5) - 1000;
+    double f = x - (double)n, y = EXP2[8], power;
+    for (int k = 7; k >= 0; k--) y = y * f + EXP2[k];
+    int64_t bits = (n + 1023) << 52;
+    memcpy(&power, &bits, sizeof power);
+    return y * power;
+}
+
+/* The predictor of a frame; work : (3 order + 1 + n_mels,) */
+static void predictor(int32_t order, int32_t n_mels, const float *M, const float *mel, double *work, int16_t *lpc,
+                      int64_t *inverse) {
+    double *r = work, *a = r + order + 1, *old = a + order, *power = old + order;
+    /* 1) r = M exp(2 m) */
+    for (int32_t b = 0; b < n_mels; b++)
+        power[b] = exp2_double(clamp_double((double)mel[b] * WV_LOG2E_2, -60.0, 60.0));
+    for (int32_t k = 0; k <= order; k++) {
+        double acc = 0.0;
+        for (int32_t b = 0; b < n_mels; b++) acc = acc + (double)M[k * n_mels + b] * power[b];
+        r[k] = acc;
+    }
+    r[0] = r[0] * WV_NOISE_FLOOR;
+    /* 2) Levinson-Durbin; E is the power of the residual */
+    double E = r[0];
+    for (int32_t m = 0; m < order; m++) {
+        double acc = r[m + 1];
+        for (int32_t j = 0; j < m; j++) {
+            acc = acc - a[j] * r[m - j];
+            old[j] = a[j];
+        }
+        double k = clamp_double(acc / E, -WV_K_MAX, WV_K_MAX);
+        for (int32_t j = 0; j < m; j++) a[j] = old[j] - k * old[m - 1 - j];
+        a[m] = k;
+        E = E * (1.0 - k * k);
+        E = E > WV_E_MIN ? E : WV_E_MIN;
+    }
+    /* 3) to integers */
+    for (int32_t j = 0; j < order; j++)
+        lpc[order - 1 - j] = (int16_t)((int32_t)(clamp_double(a[j] * 4096.0, -32767.0, 32767.0) + 32768.5) - 32768);
+    inverse[0] = (int64_t)(16777216.0 / (sqrt(E) + WV_SIGMA_FLOOR) + 0.5);
+    inverse[1] = (int64_t)(16777216.0 / (sqrt(r[0]) + WV_SIGMA_FLOOR) + 0.5);
+}
+
+/* p_t from past : (order,), s_{t-1} last */
+WV_INLINE int64_t predict(int32_t order, const int16_t *lpc, const int16_t *past) {
+    int64_t acc = 2048;
+    for (int32_t k = 0; k < order; k++) acc += (int32_t)lpc[k] * (int32_t)past[k];
+    return clamp_int(acc >> 12, -32768, 32767);
+}
+
+/* L(v, 2^k) in Q11: sign(v) (log2(|v| + 2^k) - k), straight between powers of two. |v| < 2^23 */
+WV_INLINE int16_t log_q11(int64_t v, int32_t k) {
+    float n = (float)((v < 0 ? -v : v) + (1 << k));
+    int32_t bits;
+    memcpy(&bits, &n, sizeof bits);
+    int32_t y = (bits >> 12) - ((127 + k) << 11);
+    return (int16_t)(v < 0 ? -y : y);
+}
+
+/* v / sigma in Q12, clipped to 8 */
+WV_INLINE int16_t ratio_q12(int64_t v, int64_t inverse) {
+    return (int16_t)clamp_int((v * inverse + 2048) >> 12, -32767, 32767);
+}
+
+/* x_t but c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) Q15 */
+WV_INLINE void inputs(int64_t d, int64_t p, int64_t s, const int64_t *inverse, int16_t *x) {
+    x[0] = log_q11(d, 3);
+    x[1] = log_q11(p, 5);
+    x[2] = log_q11(s, 5);
+    x[3] = ratio_q12(d, inverse[0]);
+    x[4] = ratio_q12(p, inverse[1]);
+    x[5] = ratio_q12(s, inverse[1]);
+    x[6] = (int16_t)((2 * ((d + WV_OFFSET) & 255) - 255) * 128);
+}
+
+/* The input that c_t is. Q15 */
+WV_INLINE int16_t input_coarse(int32_t c) { return log_q11(2 * (c - 128), 0); }
