@@ -81,6 +81,22 @@ def test_processes_and_backends_change_nothing(speech, command):
     assert other["mean"]["nll_nats"] == one["mean"]["nll_nats"] and other["mean"]["mrstft"] != one["mean"]["mrstft"]
 
 
+def test_finished_copies_are_scored_beside_the_model(speech, command):
+    """The recordings as copies are perfect; what is paired is the model minus them."""
+    done = command(main, "tiny.bin", "--data", "data", "--json", "--no-baselines", "--no-asr", "--compare", "same=data")
+    report = json.loads(done.out)
+    assert report["baselines"]["same"]["mrstft"] == 0 and report["baselines"]["same"]["jump_ratio"] == 1
+    mean, half = report["differences"]["same"]["mrstft"]
+    assert mean == pytest.approx(report["mean"]["mrstft"], abs=1e-5) and half > 0
+    assert report["effective_temperature"] == report["built_in_temperature"] == 1
+
+
+@pytest.mark.parametrize("text", ["data", "=data", "same=nowhere", "model=data"])
+def test_copies_that_cannot_be_used(speech, command, text):
+    done = command(main, "tiny.bin", "--data", "data", "--compare", text)
+    assert done.code == 2 and done.err.strip().splitlines()[-1].endswith("a new name and an existing folder")
+
+
 def test_table(speech, command):
     done = command(main, "tiny.bin", "--data", "data", "--clips", 1, "--long", 1, "--no-asr")
     lines = done.out.splitlines()
@@ -135,7 +151,7 @@ def test_likelihood_of_chunks_is_that_of_the_whole():
 def test_a_recording_against_itself_is_perfect(recording):
     found = scores.Scorer(recording, 16000, TEXT["arctic_a0281"])(recording)
     wanted = dict(pesq_wb=4.644, stoi=1, mcd_db=0, mrstft=0, f0_rmse_hz=0, f0_gross_pct=0, vuv_err_pct=0, wer_out=0,
-                  wer_ref=0, jump_ratio=1, rms_db=0)  # fmt: skip
+                  wer_ref=0, jump_ratio=1, rms_db=0, p808=3.654, sig=3.622, ovrl=3.313, level_sd=0, hnr_1_2k=7.128, hnr_2_3k=3.625)  # fmt: skip
     assert found == pytest.approx({k: v if installed(k) else None for k, v in wanted.items()}, abs=1e-3)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 RUNTIME = Path(__file__).parents[1] / "runtime"
-STEMS = ("spmv", "gates", "sample", "wavernn", "derive")
+STEMS = ("spmv", "gates", "sample", "predict", "wavernn", "derive")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {"tile", "is_int8", "make_net", "make_state", "generate", "teacher_force"}
-C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted"}
+C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int"}
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
-                   "condition_sub"}  # fmt: skip
+                   "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict"}  # fmt: skip
 
 
 def python_functions(stem):

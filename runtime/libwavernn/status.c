@@ -2,7 +2,7 @@
 #include "wavernn.h"
 
 #ifndef WV_VERSION
-#define WV_VERSION "0.1.0"
+#define WV_VERSION "0.2.0"
 #endif
 
 static const struct {

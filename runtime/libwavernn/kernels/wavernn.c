@@ -45,6 +45,14 @@ static void reset(const wv_model *m, wv_lane *s) {
     for (int32_t k = 0; k < m->lpc_order; k++) s->past[k] = 0;
 }
 
+/* The stages of one sample. A float model and an int8 model differ in stage_R, stage_gates and stage_logits alone. */
+static void stage_R(const wv_model *m, wv_lane *s) {
+    if (m->matrix[WV_R].dtype == WV_I8)
+        linear_q_to_q10(&m->matrix[WV_R], s->h_q, s->a_q10);
+    else
+        linear(&m->matrix[WV_R], s->h, WV_NO_FLOOR, s->q, s->a);
+}
+
 /* x_j of one of the paper's bytes */
 WV_INLINE void byte_input(wv_lane *s, int32_t j, int32_t byte) {
     s->x_q15[j] = (int16_t)((2 * byte - 255) * 128);
@@ -55,14 +63,6 @@ WV_INLINE void byte_input(wv_lane *s, int32_t j, int32_t byte) {
 WV_INLINE void q15_input(wv_lane *s, int32_t j, int16_t x) {
     s->x_q15[j] = x;
     s->x[j] = (float)x * (1.0f / 32768.0f);
-}
-
-/* The stages of one sample. A float model and an int8 model differ in stage_R, stage_gates and stage_logits alone. */
-static void stage_R(const wv_model *m, wv_lane *s) {
-    if (m->matrix[WV_R].dtype == WV_I8)
-        linear_q_to_q10(&m->matrix[WV_R], s->h_q, s->a_q10);
-    else
-        linear(&m->matrix[WV_R], s->h, WV_NO_FLOOR, s->q, s->a);
 }
 
 /* x_t but c_t, from the last sample */
