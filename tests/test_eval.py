@@ -151,7 +151,8 @@ def test_likelihood_of_chunks_is_that_of_the_whole():
 def test_a_recording_against_itself_is_perfect(recording):
     found = scores.Scorer(recording, 16000, TEXT["arctic_a0281"])(recording)
     wanted = dict(pesq_wb=4.644, stoi=1, mcd_db=0, mrstft=0, f0_rmse_hz=0, f0_gross_pct=0, vuv_err_pct=0, wer_out=0,
-                  wer_ref=0, jump_ratio=1, rms_db=0, p808=3.654, sig=3.622, ovrl=3.313, level_sd=0, hnr_1_2k=7.128, hnr_2_3k=3.625)  # fmt: skip
+                  wer_ref=0, jump_ratio=1, rms_db=0,
+                  p808=3.654, sig=3.622, ovrl=3.313, level_sd=0, hnr_1_2k=7.128, hnr_2_3k=3.625)  # fmt: skip
     assert found == pytest.approx({k: v if installed(k) else None for k, v in wanted.items()}, abs=1e-3)
 
 

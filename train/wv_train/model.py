@@ -12,7 +12,8 @@ A 16-bit sample s in 0..65535 (silence is 32768) is two bytes, s = 256 c + f, ea
 
 With lpc_order > 0 the bytes are those of the residual of a linear prediction from the mels, and x_t has eight inputs
 (wv_runtime/engine/kernels/predict.py). I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t
-multiplies R_e h + b_e) and this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a GPU, gru.py's on a CPU.
+multiplies R_e h + b_e) and this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a
+GPU, gru.py's on a CPU.
 
 The conditioning g enters all three gates and is constant over a sub-frame (hop_length / n_sub samples):
 
