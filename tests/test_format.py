@@ -190,12 +190,13 @@ def put(target, key, value):
 DAMAGE = {
     "magic": ("int8", "magic", "magic b'RIFF", lambda b: put(b.bytes, slice(0, 4), b"RIFF")),
     "version_3": ("int8", "version", "version 3, expected 1 or 2", lambda b: put(b.header, "version", 3)),
-    "version_2_without_prediction": ("int8", "header", "lpc_order 0", lambda b: put(b.header, "version", 2)),
+    "version_2_without_prediction": ("int8", "header", "lpc_order 0 and postfilter 0", lambda b: put(b.header, "version", 2)),
     "prediction_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "lpc_order", 16)),
+    "postfilter_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "postfilter", 2)),
     "M_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "M", 64)),
     "file_bytes_too_large": ("int8", "truncated", "(file_bytes)", lambda b: put(b.header, "file_bytes", 1 << 31)),
     "reserved_0": ("int8", "header", "reserved", lambda b: put(b.header, "reserved_0", 1)),
-    "reserved_1": ("int8", "header", "reserved", lambda b: put(b.header["reserved_1"], 10, 1)),
+    "reserved_1": ("int8", "header", "reserved", lambda b: put(b.header["reserved_1"], 7, 1)),
     "metadata_bytes_huge": ("int8", "header", "metadata_bytes", lambda b: put(b.header, "metadata_bytes", 1 << 31)),
     "mel_name_unterminated": ("int8", "header", "mel_name", lambda b: put(b.header, "mel_name", b"x" * 32)),
     "mel_name_control": ("int8", "header", "mel_name", lambda b: put(b.header, "mel_name", b"a\nb")),
@@ -451,7 +452,7 @@ def test_c_arguments_and_names(tmp_path):
     texts = [lib.wv_status_str(i).decode() for i in range(len(names))]
     assert len(set(texts)) == len(names) and all(texts)
     assert lib.wv_status_name(99) == b"unknown" == lib.wv_status_name(-1)
-    assert lib.wv_abi_version() == 1 and lib.wv_version().decode().count(".") == 2
+    assert lib.wv_abi_version() == 2 and lib.wv_version().decode().count(".") == 2
 
     data, model = bin_format.aligned(golden("int8")), ctypes.c_void_p()
     load = lib.wv_model_load

@@ -5,12 +5,15 @@ Usage: ``wv-export model.pt out.bin --dtype int8 --check clip.npy clip.wav``
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from wv_runtime.commands.common import Command, atomic_path
 from wv_runtime.commands.inspect import table
+from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.model import binary as bin_format
+from wv_runtime.model.binary import Postfilter
 
 from . import convert
 
@@ -20,6 +23,8 @@ from . import convert
 @click.argument("out", metavar="OUT.BIN", type=click.Path())
 @click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
 @click.option("--block", metavar="HxW", help="block shape of matrices that are not pruned [16x1; int8 16x4]")
+@click.option("--postfilter", type=click.Choice(["none", "off", "on"]), default="none", show_default=True,
+              help="Store the tables of the mel post-filter, and whether it is on unless wv-run is told otherwise.")
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
@@ -32,6 +37,7 @@ def main(
     out: str,
     dtype: str,
     block: str | None,
+    postfilter: str,
     temperature: float,
     meta: tuple[str, ...],
     clip: tuple[str, str] | None,
@@ -45,6 +51,8 @@ def main(
     # 1) convert
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
     model = convert.with_metadata(convert.to_model(ckpt, dtype, dense_block), **extra)
+    if postfilter != "none":
+        model = replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=postfilter == "on"))
     data = bin_format.pack(model)
 
     # 2) everything that may fail, before anything is written

@@ -38,7 +38,7 @@ typedef struct {
     char mel_name[32];
     uint32_t sample_rate, n_fft, hop_length, win_length, n_mels, reserved_0;
     double fmin, fmax, log_floor;
-    uint32_t I, metadata, metadata_bytes, lpc_order, M, reserved_1[11];
+    uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, reserved_1[8];
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -122,8 +122,12 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
 static wv_status read_config(const header *h, struct wv_model *m)
 {
     NEED(h->reserved_0 == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
-    NEED(h->version == 2 || (h->lpc_order == 0 && h->M == 0), WV_ERR_HEADER);
-    NEED(h->version == 1 || h->lpc_order > 0, WV_ERR_HEADER);
+    NEED(h->version == 2 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
+    NEED(h->version == 1 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
+    NEED(h->lpc_order > 0 || h->M == 0, WV_ERR_HEADER);
+    NEED(h->postfilter <= 2, WV_ERR_HEADER);
+    NEED(h->postfilter > 0 || (h->band | h->weight) == 0, WV_ERR_HEADER);
+    NEED(h->postfilter == 0 || (h->n_fft & (h->n_fft - 1)) == 0, WV_ERR_HEADER);
     NEED(h->metadata_bytes <= MAX_METADATA_BYTES, WV_ERR_HEADER);
     size_t length = 0;
     while (length < sizeof h->mel_name && h->mel_name[length] >= 0x20 && h->mel_name[length] <= 0x7e)
@@ -153,6 +157,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->cond_width = (int32_t)h->cond_width;
     m->n_sub = (int32_t)h->n_sub;
     m->lpc_order = (int32_t)h->lpc_order;
+    m->postfilter = (int32_t)h->postfilter;
     m->n_x = h->lpc_order > 0 ? WV_N_X : 3;
     m->preemphasis = (float)h->preemphasis;
     m->sample_rate = (int32_t)h->sample_rate;
@@ -333,7 +338,7 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     cursor c = {data, HEADER_BYTES, n_bytes};
     memcpy(r, c.data + sizeof h, sizeof r);
     const uint64_t I_bytes = 4 * 3 * (uint64_t)m->n_x * h.n_units;
-    const uint64_t M_bytes = 4 * ((uint64_t)h.lpc_order + 1) * h.n_mels;
+    const uint64_t n_bins = h.n_fft / 2 + 1, M_bytes = 4 * ((uint64_t)h.lpc_order + 1) * h.n_mels;
     const int int8 = r[WV_C2].dtype == WV_I8; /* C2 and all after it are int8, or none is */
     for (int i = 0; i < WV_N_MATRICES; i++) {
         uint32_t rows, cols;
@@ -343,6 +348,10 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     TRY(check_place(&c, h.I, I_bytes));
     if (h.lpc_order > 0)
         TRY(check_place(&c, h.M, M_bytes));
+    if (h.postfilter > 0) {
+        TRY(check_place(&c, h.band, 4 * n_bins));
+        TRY(check_place(&c, h.weight, 4 * 3 * n_bins));
+    }
     TRY(check_place(&c, h.metadata, h.metadata_bytes));
     NEED(c.position == c.end, WV_ERR_SECTION);
 
@@ -360,6 +369,16 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
         m->M = section;
         for (uint32_t b = 0; b < h.n_mels; b++) /* a power of more than nothing: kernels divide by their sum */
             NEED(m->M[b] >= M_MIN, WV_ERR_VALUES);
+    }
+    if (h.postfilter > 0) {
+        TRY(view(&c, h.band, 4 * n_bins, &section));
+        m->band = section;
+        TRY(view(&c, h.weight, 4 * 3 * n_bins, &section));
+        m->weight = section;
+        for (uint64_t k = 0; k < n_bins; k++)
+            NEED(m->band[k] >= -1 && m->band[k] < m->n_mels, WV_ERR_VALUES);
+        for (uint64_t k = 0; k < 3 * n_bins; k++)
+            NEED(m->weight[k] >= 0 && m->weight[k] <= 1, WV_ERR_VALUES);
     }
     return view(&c, h.metadata, h.metadata_bytes, &section);
 }
@@ -401,5 +420,7 @@ wv_status wv_model_info(const wv_model *model, wv_info *info)
     info->lookahead = model->cond_width / 2;
     info->dtype = model->matrix[WV_R].dtype;
     memcpy(info->mel_name, model->mel_name, sizeof info->mel_name);
+    info->postfilter = model->postfilter;
+    info->filter_delay = wv_filter_delay(model);
     return WV_OK;
 }

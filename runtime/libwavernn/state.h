@@ -14,6 +14,10 @@ struct wv_state {
     int32_t n_pushed;       /* 0 before the first push, then 1 */
     int32_t finished;
     int32_t sample;         /* next sample within the current frame, 0..hop_length-1 */
+    int32_t filtered;       /* whether the samples pass through the post-filter */
+    int32_t ready;          /* samples of filter.pcm that have not been pulled, its last ones */
+    uint64_t n_out;         /* samples pulled, with the filter */
+    wv_filter filter;
     void *storage;
 };
 

@@ -19,6 +19,42 @@ static void *take(char *base, size_t *used, size_t bytes) {
     return part;
 }
 
+static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *used) {
+    const size_t size = sizeof(float), n_fft = (size_t)m->n_fft, d = (size_t)wv_filter_delay(m) / 2;
+    const size_t width = (2 * d + 1) * (size_t)m->hop_length;
+    f->hop = m->hop_length;
+    f->win_length = m->win_length;
+    f->n_fft = m->n_fft;
+    f->n_mels = m->n_mels;
+    f->delay = wv_filter_delay(m);
+    f->x = take(base, used, width * size);
+    f->y = take(base, used, width * size);
+    f->norm = take(base, used, width * size);
+    f->mels = take(base, used, (d + 1) * (size_t)m->n_mels * size);
+    f->window = take(base, used, (size_t)m->win_length * size);
+    f->cosine = take(base, used, n_fft / 2 * size);
+    f->sine = take(base, used, n_fft / 2 * size);
+    f->re = take(base, used, n_fft * size);
+    f->im = take(base, used, n_fft * size);
+    f->re_2 = take(base, used, n_fft * size);
+    f->im_2 = take(base, used, n_fft * size);
+    f->gain = take(base, used, n_fft * size);
+    f->magnitude = take(base, used, (n_fft / 2 + 1) * size);
+    f->bands = take(base, used, ((size_t)m->n_mels + 2) * size);
+    f->pcm = take(base, used, (size_t)m->hop_length * sizeof(int16_t));
+    f->band = m->band;
+    f->weight = m->weight;
+}
+
+static void reset_filter(wv_state *s) {
+    wv_filter *f = &s->filter;
+    const int32_t width = (f->delay + 1) * f->hop;
+    for (int32_t k = 0; k < width; k++) f->x[k] = f->y[k] = f->norm[k] = 0.0f;
+    for (int32_t k = 0; k < (f->delay / 2 + 1) * f->n_mels; k++) f->mels[k] = 0.0f;
+    f->n_in = f->n_ours = 0;
+    s->kernels->make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine);
+}
+
 static size_t lay_out(wv_state *s, char *base) {
     const wv_model *m = s->model;
     size_t used = 0, f = sizeof(float), n_units = (size_t)m->n_units;
@@ -41,6 +77,7 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.inverse = take(base, &used, 2 * sizeof(int64_t));
     s->lane.work = take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
     s->frames = take(base, &used, (size_t)s->capacity * (size_t)m->n_mels * f);
+    if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
     return used;
 }
 
@@ -48,13 +85,18 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     if (s == NULL) return WV_ERR_ARGUMENT;
     s->kernels->reset(s->model, &s->lane);
     s->lane.seed = seed;
-    s->n_frames = s->n_pushed = s->finished = s->sample = 0;
+    s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
+    s->n_out = 0;
+    if (s->filtered) reset_filter(s);
     return WV_OK;
 }
 
 wv_status wv_state_new(const wv_model *model, const wv_options *options, wv_state **state) {
     if (model == NULL || options == NULL || state == NULL) return WV_ERR_ARGUMENT;
     *state = NULL;
+    if (options->struct_size < sizeof *options) return WV_ERR_ARGUMENT;
+    if (options->postfilter < WV_FILTER_AS_MODEL || options->postfilter > WV_FILTER_ON) return WV_ERR_ARGUMENT;
+    if (options->postfilter == WV_FILTER_ON && model->postfilter == 0) return WV_ERR_ARGUMENT;
     if (!(options->temperature > 0.0f) || !isfinite(options->temperature)) return WV_ERR_ARGUMENT;
     if (options->max_frames < 1 || options->max_frames > 65536) return WV_ERR_ARGUMENT;
     const wv_kernels *kernels = wv_kernels_find(options->isa);
@@ -64,6 +106,8 @@ wv_status wv_state_new(const wv_model *model, const wv_options *options, wv_stat
     if (s == NULL) return WV_ERR_MEMORY;
     s->model = model;
     s->kernels = kernels;
+    s->filtered = options->postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2
+                                                            : options->postfilter == WV_FILTER_ON;
     s->capacity = options->max_frames + 2 * model->cond_width;
     s->storage = malloc(lay_out(s, NULL) + 63);
     if (s->storage == NULL) {
@@ -120,28 +164,30 @@ wv_status wv_finish(wv_state *s) {
     return WV_OK;
 }
 
+static int32_t n_ready(const wv_state *s) { return max_i32(0, s->n_frames - (s->model->cond_width - 1)); }
+
 size_t wv_available(const wv_state *s) {
     if (s == NULL) return 0;
-    int32_t n_ready = max_i32(0, s->n_frames - (s->model->cond_width - 1));
-    return (size_t)n_ready * (size_t)s->model->hop_length - (size_t)s->sample;
+    const int64_t hop = s->model->hop_length;
+    if (!s->filtered) return (size_t)(n_ready(s) * hop - s->sample);
+    int64_t n_hops = s->filter.n_ours + n_ready(s) - (s->finished ? 0 : s->filter.delay);
+    return n_hops > 0 ? (size_t)(n_hops * hop) - (size_t)s->n_out : 0;
 }
 
-wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
-    if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
-    *written = 0;
+/* n samples that are available, before the post-filter; returns frames used up */
+static size_t generate_samples(wv_state *s, const float *frames, size_t left, int16_t *pcm) {
     const wv_model *m = s->model;
     const int32_t sub_length = m->hop_length / m->n_sub;
-    size_t left = wv_available(s), used = 0; /* frames used up */
-    if (left > n_samples) left = n_samples;
+    size_t used = 0, written = 0;
     while (left > 0) {
         /* 1) conditioning, at the start of a frame and of a sub-frame */
-        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, s->frames + used * (size_t)m->n_mels);
+        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, frames + used * (size_t)m->n_mels);
         if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
         /* 2) samples up to the end of the sub-frame */
         int32_t n = sub_length - s->sample % sub_length;
         if ((size_t)n > left) n = (int32_t)left;
-        s->kernels->sample_loop(m, &s->lane, n, pcm + *written);
-        *written += (size_t)n;
+        s->kernels->sample_loop(m, &s->lane, n, pcm + written);
+        written += (size_t)n;
         left -= (size_t)n;
         s->sample += n;
         if (s->sample == m->hop_length) {
@@ -149,7 +195,39 @@ wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) 
             used++;
         }
     }
+    return used;
+}
+
+/* n samples that are available, through the post-filter; returns frames used up */
+static size_t generate_filtered(wv_state *s, size_t left, int16_t *pcm) {
+    const wv_model *m = s->model;
+    wv_filter *f = &s->filter;
+    const size_t centre = (size_t)(m->cond_width / 2) * (size_t)m->n_mels;
+    const int32_t n_frames = n_ready(s);
+    size_t used = 0;
+    for (s->n_out += left; left > 0; left--) {
+        while (s->ready == 0) { /* the next hop */
+            const int ours = (int32_t)used < n_frames;
+            const float *frames = s->frames + used * (size_t)m->n_mels;
+            if (ours)
+                used += generate_samples(s, frames, (size_t)f->hop, f->pcm);
+            else
+                memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm);
+            if (s->kernels->filter_hop(f, ours ? frames + centre : f->mels, ours)) s->ready = f->hop;
+        }
+        *pcm++ = f->pcm[f->hop - s->ready--];
+    }
+    return used;
+}
+
+wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
+    if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
+    const wv_model *m = s->model;
+    size_t n = wv_available(s), used;
+    if (n > n_samples) n = n_samples;
+    used = s->filtered ? generate_filtered(s, n, pcm) : generate_samples(s, s->frames, n, pcm);
     s->n_frames -= (int32_t)used;
     memmove(s->frames, s->frames + used * (size_t)m->n_mels, (size_t)s->n_frames * (size_t)m->n_mels * sizeof(float));
+    *written = n;
     return WV_OK;
 }

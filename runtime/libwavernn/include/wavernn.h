@@ -3,7 +3,8 @@
  *     wv_model *model;  wv_state *state;  wv_info info;
  *     wv_status s = wv_model_load(bytes, n_bytes, &model);    // bytes stay yours and must outlive the model
  *     wv_model_info(model, &info);
- *     wv_state_new(model, &(wv_options){.seed = 0, .temperature = 1.0f, .max_frames = 64}, &state);
+ *     wv_state_new(model, &(wv_options){.struct_size = sizeof(wv_options), .temperature = 1.0f, .max_frames = 64},
+ *                  &state);
  *     for (;;) {
  *         wv_push(state, mel, n_frames, &taken);              // mel: (n_frames, n_mels) float32, frame after frame
  *         wv_pull(state, pcm, n_samples, &written);           // as many samples as the pushed frames allow
@@ -32,7 +33,7 @@ extern "C" {
 #define WV_API __attribute__((visibility("default")))
 #endif
 
-#define WV_ABI_VERSION 1
+#define WV_ABI_VERSION 2
 
 typedef enum {
     WV_OK = 0,
@@ -65,13 +66,20 @@ typedef struct {
     int32_t lookahead;     /* frames that must be pushed beyond the one being pulled */
     int32_t dtype;         /* of R: 0 f32, 1 f16, 2 int8 */
     char mel_name[32];     /* preset, zero-terminated */
+    int32_t postfilter;    /* the mel post-filter: 0 has none, 1 off, 2 on unless wv_options says otherwise */
+    int32_t filter_delay;  /* frames that it adds to lookahead */
 } wv_info;
 
+enum { WV_FILTER_AS_MODEL, WV_FILTER_OFF, WV_FILTER_ON };
+
+/* Start from {.struct_size = sizeof(wv_options)}: what a later version adds is 0, which means as before. */
 typedef struct {
+    size_t struct_size;
     uint64_t seed;
     float temperature;     /* > 0; logits are divided by it; 1 samples the model as trained */
     int32_t max_frames;    /* frames that may wait inside the state, 1..65536 */
     const char *isa;       /* "portable", "avx2", ...; NULL takes the best one, or $WV_ISA if set */
+    int32_t postfilter;    /* WV_FILTER_..; ON wants a model that has one */
 } wv_options;
 
 WV_API int32_t wv_abi_version(void);

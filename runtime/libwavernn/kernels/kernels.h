@@ -38,6 +38,9 @@ struct wv_model {
     char mel_name[32];
     wv_matrix matrix[WV_N_MATRICES];
     const float *I;            /* (n_x, 3 * n_units) columns of I*, that of c_t last */
+    int32_t postfilter;        /* 0 none, 1 off, 2 on by default */
+    const int32_t *band;       /* (n_fft / 2 + 1,) of the post-filter, or NULL */
+    const float *weight;       /* (3, n_fft / 2 + 1) */
     const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
     const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
     int32_t I_shift;
@@ -70,6 +73,23 @@ typedef struct {
     int32_t coarse, fine;            /* last bytes drawn */
 } wv_lane;
 
+/* The mutable state of one stream's post-filter, and its tables; all floats of one storage. */
+typedef struct {
+    int32_t hop, win_length, n_fft, n_mels, delay; /* delay: 2 d */
+    float *x;       /* ((2 d + 1) * hop,) the last hops of input */
+    float *y, *norm; /* likewise, sums of windowed frames and of squared windows */
+    float *mels;    /* ((d + 1) * n_mels,) frames of the last hops, the oldest first */
+    float *window;  /* (win_length,) */
+    float *cosine, *sine;                 /* (n_fft / 2,) */
+    float *re, *im, *re_2, *im_2, *gain;  /* (n_fft,) */
+    float *magnitude; /* (n_fft / 2 + 1,) */
+    float *bands;   /* (n_mels + 2,) */
+    const int32_t *band;
+    const float *weight;
+    int16_t *pcm;   /* (hop,) */
+    int64_t n_in, n_ours; /* hops that came in, those of them that were the stream's */
+} wv_filter;
+
 /* What an ISA provides: the twins compiled over that ISA's vector primitives. */
 typedef struct {
     const char *name;
@@ -77,8 +97,15 @@ typedef struct {
     void (*condition_frame)(const wv_model *m, wv_lane *s, const float *window);
     void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
     void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
+    void (*make_tables)(int32_t n_fft, int32_t win_length, float *window, float *cosine, float *sine);
+    int (*filter_hop)(wv_filter *f, const float *mel, int ours);
     void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
 } wv_kernels;
+
+/* Frames by which the post-filter's output comes later: 2 d */
+static inline int32_t wv_filter_delay(const struct wv_model *m) {
+    return 2 * ((m->win_length - m->hop_length + 2 * m->hop_length - 1) / (2 * m->hop_length));
+}
 
 /* derive.c: fills what is made at load. WV_OK or WV_ERR_MEMORY */
 wv_status wv_derive(wv_model *model);

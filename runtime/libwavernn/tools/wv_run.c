@@ -22,7 +22,7 @@
 #include "wavernn.h"
 
 #define USAGE "usage: wv_run MODEL MEL [-o OUT] [--backend c] [--seed N] [--temperature T] [--isa NAME]\n" \
-              "              [--chunk-frames N] [--rtf-limit X] [--verify] [--json]\n"
+              "              [--chunk-frames N] [--[no-]postfilter] [--rtf-limit X] [--verify] [--json]\n"
 
 enum { BAD_DATA = 1, BAD_USAGE = 2, MAX_DIMS = 8, WAV_HEADER_BYTES = 44 };
 #define MAX_SAMPLES ((UINT32_MAX - 36u) / 2u) /* what the 32-bit sizes of a WAV file can say */
@@ -63,7 +63,7 @@ typedef struct {
     const char *model, *mel, *out, *isa;
     uint64_t seed;
     float temperature;
-    int32_t chunk_frames;
+    int32_t chunk_frames, postfilter;
     double rtf_limit; /* 0: none */
     int verify, json;
 } arguments;
@@ -124,6 +124,10 @@ static arguments parse_arguments(int argc, char **argv) {
             if (strcmp(value, "c") != 0) fail(BAD_USAGE, "--backend: found %s, wanted c: this is the C program", value);
         } else if (strcmp(argv[i], "--verify") == 0) {
             a.verify = 1;
+        } else if (strcmp(argv[i], "--postfilter") == 0) {
+            a.postfilter = WV_FILTER_ON;
+        } else if (strcmp(argv[i], "--no-postfilter") == 0) {
+            a.postfilter = WV_FILTER_OFF;
         } else if (strcmp(argv[i], "--json") == 0) {
             a.json = 1;
         } else {
@@ -266,7 +270,10 @@ static mel_array load_mel(const char *path, const wv_info *info) {
 
 static wv_state *new_state(const wv_model *model, const arguments *a, const char *isa) {
     wv_state *state;
-    wv_status s = wv_state_new(model, &(wv_options){a->seed, a->temperature, a->chunk_frames, isa}, &state);
+    const wv_options options = {
+        sizeof options, a->seed, a->temperature, a->chunk_frames, isa, a->postfilter,
+    };
+    wv_status s = wv_state_new(model, &options, &state);
     if (s == WV_OK) return state;
     char names[256] = "";
     for (int32_t i = 0; wv_isa_name(i) != NULL; i++)

@@ -77,13 +77,20 @@ def pattern(m: Matrix) -> NDArray[np.bool_]:
     return grid
 
 
+def _filter(model: Model) -> str:
+    if not model.postfilter:
+        return "no mel post-filter"
+    return f"mel post-filter, {'on' if model.postfilter.on else 'off'} by default"
+
+
 def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:
     """Everything but the weights, as text."""
     cfg, mel = model.config, model.config.mel
     lines = [
-        f"{path}: WaveRNN, format {bin_format.version_of(cfg)}, {file_bytes:,} bytes, checksum {checksum:08x}",
+        f"{path}: WaveRNN, format {model.version}, {file_bytes:,} bytes, checksum {checksum:08x}",
         f"network   {cfg.n_units} units, n_out {cfg.n_out}, n_cond {cfg.n_cond}, cond_width {cfg.cond_width} frames, "
         f"n_sub {cfg.n_sub}, preemphasis {cfg.preemphasis:g}, lpc_order {cfg.lpc_order}",
+        f"filter    {_filter(model)}",
         f"mel       {mel.name}: {mel.sample_rate} Hz, n_fft {mel.n_fft}, hop_length {mel.hop_length}, "
         f"win_length {mel.win_length}, {mel.n_mels} bands {mel.fmin:g}..{mel.fmax:g} Hz, log_floor {mel.log_floor:g}",
     ]
@@ -99,7 +106,7 @@ def as_json(model: Model, path: str, file_bytes: int, checksum: int) -> str:
     return json.dumps(
         {
             "path": path,
-            "format": bin_format.version_of(model.config),
+            "format": model.version,
             "file_bytes": file_bytes,
             "checksum": f"{checksum:08x}",
             "config": asdict(model.config),

@@ -39,6 +39,7 @@ PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
 @click.option("--backend", type=click.Choice(["numba", "c"]), default="numba", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
+@click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
 @click.option("--isa", help="Backend c: portable, ...; the best one if absent.")
 @click.option("--chunk-frames", type=click.IntRange(1, 65536), help="Stream in chunks of this many frames.")
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
@@ -52,6 +53,7 @@ def main(
     backend: str,
     seed: int,
     temperature: float,
+    postfilter: bool | None,
     isa: str | None,
     chunk_frames: int | None,
     rtf_limit: float | None,
@@ -68,14 +70,14 @@ def main(
     cfg = model.config.mel
     mel = load_mel(mel_path, cfg)
 
-    synth = Voice(model, backend, isa if backend == "c" or not verify else None)
+    synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
     jit_s = synth.warm_up() if backend == "numba" else 0.0
     first_audio_s = _first_audio(synth, mel, seed, temperature)
     start = time.perf_counter()
     pcm = _synthesize(synth, mel, seed, temperature, chunk_frames)
     compute_s = time.perf_counter() - start
     if verify:
-        _verify(model, pcm, mel, seed, temperature, backend, isa)
+        _verify(model, pcm, mel, seed, temperature, backend, isa, postfilter)
 
     audio_s = len(pcm) / cfg.sample_rate
     report = Report(
@@ -164,7 +166,7 @@ def _first_audio(synth: Voice, mel: NDArray[np.float32], seed: int, temperature:
 
 def _verify(
     model: Model, pcm: NDArray[np.int16], mel: NDArray[np.float32], seed: int, temperature: float,
-    backend: str, isa: str | None,
+    backend: str, isa: str | None, postfilter: bool | None,
 ) -> None:  # fmt: skip
     """Run the other backend too.
 
@@ -174,7 +176,7 @@ def _verify(
         If a sample differs.
     """
     other = "c" if backend == "numba" else "numba"
-    again = Voice(model, other, isa if other == "c" else None)(mel, seed, temperature)
+    again = Voice(model, other, isa if other == "c" else None, postfilter)(mel, seed, temperature)
     differs = np.flatnonzero(pcm != again)
     if len(differs):
         i = differs[0]

@@ -23,7 +23,7 @@ from wv_runtime.engine import __path__ as package_path
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.model.binary import aligned
 
-ABI_VERSION = 1  # WV_ABI_VERSION of the wavernn.h this file was written against
+ABI_VERSION = 2  # WV_ABI_VERSION of the wavernn.h this file was written against
 DTYPES = ("f32", "f16", "int8")  # wv_info.dtype
 LIBRARY_NAME = {"darwin": "libwavernn.dylib", "win32": "wavernn.dll"}.get(sys.platform, "libwavernn.so")
 
@@ -45,13 +45,22 @@ class _Info(ctypes.Structure):
         ("lookahead", c_int32),
         ("dtype", c_int32),
         ("mel_name", c_char * 32),
+        ("postfilter", c_int32),
+        ("filter_delay", c_int32),
     ]
 
 
 class _Options(ctypes.Structure):
     """wv_options"""
 
-    _fields_ = [("seed", c_uint64), ("temperature", c_float), ("max_frames", c_int32), ("isa", c_char_p)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("seed", c_uint64),
+        ("temperature", c_float),
+        ("max_frames", c_int32),
+        ("isa", c_char_p),
+        ("postfilter", c_int32),
+    ]
 
 
 _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
@@ -167,6 +176,7 @@ class NativeStream:
         temperature: float = 1.0,
         isa: str | None = None,
         max_frames: int = 64,
+        postfilter: bool | None = None,
     ):
         self._handle = c_void_p()
         self._model = model  # must outlive the state
@@ -174,7 +184,10 @@ class NativeStream:
             raise ValueError(f"max_frames: found {max_frames}, wanted 1..65536")
         if isa is not None and isa not in isa_names():
             raise ValueError(f"isa: found {isa!r}, wanted one of {', '.join(isa_names())}")
-        options = _Options(_check_seed(seed), temperature, max_frames, isa.encode() if isa else None)
+        options = _Options(
+            ctypes.sizeof(_Options), _check_seed(seed), temperature, max_frames, isa.encode() if isa else None,
+            0 if postfilter is None else 1 + postfilter,
+        )  # fmt: skip
         _check(library().wv_state_new(model._handle, byref(options), byref(self._handle)), "stream")
         weakref.finalize(self, library().wv_state_free, self._handle)
 

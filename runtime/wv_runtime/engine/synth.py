@@ -47,6 +47,7 @@ class Voice:
     Parameters
     ----------
     backend : "numba" (JIT, the default) or "c" (libwavernn)
+    postfilter : whether to pass the samples through the mel post-filter; None does what the file says
     isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. Numba always takes the host's.
 
     Raises
@@ -57,24 +58,38 @@ class Voice:
         If libwavernn is missing or has no such ISA.
     """
 
-    def __init__(self, model: Model, backend: str = "numba", isa: str | None = None):
+    def __init__(
+        self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None
+    ):
         if backend not in BACKENDS:
             raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
         if backend == "numba" and isa is not None:
             raise ValueError("isa: only backend c has a choice of ISA (Numba always compiles for this CPU)")
-        self.model, self.config, self.backend = model, model.config, backend
+        if postfilter and not model.postfilter:
+            raise ValueError("postfilter: found a model without its tables, wanted one of wv-export --postfilter")
+        on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
+        self.model, self.config, self.backend, self.postfilter = model, model.config, backend, on
         if backend == "c":
             from wv_runtime.engine.native import NativeModel, NativeStream
 
             native = NativeModel(pack(model))
-            self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(native, seed, t, isa)
+            self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(
+                native, seed, t, isa, postfilter=on
+            )
             self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
         else:
             from wv_runtime.engine.kernels import simd, wavernn
 
             net = wavernn.make_net(model)
-            self._open = lambda seed, t: NumbaStream(model, net, seed, t)
+            self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
             self.isa = simd.ISA
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that must have been pushed beyond the one whose samples come out."""
+        from .kernels.postfilter import filter_delay
+
+        return self.config.cond_width // 2 + (filter_delay(self.config.mel) if self.postfilter else 0)
 
     @property
     def sample_rate(self) -> int:
@@ -151,7 +166,8 @@ class Voice:
 class NumbaStream:
     """A Stream on the Numba kernels. Arguments are checked by Voice."""
 
-    def __init__(self, model: Model, net: Any, seed: int, temperature: float):
+    def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
+        from wv_runtime.engine.kernels import postfilter as kernels
         from wv_runtime.engine.kernels import wavernn
 
         self._generate, self._net, self._state = wavernn.generate, net, wavernn.make_state(model)
@@ -160,6 +176,9 @@ class NumbaStream:
         self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
         self._finished = False
         self._sample = 0  # next sample within the current frame
+        self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
+        self._delay = kernels.filter_delay(model.config.mel)  # hops, with the filter
+        self._ready, self._n_out = np.zeros(0, np.int16), 0
 
     def push(self, mel: NDArray[np.float32]) -> int:
         if self._finished:
@@ -180,10 +199,18 @@ class NumbaStream:
     @property
     def available(self) -> int:
         n_ready = max(0, len(self._frames) - (self._config.cond_width - 1))
-        return n_ready * self._config.mel.hop_length - self._sample
+        hop = self._config.mel.hop_length
+        if self._filter is None:
+            return n_ready * hop - self._sample
+        delay = 0 if self._finished else self._delay
+        n_out = max(0, int(self._filter.n[1]) + n_ready - delay)
+        return n_out * hop - self._n_out
 
     def pull(self, n: int) -> NDArray[np.int16]:
-        pcm = np.zeros(max(0, min(n, self.available)), np.int16)
+        n = max(0, min(n, self.available))
+        if self._filter is not None:
+            return self._pull_filtered(n)
+        pcm = np.zeros(n, np.int16)
         self._generate(
             self._net, self._state, self._seed, self._log2e_over_temperature, self._frames.reshape(-1), self._sample,
             pcm,
@@ -191,6 +218,27 @@ class NumbaStream:
         n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)
         self._frames = self._frames[n_frames:]
         return pcm
+
+    def _pull_filtered(self, n: int) -> NDArray[np.int16]:
+        """n samples that are available: whole hops are made, the rest waits in self._ready."""
+        from .kernels import wavernn
+
+        hop, f = self._config.mel.hop_length, self._filter
+        n_hops = -(-(n - len(self._ready)) // hop)
+        if n_hops > 0:
+            # hops to put in until n_hops have come out
+            n_in = n_hops + max(0, self._delay - int(f.n[0]))
+            n_frames = min(n_in, max(0, len(self._frames) - (self._config.cond_width - 1)))
+            pcm = np.zeros(n_hops * hop, np.int16)
+            wavernn.generate_filtered(
+                self._net, self._state, f, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
+                n_frames, n_in - n_frames, pcm,
+            )  # fmt: skip
+            self._frames = self._frames[n_frames:]
+            self._ready = np.concatenate([self._ready, pcm])
+        out, self._ready = self._ready[:n], self._ready[n:]
+        self._n_out += n
+        return out
 
 
 def mel_frames(mel: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:

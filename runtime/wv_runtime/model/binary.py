@@ -23,7 +23,7 @@ from wv_runtime.errors import FormatError
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 
 MAGIC = b"WaveRNN\n"
-VERSIONS = (1, 2)  # 2 has linear prediction
+VERSIONS = (1, 2)  # 2 has linear prediction, or the post-filter's tables
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
 MAX_METADATA_BYTES = 2**20
@@ -68,7 +68,10 @@ HEADER = np.dtype(
         ("metadata_bytes", "<u4"),
         ("lpc_order", "<u4"),
         ("M", "<u4"),
-        ("reserved_1", "<u4", 11),
+        ("postfilter", "<u4"),
+        ("band", "<u4"),
+        ("weight", "<u4"),
+        ("reserved_1", "<u4", 8),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.
@@ -164,6 +167,22 @@ class Matrix:
 
 
 @dataclass(frozen=True, eq=False)
+class Postfilter:
+    """The mel post-filter's tables, as features/postfilter.py makes them, and whether it is on unless asked otherwise.
+
+    band : (n_fft / 2 + 1,) int32    weight : (3, n_fft / 2 + 1) float32, 0..1
+    """
+
+    band: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    on: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "band", _read_only(self.band))
+        object.__setattr__(self, "weight", _read_only(self.weight))
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """Everything in a .bin.
 
@@ -178,6 +197,7 @@ class Model:
     I: NDArray[np.float32]
     metadata: dict[str, Any] = field(default_factory=dict)
     M: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    postfilter: Postfilter | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "I", _read_only(self.I))
@@ -186,11 +206,15 @@ class Model:
         wanted = (cfg.lpc_order + 1, cfg.mel.n_mels) if cfg.lpc_order else (0, 0)
         if self.M.shape != wanted:
             raise ValueError(f"M: found shape {self.M.shape}, wanted {wanted}")
+        n_bins = cfg.mel.n_fft // 2 + 1
+        if self.postfilter and (self.postfilter.band.shape, self.postfilter.weight.shape) != ((n_bins,), (3, n_bins)):
+            raise ValueError(f"postfilter: found shapes {self.postfilter.band.shape}, {self.postfilter.weight.shape}, "
+                             f"wanted ({n_bins},), (3, {n_bins})")  # fmt: skip
 
-
-def version_of(cfg: WaveRNNConfig) -> int:
-    """The oldest version that holds such a model, which is what `pack` writes."""
-    return 2 if cfg.lpc_order else 1
+    @property
+    def version(self) -> int:
+        """Of the format: the oldest that holds this model, which is what `pack` writes."""
+        return 2 if self.config.lpc_order or self.postfilter else 1
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -262,11 +286,15 @@ def pack(model: Model) -> bytes:
     header["I"] = add(np.ascontiguousarray(model.I, "<f4").tobytes())
     if cfg.lpc_order:
         header["M"] = add(np.ascontiguousarray(model.M, "<f4").tobytes())
+    if model.postfilter:
+        header["postfilter"] = 2 if model.postfilter.on else 1
+        header["band"] = add(np.ascontiguousarray(model.postfilter.band, "<i4").tobytes())
+        header["weight"] = add(np.ascontiguousarray(model.postfilter.weight, "<f4").tobytes())
     header["metadata"] = add(metadata)
     header["metadata_bytes"] = len(metadata)
     _need(position <= MAX_FILE_BYTES, "header", "pack", f"file_bytes {position}, expected at most {MAX_FILE_BYTES}")
     header["magic"], header["file_bytes"] = MAGIC, position
-    header["version"] = version_of(cfg)
+    header["version"] = model.version
     data = with_checksum(header.tobytes() + records.tobytes() + b"".join(body))
     parse(data, "pack")
     return data
@@ -303,7 +331,10 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
     I_section = _Section("I", np.dtype("<f4"), cfg.n_x * 3 * cfg.n_units)
     M_section = _Section("M", np.dtype("<f4"), (cfg.lpc_order + 1) * cfg.mel.n_mels)
     metadata_section = _Section("metadata", np.dtype("u1"), int(header["metadata_bytes"]))
-    for s in (I_section, *[M_section] * bool(cfg.lpc_order), metadata_section):
+    n_bins = cfg.mel.n_fft // 2 + 1
+    tables = [_Section("band", np.dtype("<i4"), n_bins), _Section("weight", np.dtype("<f4"), 3 * n_bins)]
+    filtered = header["postfilter"] > 0
+    for s in (I_section, *[M_section] * bool(cfg.lpc_order), *tables * bool(filtered), metadata_section):
         position = _check_place(s, s.name, int(header[s.name]), position, len(raw), where)
     _need(position == len(raw), "section", where, f"section metadata: ends at {position}, expected {len(raw)}")
 
@@ -317,13 +348,22 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         M = _view(raw, M_section, "M", int(header["M"]), where).reshape(cfg.lpc_order + 1, -1)  # noqa: N806
         _check_finite(M, "M", where)
         _need((M[0] >= np.float32(M_MIN)).all(), "values", where, f"section M: row 0 below {M_MIN}, expected powers")
+    postfilter = None
+    if filtered:
+        band, weight = (_view(raw, s, s.name, int(header[s.name]), where) for s in tables)
+        legal = (band >= -1).all() and (band < cfg.mel.n_mels).all()
+        found = f"{band.min()}..{band.max()}"
+        _need(legal, "values", where, f"section band: {found}, expected -1..{cfg.mel.n_mels - 1}")
+        legal = ((weight >= 0) & (weight <= 1)).all()
+        _need(legal, "values", where, "section weight: expected numbers in 0..1")
+        postfilter = Postfilter(band, weight.reshape(3, -1), bool(header["postfilter"] == 2))
     text = _view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes()
     try:
         metadata = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         metadata = None
     _need(isinstance(metadata, dict), "section", where, f"section metadata: {text[:20]!r}, expected a JSON object")
-    return Model(cfg, matrices, columns, metadata, M)
+    return Model(cfg, matrices, columns, metadata, M, postfilter)
 
 
 def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -409,10 +449,18 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
 def _read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
     zero = not header["reserved_0"] and not header["reserved_1"].any()
-    zero &= header["version"] == 2 or not (header["lpc_order"] or header["M"])
+    new = [int(header[name]) for name in ("lpc_order", "M", "postfilter", "band", "weight")]
+    zero &= header["version"] == 2 or not any(new)
     _need(zero, "header", where, "reserved bytes of the header, expected zeros")
-    predicts = header["version"] == 1 or header["lpc_order"] > 0
-    _need(predicts, "header", where, "lpc_order 0, expected 1..64 in version 2")
+    lpc_order, M, postfilter, band, weight = new  # noqa: N806
+    used = header["version"] == 1 or lpc_order or postfilter
+    _need(bool(used), "header", where, "lpc_order 0 and postfilter 0, expected one of them above 0 in version 2")
+    _need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
+    _need(postfilter <= 2, "header", where, f"postfilter {postfilter}, expected 0..2")
+    _need(postfilter > 0 or not (band or weight), "header", where, "band or weight without postfilter, expected 0")
+    n_fft = int(header["n_fft"])
+    _need(not postfilter or n_fft & (n_fft - 1) == 0, "header", where,
+          f"n_fft {n_fft}, expected a power of two for the post-filter")  # fmt: skip
     size = int(header["metadata_bytes"])
     _need(size <= MAX_METADATA_BYTES, "header", where, f"metadata_bytes {size}, expected at most {MAX_METADATA_BYTES}")
     name = header["mel_name"]  # NumPy has cut the zeros at the end

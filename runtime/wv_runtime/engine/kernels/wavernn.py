@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import derive
 from .gates import gates, gates_q, tanh_inplace
 from .jit import OVERLOAD, kernel
+from .postfilter import filter_hop
 from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
 from .sample import random_bits, sample_byte
 from .simd import Q_BIAS, aligned
@@ -295,8 +296,8 @@ def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
     s.y[0] = y
 
 
-@kernel
-def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
+@register_jitable(**OVERLOAD)
+def generate_samples(net, s, seed, log2e_over_temperature, frames, first, pcm):
     """Fills pcm, starting at sample `first` of the frame whose window is frames[: cond_width * n_mels].
 
     frames : ((n + cond_width - 1) * n_mels,) float32, frame after frame    pcm : (up to n * hop_length - first,) int16
@@ -316,6 +317,32 @@ def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
         if sample == hop_length:
             sample = 0
             frame += 1
+
+
+@kernel
+def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
+    """`generate_samples`, compiled"""
+    generate_samples(net, s, seed, log2e_over_temperature, frames, first, pcm)
+
+
+@kernel
+def generate_filtered(net, s, f, seed, log2e_over_temperature, frames, n_frames, n_after, pcm):
+    """The samples of n_frames whole frames, then n_after hops of silence, through the post-filter.
+
+    frames : as in generate    pcm : the hops that come out, int16
+    """
+    n_mels, hop_length, at = net.n_mels, len(f.hop), 0
+    for frame in range(n_frames + n_after):
+        window = frames[min(frame, n_frames) * n_mels :]
+        ours = frame < n_frames
+        if ours:
+            generate_samples(net, s, seed, log2e_over_temperature, window, 0, f.hop)
+        else:
+            f.hop[:] = 0
+        centre = net.cond_width // 2 * n_mels if ours else 0
+        if filter_hop(f, window[centre : centre + n_mels] if ours else f.mels[:n_mels], ours):
+            pcm[at : at + hop_length] = f.hop
+            at += hop_length
 
 
 @kernel

@@ -1,0 +1,259 @@
+"""The mel post-filter: brings the mel of what was synthesised back to the mel that was asked for, band by band.
+
+A frame of output, windowed as the mel front end does, has the spectrum Y and the band magnitudes B |Y|. Band b is
+scaled by
+
+    g_b = min(max(exp(m_b) / (B |Y|)_b, 0.1), 10)
+
+and bin k of Y is multiplied by the gain that lies on a straight line between the centres of its two bands. Frames are
+added up under the same window again and divided by the sum of squared windows. It works on finished samples, so it
+knows nothing of the network. Output comes 2 d hops after input, d = ceil((win_length - hop_length) / 2 hop_length).
+
+C twin: libwavernn/kernels/postfilter.c
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+from .jit import OVERLOAD, kernel
+from .predict import LOG2E_2, exp2_double
+
+GAIN_MAX = 10.0
+MAGNITUDE_EPS = 1e-9  # as in features/mel.py
+TAU = 6.283185307179586
+# cos and sin of x in [0, pi / 4]: Taylor coefficients, absolute error 1e-13
+COS = np.array([1.0, -0.5, 0.041666666666666664, -0.001388888888888889, 2.48015873015873e-05, -2.755731922398589e-07,
+                2.08767569878681e-09])  # fmt: skip
+SIN = np.array([1.0, -0.16666666666666666, 0.008333333333333333, -0.0001984126984126984, 2.7557319223985893e-06,
+                -2.505210838544172e-08, 1.6059043836821613e-10])  # fmt: skip
+
+
+class Filter(NamedTuple):
+    """The mutable state of one stream's post-filter, and its tables."""
+
+    x: NDArray[np.float32]  # ((2 d + 1) * hop_length,) the last hops of input
+    y: NDArray[np.float32]  # likewise, sums of windowed frames
+    norm: NDArray[np.float32]  # likewise, sums of squared windows
+    mels: NDArray[np.float32]  # ((d + 1) * n_mels,) frames of the last hops, the oldest first
+    hop: NDArray[np.int16]  # (hop_length,)
+    n: NDArray[np.int64]  # (2,) hops that came in, those of them that were the stream's
+    window: NDArray[np.float32]  # (win_length,)
+    cosine: NDArray[np.float32]  # (n_fft / 2,)
+    sine: NDArray[np.float32]
+    re: NDArray[np.float32]  # (n_fft,)
+    im: NDArray[np.float32]
+    re_2: NDArray[np.float32]
+    im_2: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    magnitude: NDArray[np.float32]  # (n_fft / 2 + 1,)
+    bands: NDArray[np.float32]  # (n_mels + 2,)
+    band: NDArray[np.int32]  # (n_fft / 2 + 1,)
+    weight: NDArray[np.float32]  # (3 * (n_fft / 2 + 1),)
+
+
+def filter_delay(cfg: Any) -> int:
+    """Frames by which the output of a MelConfig's post-filter comes later: 2 d."""
+    return 2 * -(-(cfg.win_length - cfg.hop_length) // (2 * cfg.hop_length))
+
+
+def make_filter(cfg: Any, tables: Any) -> Filter:
+    """cfg : MelConfig    tables : binary.Postfilter"""
+    delay = filter_delay(cfg)
+
+    def zeros(n: int) -> NDArray[np.float32]:
+        return np.zeros(n, np.float32)
+
+    width = (delay + 1) * cfg.hop_length
+    f = Filter(
+        x=zeros(width), y=zeros(width), norm=zeros(width), mels=zeros((delay // 2 + 1) * cfg.n_mels),
+        hop=np.zeros(cfg.hop_length, np.int16), n=np.zeros(2, np.int64), window=zeros(cfg.win_length),
+        cosine=zeros(cfg.n_fft // 2), sine=zeros(cfg.n_fft // 2), re=zeros(cfg.n_fft), im=zeros(cfg.n_fft),
+        re_2=zeros(cfg.n_fft), im_2=zeros(cfg.n_fft), gain=zeros(cfg.n_fft), magnitude=zeros(cfg.n_fft // 2 + 1),
+        bands=zeros(cfg.n_mels + 2), band=np.array(tables.band), weight=np.array(tables.weight).reshape(-1),
+    )  # fmt: skip
+    _make_tables(cfg.n_fft, f.window, f.cosine, f.sine)
+    return f
+
+
+@register_jitable(**OVERLOAD)
+def series(c, x, y):
+    """x (c_0 + c_1 y + .. + c_6 y^6)"""
+    s = c[6]
+    for k in range(5, -1, -1):
+        s = s * y + c[k]
+    return x * s
+
+
+@register_jitable(**OVERLOAD)
+def cos_turn_quarter(n, m):
+    """cos(2 pi n / m) for 0 <= 4 n <= m"""
+    if 8 * n <= m:
+        x = TAU * np.float64(n) / np.float64(m)
+        return series(COS, 1.0, x * x)
+    x = TAU * np.float64(m - 4 * n) / np.float64(4 * m)
+    return series(SIN, x, x * x)
+
+
+@register_jitable(**OVERLOAD)
+def cos_turn(n, m):
+    """cos(2 pi n / m) for 0 <= n <= m: without a library's cosine, whose last bit differs between machines"""
+    n = min(n, m - n)
+    if 4 * n > m:
+        return -cos_turn_quarter(m - 2 * n, 2 * m)
+    return cos_turn_quarter(2 * n, 2 * m)
+
+
+@register_jitable(**OVERLOAD)
+def make_tables(n_fft, window, cosine, sine):
+    """window : (win_length,) float32 Hann    cosine, sine : (n_fft / 2,) float32 of exp(-2 pi i k / n_fft)"""
+    for n in range(len(window)):
+        window[n] = np.float32(0.5 - 0.5 * cos_turn(n, len(window)))
+    for k in range(n_fft // 2):
+        cosine[k] = np.float32(cos_turn(k, n_fft))
+        sine[k] = np.float32(-cos_turn((k + 3 * n_fft // 4) % n_fft, n_fft))
+
+
+@register_jitable(**OVERLOAD)
+def butterflies_4(n, stride, cosine, sine, re, im, re_2, im_2):
+    """One pass of radix 4: transforms of n points become four times as many of n / 4."""
+    stride, quarter = np.uint64(stride), np.uint64(n // 4)  # unsigned: a loop that may count backwards is no vector
+    two, three = np.uint64(2), np.uint64(3)
+    for p in range(quarter):
+        k = p * stride
+        c_1, s_1, c_2, s_2 = cosine[k], sine[k], cosine[two * k], sine[two * k]
+        c_3, s_3 = c_1 * c_2 - s_1 * s_2, c_1 * s_2 + s_1 * c_2
+        for q in range(stride):
+            i, o = q + stride * p, q + np.uint64(4) * stride * p
+            a_re, a_im, b_re, b_im = re[i], im[i], re[i + stride * quarter], im[i + stride * quarter]
+            c_re, c_im = re[i + two * stride * quarter], im[i + two * stride * quarter]
+            d_re, d_im = re[i + three * stride * quarter], im[i + three * stride * quarter]
+            # 1) sums and differences of the first and third, of the second and fourth
+            e_re, e_im, f_re, f_im = a_re + c_re, a_im + c_im, a_re - c_re, a_im - c_im
+            g_re, g_im, h_re, h_im = b_re + d_re, b_im + d_im, b_re - d_re, b_im - d_im
+            # 2) theirs, turned
+            re_2[o], im_2[o] = e_re + g_re, e_im + g_im
+            x_re, x_im = f_re + h_im, f_im - h_re
+            re_2[o + stride], im_2[o + stride] = x_re * c_1 - x_im * s_1, x_re * s_1 + x_im * c_1
+            x_re, x_im = e_re - g_re, e_im - g_im
+            re_2[o + two * stride], im_2[o + two * stride] = x_re * c_2 - x_im * s_2, x_re * s_2 + x_im * c_2
+            x_re, x_im = f_re - h_im, f_im + h_re
+            re_2[o + three * stride], im_2[o + three * stride] = x_re * c_3 - x_im * s_3, x_re * s_3 + x_im * c_3
+
+
+@register_jitable(**OVERLOAD)
+def fft(n_fft, cosine, sine, re, im, re_2, im_2):
+    """The discrete Fourier transform of re + i im, in place: Stockham's, radix 4, the last pass radix 2 if need be.
+
+    All (n_fft,) float32; n_fft a power of 2 from 16 on. A butterfly of one pass touches no other, so vectors of any
+    width give the same bits.
+    """
+    n, stride = n_fft, 1
+    while n > 15:
+        butterflies_4(n, stride, cosine, sine, re, im, re_2, im_2)
+        butterflies_4(n // 4, 4 * stride, cosine, sine, re_2, im_2, re, im)
+        n, stride = n // 16, 16 * stride
+    if n > 3:
+        butterflies_4(n, stride, cosine, sine, re, im, re_2, im_2)
+        for k in range(n_fft):
+            re[k], im[k] = re_2[k], im_2[k]
+        n, stride = n // 4, 4 * stride
+    if n == 2:
+        for q in range(stride):
+            a_re, a_im, b_re, b_im = re[q], im[q], re[q + stride], im[q + stride]
+            re[q], im[q], re[q + stride], im[q + stride] = a_re + b_re, a_im + b_im, a_re - b_re, a_im - b_im
+
+
+@register_jitable(**OVERLOAD)
+def filter_gains(n_bins, n_mels, band, weight, mel, magnitude, bands, gain):
+    """The gain of every bin.
+
+    band   : (n_bins,) int32, the lower of the two bands that a bin belongs to; -1 and n_mels - 1 at the ends
+    weight : (3, n_bins) float32, of the bin in the lower and in the upper band, and how far it lies towards the upper
+    mel    : (n_mels,) float32 wanted    magnitude, gain : (n_bins,) float32    bands : (n_mels + 2,) float32 scratch
+    """
+    # 1) B |Y|, with an empty band before the first and after the last
+    for b in range(n_mels + 2):
+        bands[b] = np.float32(0.0)
+    for k in range(n_bins):
+        b = band[k] + 1
+        bands[b] = bands[b] + weight[k] * magnitude[k]
+        bands[b + 1] = bands[b + 1] + weight[n_bins + k] * magnitude[k]
+    # 2) g_b; beyond the first and the last band theirs
+    for b in range(n_mels):
+        wanted = exp2_double(max(min(np.float64(mel[b]) * (LOG2E_2 / 2.0), 60.0), -60.0))
+        ratio = wanted / (np.float64(bands[b + 1]) + 1e-12)
+        bands[b + 1] = np.float32(max(min(ratio, GAIN_MAX), 1.0 / GAIN_MAX))
+    bands[0], bands[n_mels + 1] = bands[1], bands[n_mels]
+    # 3) between the centres
+    for k in range(n_bins):
+        b = band[k] + 1
+        gain[k] = bands[b] + weight[2 * n_bins + k] * (bands[b + 1] - bands[b])
+
+
+@register_jitable(**OVERLOAD)
+def filter_hop(f, mel, ours):
+    """The hop in f.hop goes in; out of it comes the one before by 2 d hops. Returns whether there was one.
+
+    mel : (n_mels,) float32 of this hop    ours : whether the hop is the stream's, not one after its end
+    """
+    hop, n_fft, width, n_mels = len(f.hop), len(f.re), len(f.x), len(mel)
+    n_bins, first, d = n_fft // 2 + 1, (width - len(f.window)) // 2, len(f.mels) // n_mels - 1
+    # 1) the hop joins the last 2 d, its mel the last d
+    for k in range(d * n_mels):
+        f.mels[k] = f.mels[k + n_mels]
+    for k in range(n_mels):
+        f.mels[d * n_mels + k] = mel[k]
+    f.n[0] += 1
+    f.n[1] += 1 if ours else 0
+    for k in range(width - hop):
+        f.x[k] = f.x[k + hop]
+    for k in range(hop):
+        f.x[width - hop + k] = np.float32(f.hop[k]) * np.float32(1.0 / 32768.0)
+    if f.n[0] > d and f.n[0] - d <= f.n[1]:
+        # 2) the spectrum of the frame in their middle
+        for k in range(n_fft):
+            f.re[k] = np.float32(0.0)
+            f.im[k] = np.float32(0.0)
+        for k in range(len(f.window)):
+            f.re[k] = f.x[first + k] * f.window[k]
+        fft(n_fft, f.cosine, f.sine, f.re, f.im, f.re_2, f.im_2)
+        # 3) its gains
+        for k in range(n_bins):
+            power = f.re[k] * f.re[k] + f.im[k] * f.im[k]
+            f.magnitude[k] = np.sqrt(power + np.float32(MAGNITUDE_EPS))
+        filter_gains(n_bins, n_mels, f.band, f.weight, f.mels, f.magnitude, f.bands, f.gain)
+        for k in range(1, n_fft // 2):
+            f.gain[n_fft - k] = f.gain[k]
+        # 4) back: the transform of the conjugate is the conjugate of the inverse
+        for k in range(n_fft):
+            f.re[k] = f.re[k] * f.gain[k]
+            f.im[k] = np.float32(0.0) - f.im[k] * f.gain[k]
+        fft(n_fft, f.cosine, f.sine, f.re, f.im, f.re_2, f.im_2)
+        for k in range(len(f.window)):
+            w = f.window[k]
+            f.y[first + k] = f.y[first + k] + f.re[k] * w * np.float32(32768.0 / n_fft)
+            f.norm[first + k] = f.norm[first + k] + w * w
+    # 5) the first of the hops is finished
+    for k in range(hop):
+        y = np.float32(0.0)
+        if f.norm[k] > np.float32(0.001):
+            y = f.y[k] / f.norm[k]
+        clipped = max(min(y, np.float32(32767.0)), np.float32(-32768.0))
+        f.hop[k] = np.int16(np.int32(clipped + np.float32(32768.5)) - 32768)
+    for k in range(width - hop):
+        f.y[k] = f.y[k + hop]
+        f.norm[k] = f.norm[k + hop]
+    for k in range(hop):
+        f.y[width - hop + k] = np.float32(0.0)
+        f.norm[width - hop + k] = np.float32(0.0)
+    return f.n[0] > 2 * d
+
+
+@kernel
+def _make_tables(n_fft, window, cosine, sine):
+    make_tables(n_fft, window, cosine, sine)
