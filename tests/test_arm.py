@@ -92,6 +92,10 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
                 args = ["m.bin", "m.npy", "-o", "o.wav", "--seed", 3, *chunk]
                 ours, wanted = run([qemu, "-cpu", cpu, program], *args), run([c_build / "wv_run"], *args)
                 assert ours["isa"] == isa and ours["sha256"] == wanted["sha256"], (dtype, block)
+    golden = Path(__file__).parent / "data/golden_v2_int8.bin"  # linear prediction and the post-filter
+    args = [golden, "m.npy", "-o", "o.wav", "--seed", 3, "--chunk-frames", 1]
+    assert run([qemu, "-cpu", cpu, program], *args)["sha256"] == run([c_build / "wv_run"], *args)["sha256"]
+    args[0] = "m.bin"
     bin_format.save(extreme_model(), "m.bin")
     extreme = run([qemu, "-cpu", cpu, program], *args)["sha256"]
     assert extreme == run([c_build / "wv_run"], *args)["sha256"]

@@ -23,8 +23,8 @@ from wv_runtime.model import binary as bin_format
 DATA = Path(__file__).parent / "data"
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 ORDER = 6
-# As in test_end_to_end: SHA-256 of the PCM of data/golden_v2_int8.bin
-GOLDEN_V2 = "67b9453b3ee6111e3945a5e61597f273d5df0366d0b8ef44dac8a2d7f7f225d2"
+# As in test_end_to_end: SHA-256 of the PCM of data/golden_v2_int8.bin, with prediction and post-filter
+GOLDEN_V2 = "8dcea8f21d229578b1649e7ca952486fb45756ffb94d02c104d01f0487496f16"
 
 
 @kernel

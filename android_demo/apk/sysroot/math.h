@@ -4,4 +4,6 @@
 #define isfinite(x) __builtin_isfinite(x)
 #define fabsf(x) __builtin_fabsf(x)
 double floor(double x);
+#define sqrt(x) __builtin_sqrt(x)
+#define sqrtf(x) __builtin_sqrtf(x)
 #endif
