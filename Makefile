@@ -29,7 +29,7 @@ help: ## this list
 	@touch $@
 
 demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report
-	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8 --temperature $(TEMPERATURE)
+	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8 --temperature $(TEMPERATURE) --postfilter on
 	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
 	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
 	$(BIN)/python -m wv_runtime.commands.demo demo.npy demo.wav demo.png --model demo.bin
