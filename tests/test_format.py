@@ -190,7 +190,7 @@ def put(target, key, value):
 DAMAGE = {
     "magic": ("int8", "magic", "magic b'RIFF", lambda b: put(b.bytes, slice(0, 4), b"RIFF")),
     "version_3": ("int8", "version", "version 3, expected 1 or 2", lambda b: put(b.header, "version", 3)),
-    "version_2_without_prediction": ("int8", "header", "lpc_order 0 and postfilter 0", 
+    "version_2_without_prediction": ("int8", "header", "lpc_order 0 and postfilter 0",
                                      lambda b: put(b.header, "version", 2)),
     "prediction_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "lpc_order", 16)),
     "postfilter_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "postfilter", 2)),
