@@ -502,3 +502,18 @@ def test_history_is_json(speech, tmp_path, wv_train):
 def test_tables_of_a_toml_file(tmp_path):
     (tmp_path / "c.toml").write_text("[train]\nlr = 1e-3\n")
     assert read_toml(tmp_path / "c.toml") == {"model": {}, "train": {"lr": 1e-3}, "prune": {}}
+
+
+def test_linear_prediction_trains_and_goes_on(speech, tmp_path, wv_train):
+    """The loss falls, the order stays with the checkpoint, and samples while training are refused, not wrong."""
+    first, then = tmp_path / "a.pt", tmp_path / "b.pt"
+    run = (*QUICK, "--lpc-order", 6, "--lr", 1e-2)
+    assert wv_train(speech, "-o", first, *SHAPE, *run, "--steps", 30, "--valid-every", 30)[0] == 0
+    history = load_checkpoint(first)["history"]
+    nll = [h["valid_nll_c"] + h["valid_nll_f"] for h in history]
+    assert nll[-1] < nll[0] - 0.5
+    assert load_checkpoint(first)["model"]["I_raw"].shape[1] == 8
+    code, err = wv_train(speech, "-o", then, "--init-from", first, *QUICK, "--lpc-order", 8)
+    assert code == 2 and "lpc_order: found 8, wanted 6, the checkpoint's" in err
+    code, err = wv_train(speech, "-o", then, *SHAPE, *run, "--audio-every", 1)
+    assert code == 2 and "--audio-every" in err and not then.exists()

@@ -534,6 +534,8 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
     tutor = load_teacher(teacher, settings.model) if teacher else None
     if settings.train.int8 and (before is None or not before["model"]["relu_max"].all()):
         raise ConfigError("--int8: found no trained model, whose activations have ranges, wanted one (--init-from)")
+    if settings.train.audio_every and settings.model.lpc_order:
+        raise ConfigError("--audio-every: found it with lpc_order above 0, wanted 0; export the checkpoint and run it")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device: found cuda, but no GPU that torch can use, wanted auto or cpu")
     if device == "auto":
