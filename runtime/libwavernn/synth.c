@@ -52,7 +52,7 @@ static void reset_filter(wv_state *s) {
     for (int32_t k = 0; k < width; k++) f->x[k] = f->y[k] = f->norm[k] = 0.0f;
     for (int32_t k = 0; k < (f->delay / 2 + 1) * f->n_mels; k++) f->mels[k] = 0.0f;
     f->n_in = f->n_ours = 0;
-    s->kernels->make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine);
+    wv_filter_tables(f);
 }
 
 static size_t lay_out(wv_state *s, char *base) {
@@ -213,7 +213,7 @@ static size_t generate_filtered(wv_state *s, size_t left, int16_t *pcm) {
                 used += generate_samples(s, frames, (size_t)f->hop, f->pcm);
             else
                 memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm);
-            if (s->kernels->filter_hop(f, ours ? frames + centre : f->mels, ours)) s->ready = f->hop;
+            if (wv_filter_hop(f, ours ? frames + centre : f->mels, ours)) s->ready = f->hop;
         }
         *pcm++ = f->pcm[f->hop - s->ready--];
     }

@@ -4,10 +4,9 @@
 #include "gates.c"
 #include "sample.c"
 #include "predict.c"
-#include "postfilter.c"
 #include "wavernn.c"
 
 #define WV_TABLE_(isa) \
-    const wv_kernels wv_kernels_##isa = {#isa, reset, condition_frame, condition_sub, sample_loop, make_tables, filter_hop, stage}
+    const wv_kernels wv_kernels_##isa = {#isa, reset, condition_frame, condition_sub, sample_loop, stage}
 #define WV_TABLE(isa) WV_TABLE_(isa)
 WV_TABLE(WV_ISA);

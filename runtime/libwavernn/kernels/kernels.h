@@ -97,8 +97,6 @@ typedef struct {
     void (*condition_frame)(const wv_model *m, wv_lane *s, const float *window);
     void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
     void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
-    void (*make_tables)(int32_t n_fft, int32_t win_length, float *window, float *cosine, float *sine);
-    int (*filter_hop)(wv_filter *f, const float *mel, int ours);
     void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
 } wv_kernels;
 
@@ -106,6 +104,11 @@ typedef struct {
 static inline int32_t wv_filter_delay(const struct wv_model *m) {
     return 2 * ((m->win_length - m->hop_length + 2 * m->hop_length - 1) / (2 * m->hop_length));
 }
+
+/* postfilter.c: fills window, cosine and sine */
+void wv_filter_tables(wv_filter *f);
+/* One hop in, one out; whether one came out. */
+int wv_filter_hop(wv_filter *f, const float *mel, int ours);
 
 /* derive.c: fills what is made at load. WV_OK or WV_ERR_MEMORY */
 wv_status wv_derive(wv_model *model);

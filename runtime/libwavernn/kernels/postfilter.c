@@ -1,20 +1,23 @@
-/* postfilter.c - twin of wv_runtime/engine/kernels/postfilter.py. Included by every ISA after predict.c. */
+/* postfilter.c - twin of wv_runtime/engine/kernels/postfilter.py. Compiled once: a hop is rare, and plain C keeps up. */
 
 #include <math.h>
+
+#include "kernels.h"
+#include "scalar.h"
 
 #define WV_GAIN_MAX 10.0
 #define WV_MAGNITUDE_EPS 1e-9f
 #define WV_TAU 6.283185307179586
 
 /* x (c_0 + c_1 y + .. + c_6 y^6) */
-WV_INLINE double series(const double *c, double x, double y) {
+static inline double series(const double *c, double x, double y) {
     double s = c[6];
     for (int k = 5; k >= 0; k--) s = s * y + c[k];
     return x * s;
 }
 
 /* cos(2 pi n / m) for 0 <= 4 n <= m */
-WV_INLINE double cos_turn_quarter(int32_t n, int32_t m) {
+static double cos_turn_quarter(int32_t n, int32_t m) {
     static const double COS[7] = {1.0, -0.5, 0.041666666666666664, -0.001388888888888889, 2.48015873015873e-05,
                                   -2.755731922398589e-07, 2.08767569878681e-09};
     static const double SIN[7] = {1.0, -0.16666666666666666, 0.008333333333333333, -0.0001984126984126984,
@@ -28,7 +31,7 @@ WV_INLINE double cos_turn_quarter(int32_t n, int32_t m) {
 }
 
 /* cos(2 pi n / m) for 0 <= n <= m: without a library's cosine, whose last bit differs between machines */
-WV_INLINE double cos_turn(int32_t n, int32_t m) {
+static double cos_turn(int32_t n, int32_t m) {
     n = n < m - n ? n : m - n;
     if (4 * n > m) return -cos_turn_quarter(m - 2 * n, 2 * m);
     return cos_turn_quarter(2 * n, 2 * m);
@@ -44,7 +47,7 @@ static void make_tables(int32_t n_fft, int32_t win_length, float *window, float 
 }
 
 /* One pass of radix 4: transforms of n points become four times as many of n / 4. */
-WV_INLINE void butterflies_4(int32_t n, int32_t stride, const float *restrict cosine, const float *restrict sine,
+static void butterflies_4(int32_t n, int32_t stride, const float *restrict cosine, const float *restrict sine,
                              const float *restrict re, const float *restrict im, float *restrict re_2,
                              float *restrict im_2) {
     const int32_t quarter = n / 4;
@@ -181,3 +184,7 @@ static int filter_hop(wv_filter *f, const float *mel, int ours) {
     for (int32_t k = width - hop; k < width; k++) f->y[k] = f->norm[k] = 0.0f;
     return f->n_in > f->delay;
 }
+
+void wv_filter_tables(wv_filter *f) { make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine); }
+
+int wv_filter_hop(wv_filter *f, const float *mel, int ours) { return filter_hop(f, mel, ours); }

@@ -2,36 +2,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "scalar.h"
+
 #define WV_OFFSET 32896 /* of d: bytes 128, 128 are d = 0 */
 #define WV_NOISE_FLOOR 1.0001
 #define WV_E_MIN 1e-30
 #define WV_K_MAX 0.9999
 #define WV_SIGMA_FLOOR 4.0
-#define WV_LOG2E_2 2.8853900817779268 /* 2 log2(e) */
-
-WV_INLINE double clamp_double(double x, double low, double high) {
-    x = x < high ? x : high;
-    return x > low ? x : low;
-}
-
-WV_INLINE int64_t clamp_int(int64_t x, int64_t low, int64_t high) {
-    x = x < high ? x : high;
-    return x > low ? x : low;
-}
-
-/* 2^x for x in [-999, 999] */
-WV_INLINE double exp2_double(double x) {
-    static const double EXP2[9] = {
-        1.0, 0.6931471805599453, 0.2402265069591007, 0.05550410866482158, 0.009618129107628477, 0.0013333558146428443,
-        0.00015403530393381608, 1.5252733804059838e-05, 1.3215486790144305e-06,
-    };
-    int64_t n = (int64_t)(x + 1000.5) - 1000;
-    double f = x - (double)n, y = EXP2[8], power;
-    for (int k = 7; k >= 0; k--) y = y * f + EXP2[k];
-    int64_t bits = (n + 1023) << 52;
-    memcpy(&power, &bits, sizeof power);
-    return y * power;
-}
 
 /* The predictor of a frame; work : (3 order + 1 + n_mels,) */
 static void predictor(int32_t order, int32_t n_mels, const float *M, const float *mel, double *work, int16_t *lpc,
