@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "../kernels/kernels.h"
 
 extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512, wv_kernels_neon, wv_kernels_neon_dot;
 
