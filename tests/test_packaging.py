@@ -44,6 +44,31 @@ def test_flags_that_keep_the_bits():
     assert not re.search(r"march=native|fast-math|-Ofast|-mfma\b", cmake)
 
 
+def test_fast_math_is_refused():
+    done = subprocess.run(["cc", "-ffast-math", "-Iinclude", "-fsyntax-only", "kernels/portable.c"], cwd=LIBWAVERNN,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode != 0 and "-ffast-math changes the bits" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="readelf")
+def test_library_and_program_are_hardened(c_build):
+    for file in (c_build / "libwavernn.so", c_build / "wv_run"):
+        text = run("readelf", "-W", "-l", "-d", "-s", file)
+        assert "GNU_RELRO" in text and "BIND_NOW" in text and "__stack_chk_fail" in text, file
+
+
+CLANGS = sorted({path.name for path in Path("/usr/bin").glob("clang-[0-9]*")} | {"clang"} & {shutil.which("clang")})
+
+
+@pytest.mark.skipif(not CLANGS, reason="no clang")
+@pytest.mark.parametrize("compiler", CLANGS)
+def test_every_clang_builds_it(compiler, folder):
+    """clang 14 to 16 do not know __builtin_cpu_supports("f16c")."""
+    program = build_c(folder, f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_C_FLAGS=-Werror") / "wv_run"
+    for isa in isa_names():
+        run(program, "tiny.bin", "mel.npy", "--isa", isa, "--verify")
+
+
 def test_library_exports_its_api_and_nothing_else(c_build):
     library = next(c_build.glob("libwavernn.[sd]*"))
     flags = ["-gU"] if sys.platform == "darwin" else ["-D", "--defined-only"]

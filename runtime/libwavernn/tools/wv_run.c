@@ -111,7 +111,8 @@ static mel_array load_mel(const char *path, const wv_info *info) {
 
 static wv_state *new_state(const wv_model *model, const arguments *a, const char *isa) {
     wv_state *state;
-    wv_status s = wv_state_new(model, &(wv_options){a->seed, a->temperature, a->chunk_frames, isa}, &state);
+    wv_options options = {sizeof options, a->seed, a->temperature, a->chunk_frames, isa};
+    wv_status s = wv_state_new(model, &options, &state);
     if (s == WV_OK) return state;
     char names[256] = "";
     for (int32_t i = 0; wv_isa_name(i) != NULL; i++)

@@ -23,7 +23,7 @@ from wv_runtime.engine import __path__ as package_path
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.model.binary import aligned
 
-ABI_VERSION = 1  # WV_ABI_VERSION of the wavernn.h this file was written against
+ABI_VERSION = 2  # WV_ABI_VERSION of the wavernn.h this file was written against
 DTYPES = ("f32", "f16", "int8")  # wv_info.dtype
 LIBRARY_NAME = {"darwin": "libwavernn.dylib", "win32": "wavernn.dll"}.get(sys.platform, "libwavernn.so")
 
@@ -51,7 +51,13 @@ class _Info(ctypes.Structure):
 class _Options(ctypes.Structure):
     """wv_options"""
 
-    _fields_ = [("seed", c_uint64), ("temperature", c_float), ("max_frames", c_int32), ("isa", c_char_p)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("seed", c_uint64),
+        ("temperature", c_float),
+        ("max_frames", c_int32),
+        ("isa", c_char_p),
+    ]
 
 
 _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
@@ -172,9 +178,11 @@ class NativeStream:
         self._model = model  # must outlive the state
         if not 1 <= max_frames <= 65536:
             raise ValueError(f"max_frames: found {max_frames}, wanted 1..65536")
-        if isa is not None and isa not in isa_names():
-            raise ValueError(f"isa: found {isa!r}, wanted one of {', '.join(isa_names())}")
-        options = _Options(_check_seed(seed), temperature, max_frames, isa.encode() if isa else None)
+        isa = isa or os.environ.get("WV_ISA")
+        if isa and isa not in isa_names():
+            raise ValueError(f"isa: found {isa}, wanted one of {', '.join(isa_names())}")
+        isa_name = isa.encode() if isa else None
+        options = _Options(ctypes.sizeof(_Options), _check_seed(seed), temperature, max_frames, isa_name)
         _check(library().wv_state_new(model._handle, byref(options), byref(self._handle)), "stream")
         weakref.finalize(self, library().wv_state_free, self._handle)
 
