@@ -1,6 +1,6 @@
 """The picture of `make demo`: waveform, mel that went in, mel of the audio that came out, and how far apart they are.
 
-Usage: ``python -m wv_runtime.demo demo.npy demo.wav demo.png --model demo.bin``
+Usage: ``python -m wv_runtime.commands.demo demo.npy demo.wav demo.png --model demo.bin``
 """
 
 from __future__ import annotations
