@@ -137,9 +137,10 @@ def test_wheel_runs_in_a_clean_environment(tmp_path):
 
     (work / "model.pt").write_bytes(b"x")
     clip = Path(__file__).parent / "data/clips/arctic_b0182.flac"
-    for command in (["wv-mel", clip, "o.npy", "--preset", "16k"], ["wv-train", ".", "-o", "m.pt"],
-                    ["wv-export", "model.pt", "o.bin"], ["wv-eval", "tiny.bin", "--data", "."]):  # fmt: skip
+    for extra, *command in (["audio", "wv-mel", clip, "o.npy", "--preset", "16k"],
+                            ["plot", "wv-inspect", "tiny.bin", "--plot", "o.png"],
+                            ["train", "wv-train", ".", "-o", "m.pt"], ["train", "wv-export", "model.pt", "o.bin"],
+                            ["eval", "wv-eval", "tiny.bin", "--data", "."]):  # fmt: skip
         done = subprocess.run([bin_dir / command[0], *command[1:]], cwd=work, env=clean, capture_output=True, text=True)
         assert done.returncode in (1, 2), done
-        extra = "eval" if command[0] == "wv-eval" else "train"
         assert f"wavernn[{extra}]" in done.stderr and done.stderr.count("\n") == 1, done.stderr
