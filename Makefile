@@ -1,10 +1,13 @@
-# Two targets do everything on a machine with Python >= 3.10, a C compiler and make: `make demo`, `make test`.
+# `make demo` and `make test` work on any machine with Python >= 3.10, a C compiler and make.
 PYTHON ?= python3
 # One exact version, so that every machine tests the same trainer
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
-VOICE := voices/kathleen16/model.pt
-# What is built into the bundled voice; its model card says why
+# The bundled voice, named here and nowhere else: the demo, the app and the docs speak with it
+VOICE := voices/kathleen16/voice.bin
+CHECKPOINT := $(dir $(VOICE))model.pt
+DEMO := $(dir $(VOICE))demo
+# The sampling temperature that the bundled voice is exported with; its model card says why
 TEMPERATURE := 0.9
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
@@ -15,24 +18,42 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify
 
-.PHONY: help demo test arm arm-bench apk apk-assets apk-test deps bench lint types wheel check clean
+.PHONY: help demo voice picture docs test arm arm-bench apk apk-assets apk-test deps bench lint types wheel check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
-.venv/ready: pyproject.toml $(C_FILES) # an editable install: Python edits count at once, C edits install again
+# Editable installs: edits of Python count at once, edits of C install again
+.venv/runtime: pyproject.toml $(C_FILES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/ready: pyproject.toml $(C_FILES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable '.[train,test,eval]' || { \
 		echo "without the extra 'eval': its pyworld wants a C++ compiler and Python's headers"; \
 		$(BIN)/pip install --quiet --editable '.[train,test]'; }
-	@touch $@
+	@touch .venv/runtime $@
 
-demo: .venv/ready ## export the bundled voice and run it: demo.wav, demo.png and a report
-	$(BIN)/wv-export $(VOICE) demo.bin --dtype int8 --temperature $(TEMPERATURE) --postfilter on
-	$(BIN)/wv-mel $(CLIP) demo.npy --model demo.bin
-	$(BIN)/wv-run demo.bin demo.npy -o demo.wav
-	$(BIN)/python -m wv_runtime.commands.demo demo.npy demo.wav demo.png --model demo.bin
+demo: .venv/runtime ## speak with the bundled voice: demo.wav and a report, whose hash is checked
+	$(BIN)/wv-run $(VOICE) $(DEMO).npy --backend c -o demo.wav >demo.txt
+	@cat demo.txt
+	@grep -qF "$$(cat $(DEMO).sha256)" demo.txt || { echo "demo.wav: wanted the hash of $(DEMO).sha256"; exit 1; }
+
+voice: .venv/ready ## export the bundled voice again, with the mels of the demo and their hash
+	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE)
+	$(BIN)/wv-mel $(CLIP) $(DEMO).npy --model $(VOICE)
+	$(BIN)/wv-run $(VOICE) $(DEMO).npy --backend c -o demo.wav >demo.txt
+	sed -n 's/^sha256 of PCM *//p' demo.txt >$(DEMO).sha256
+
+picture: .venv/ready ## draw the picture of the README
+	$(BIN)/python docs/site/picture.py $(VOICE) $(DEMO).npy docs/images/mel-to-waveform.png
+
+docs: .venv/ready ## build the documentation in build/docs; warnings are errors
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	WV_VOICE=$(VOICE) $(BIN)/mkdocs build --strict
 
 test: .venv/ready ## set up what is needed and run the tests
 	$(BIN)/python -m pytest
@@ -58,8 +79,8 @@ apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 
 apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
 
-build/android/assets/hashes.tsv: .venv/ready $(VOICE) android_demo/apk/assets.py
-	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(TEMPERATURE) $(dir $(CLIP)) build/android/assets
+build/android/assets/hashes.tsv: .venv/ready $(CHECKPOINT) android_demo/apk/assets.py
+	$(BIN)/python android_demo/apk/assets.py $(CHECKPOINT) $(TEMPERATURE) $(dir $(CLIP)) build/android/assets
 
 $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android

@@ -27,9 +27,9 @@ int main(int argc, char **argv) {
     wv_info info;
     check(wv_model_load(data, n_bytes, &model));
     check(wv_model_info(model, &info));
-    check(wv_state_new(model, &(wv_options){.struct_size = sizeof(wv_options), .seed = 1, .temperature = 1.0f,
-                                              .max_frames = 64},
-                       &state));
+    wv_options options = WV_OPTIONS_DEFAULT;
+    options.seed = 1;
+    check(wv_state_new(model, &options, &state));
     puts(wv_state_isa(state));
 
     static float mel[64 * 256]; /* frames that differ, by any numbers */

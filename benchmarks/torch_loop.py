@@ -15,7 +15,7 @@ import torch
 from wv_export.convert import read_checkpoint, to_model
 from wv_runtime.engine.synth import Voice
 from wv_train.checkpoint import load_model
-from wv_train.cli import generate
+from wv_train.sampling import generate
 
 REPEATS = 5
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 from model_fixtures import tiny_config, tiny_mel
 from wv_runtime.commands import run as cli
+from wv_runtime.engine.native import isa_names
 from wv_runtime.features.mel_file import save_mel
 
 CFG = tiny_config()
@@ -115,6 +117,17 @@ def refused(program, args, code, words=""):
     assert words in result.err
     assert {p: p.stat().st_mtime_ns for p in Path().iterdir()} == before
     return result.err
+
+
+def test_an_unknown_isa_of_the_environment(c_build, folder):
+    """Numba, the binding and the C program refuse it in the same words."""
+    python = [sys.executable, "-c", "from wv_runtime.commands.run import main; main()"]
+    for command in (python, [*python, "--backend", "c"], [c_build / "wv_run"]):
+        done = subprocess.run([*command, "tiny.bin", "mel.npy"], capture_output=True, text=True,
+                              env={**os.environ, "WV_ISA": "nonsense"})  # fmt: skip
+        wanted = f"error: isa: found nonsense, wanted one of {', '.join(isa_names())}\n"
+        assert done.returncode == 2 and done.stderr.split(": ", 1)[1] == wanted, done
+    assert not Path("out.wav").exists()
 
 
 @pytest.mark.parametrize("name", BAD_MELS)

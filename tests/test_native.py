@@ -14,6 +14,7 @@ from conftest import LIBWAVERNN
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime import __version__
 from wv_runtime.engine import native as _native
+from wv_runtime.engine.kernels import isa
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names, library
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.model.binary import aligned, pack
@@ -148,16 +149,22 @@ def test_isa_of_the_environment(monkeypatch):
     monkeypatch.setenv("WV_ISA", "portable")
     assert NativeStream(model).isa == "portable"
     monkeypatch.setenv("WV_ISA", "z80")
-    with pytest.raises(ValueError, match="ISA"):
+    with pytest.raises(ValueError, match=r"^isa: found z80, wanted one of .*portable$"):
         NativeStream(model)
     assert NativeStream(model, isa=isa_names()[0]).isa == isa_names()[0]
 
 
-@pytest.mark.parametrize("isa", isa_names())
-def test_every_isa_gives_the_same_samples(isa):
+def test_numba_knows_the_same_isas_in_the_same_order():
+    assert isa_names() == isa.HOST_ISAS
+    dispatch = (LIBWAVERNN / "core/dispatch.c").read_text()
+    assert re.findall(r"^    \{&wv_kernels_(\w+), ", dispatch, re.M) == list(isa.ISAS)
+
+
+@pytest.mark.parametrize("name", isa_names())
+def test_every_isa_gives_the_same_samples(name):
     for dtype in ("f32", "f16", "int8"):
         model = NativeModel(pack(tiny_model(dtype)))
-        np.testing.assert_array_equal(pcm_of(NativeStream(model, isa=isa)), pcm_of(NativeStream(model, isa="portable")))
+        np.testing.assert_array_equal(pcm_of(NativeStream(model, isa=name)), pcm_of(NativeStream(model, isa="portable")))
 
 
 def test_null_pointers_are_refused():
@@ -171,6 +178,19 @@ def test_null_pointers_are_refused():
     assert lib.wv_available(None) == 0
     lib.wv_model_free(None)
     lib.wv_state_free(None)
+
+
+def test_options_of_older_and_newer_headers():
+    """struct_size: at least the first version's; bytes beyond what the library knows must be zero."""
+    size, model, state = ctypes.sizeof(_native._Options), NativeModel(DATA), ctypes.c_void_p()
+    for extra, content, wanted in [(0, b"", "ok"), (-1, b"", "argument"), (8, b"\0" * 8, "ok"), (4096, b"", "argument"),
+                                   (8, b"\0" * 7 + b"\1", "argument"), (-size, b"", "argument")]:  # fmt: skip
+        options = bytes(_native._Options(size + extra, 1, 1.0, 64, None)) + content
+        status = library().wv_state_new(
+            model._handle, ctypes.cast(options, ctypes.POINTER(_native._Options)), ctypes.byref(state)
+        )
+        assert library().wv_status_name(status).decode() == wanted, (extra, content)
+        library().wv_state_free(state)
 
 
 def test_unaligned_bytes_are_refused():

@@ -44,6 +44,31 @@ def test_flags_that_keep_the_bits():
     assert not re.search(r"march=native|fast-math|-Ofast|-mfma\b", cmake)
 
 
+def test_fast_math_is_refused():
+    done = subprocess.run(["cc", "-ffast-math", "-Iinclude", "-fsyntax-only", "kernels/portable.c"], cwd=LIBWAVERNN,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode != 0 and "-ffast-math changes the bits" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="readelf")
+def test_library_and_program_are_hardened(c_build):
+    for file in (c_build / "libwavernn.so", c_build / "wv_run"):
+        text = run("readelf", "-W", "-l", "-d", "-s", file)
+        assert "GNU_RELRO" in text and "BIND_NOW" in text and "__stack_chk_fail" in text, file
+
+
+CLANGS = sorted({path.name for path in Path("/usr/bin").glob("clang-[0-9]*")} | {"clang"} & {shutil.which("clang")})
+
+
+@pytest.mark.skipif(not CLANGS, reason="no clang")
+@pytest.mark.parametrize("compiler", CLANGS)
+def test_every_clang_builds_it(compiler, folder):
+    """clang 14 to 16 do not know __builtin_cpu_supports("f16c")."""
+    program = build_c(folder, f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_C_FLAGS=-Werror") / "wv_run"
+    for isa in isa_names():
+        run(program, "tiny.bin", "mel.npy", "--isa", isa, "--verify")
+
+
 def test_library_exports_its_api_and_nothing_else(c_build):
     library = next(c_build.glob("libwavernn.[sd]*"))
     flags = ["-gU"] if sys.platform == "darwin" else ["-D", "--defined-only"]
@@ -60,13 +85,9 @@ def test_header_is_self_contained_c_and_cpp(tmp_path):
         run(*compiler, *strict, f"-I{LIBWAVERNN / 'include'}", tmp_path / name)
 
 
-@pytest.mark.parametrize("source", ["derive.c", "dispatch.c", "format.c", "status.c", "synth.c", "kernels/portable.c"])
+@pytest.mark.parametrize("source", sorted(s for s in SOURCES if not s.startswith("kernels/")) + ["kernels/portable.c"])
 def test_strict_warnings(source):
     run("cc", *STRICT, source, cwd=LIBWAVERNN)
-
-
-def test_wv_run_strict_warnings():
-    run("cc", *STRICT, "tools/wv_run.c", cwd=LIBWAVERNN)
 
 
 def test_sanitizers_find_nothing(folder):
@@ -116,9 +137,10 @@ def test_wheel_runs_in_a_clean_environment(tmp_path):
 
     (work / "model.pt").write_bytes(b"x")
     clip = Path(__file__).parent / "data/clips/arctic_b0182.flac"
-    for command in (["wv-mel", clip, "o.npy", "--preset", "16k"], ["wv-train", ".", "-o", "m.pt"],
-                    ["wv-export", "model.pt", "o.bin"], ["wv-eval", "tiny.bin", "--data", "."]):  # fmt: skip
+    for extra, *command in (["audio", "wv-mel", clip, "o.npy", "--preset", "16k"],
+                            ["plot", "wv-inspect", "tiny.bin", "--plot", "o.png"],
+                            ["train", "wv-train", ".", "-o", "m.pt"], ["train", "wv-export", "model.pt", "o.bin"],
+                            ["eval", "wv-eval", "tiny.bin", "--data", "."]):  # fmt: skip
         done = subprocess.run([bin_dir / command[0], *command[1:]], cwd=work, env=clean, capture_output=True, text=True)
         assert done.returncode in (1, 2), done
-        extra = "eval" if command[0] == "wv-eval" else "train"
         assert f"wavernn[{extra}]" in done.stderr and done.stderr.count("\n") == 1, done.stderr

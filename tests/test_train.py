@@ -19,10 +19,10 @@ pytest.importorskip("librosa")
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import cli, model  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
-from wv_train.cli import generate  # noqa: E402
-from wv_train.config import TrainConfig, make, read_toml  # noqa: E402
 from wv_train.dataset import Lanes  # noqa: E402
 from wv_train.model import split_bytes  # noqa: E402
+from wv_train.sampling import generate  # noqa: E402
+from wv_train.settings import TrainConfig, make, read_toml  # noqa: E402
 
 SHAPE = ("--n-units", 64, "--n-out", 16, "--n-cond", 16)
 QUICK = ("--steps", 8, "--batch", 2, "--window", 320, "--valid-windows", 2, "--valid-window", 320, "--valid-every", 4,
@@ -144,7 +144,7 @@ def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):
 
 
 def test_states_are_carried_from_window_to_window(speech, tmp_path, wv_train, monkeypatch):
-    given, states = [], cli.WaveRNN.states
+    given, states = [], model.WaveRNN.states
 
     def hooked(self, x, mel, h=None):
         y = states(self, x, mel, h)
@@ -152,7 +152,7 @@ def test_states_are_carried_from_window_to_window(speech, tmp_path, wv_train, mo
             given.append((h, y[-1].detach()))
         return y
 
-    monkeypatch.setattr(cli.WaveRNN, "states", hooked)
+    monkeypatch.setattr(model.WaveRNN, "states", hooked)
     assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--batch", 1)[0] == 0
     fresh = [not h.any() for h, _ in given]
     assert fresh[0] and 1 < fresh.count(False) < 8
@@ -177,7 +177,7 @@ def test_int8_training_adapts_to_int8(speech, tmp_path, wv_train):
 def apart(a, b):
     """How far two checkpoints' weights are from each other, against how far training went from the first weights."""
     torch.manual_seed(0)
-    start = dict(cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).named_parameters())
+    start = dict(model.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).named_parameters())
     a, b, start = (torch.cat([w[k].detach().flatten() for k in start]) for w in (a["model"], b["model"], start))
     return float((a - b).norm() / (a - start).norm())
 
@@ -357,7 +357,7 @@ def test_learning_rate():
 def test_generation_is_the_model():
     """Fed back its own free-running samples, the model gives each byte the interval its draw fell into."""
     torch.manual_seed(0)
-    net = cli.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).eval()
+    net = model.WaveRNN(WaveRNNConfig(n_units=64, n_out=16, n_cond=16)).eval()
     with torch.no_grad():
         for p in net.parameters():
             p.mul_(3)  # away from uniform

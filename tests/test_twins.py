@@ -30,7 +30,7 @@ def python_functions(stem):
 
 def c_path(stem):
     folder = RUNTIME / "libwavernn"
-    return folder / "derive.c" if stem == "derive" else folder / f"kernels/{stem}.c"
+    return folder / "core/derive.c" if stem == "derive" else folder / f"kernels/{stem}.c"
 
 
 def c_functions(stem):
@@ -65,7 +65,7 @@ def test_same_steps(stem):
     ours = numbered((RUNTIME / f"wv_runtime/engine/kernels/{stem}.py").read_text())
     theirs = numbered(c_path(stem).read_text())
     if stem == "wavernn":  # generate is wv_pull
-        theirs += numbered((RUNTIME / "libwavernn/synth.c").read_text())
+        theirs += numbered((RUNTIME / "libwavernn/core/synth.c").read_text())
     assert ours == theirs
 
 

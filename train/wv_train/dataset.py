@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -83,6 +84,18 @@ class Data:
         mean = total[0] / count
         std = np.sqrt(np.maximum(total[1] / count - mean**2, 1e-4))
         return mean.astype(np.float32), std.astype(np.float32)
+
+    def summary(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it as `data`."""
+        in_train = self.splits == "train"
+        seconds = float(self.n_frames[in_train].sum()) * self.cfg.mel.hop_length / self.cfg.mel.sample_rate
+        return {"name": self.name, "n_train": int(in_train.sum()), "n_valid": int((self.splits == "valid").sum()),
+                "train_minutes": round(seconds / 60, 2)}
+
+
+def whole_frames(n_samples: int, cfg: WaveRNNConfig) -> int:
+    """n_samples, rounded up to mel frames."""
+    return math.ceil(n_samples / cfg.mel.hop_length)
 
 
 class Lanes:

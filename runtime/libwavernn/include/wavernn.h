@@ -1,10 +1,9 @@
 /* wavernn.h - the entire public API of libwavernn: log-mels in, 16-bit audio out, as a stream.
  *
- *     wv_model *model;  wv_state *state;  wv_info info;
+ *     wv_model *model;  wv_state *state;  wv_info info;  wv_options options = WV_OPTIONS_DEFAULT;
  *     wv_status s = wv_model_load(bytes, n_bytes, &model);    // bytes stay yours and must outlive the model
  *     wv_model_info(model, &info);
- *     wv_state_new(model, &(wv_options){.struct_size = sizeof(wv_options), .temperature = 1.0f, .max_frames = 64},
- *                  &state);
+ *     wv_state_new(model, &options, &state);
  *     for (;;) {
  *         wv_push(state, mel, n_frames, &taken);              // mel: (n_frames, n_mels) float32, frame after frame
  *         wv_pull(state, pcm, n_samples, &written);           // as many samples as the pushed frames allow
@@ -16,6 +15,12 @@
  * how the stream is cut into pushes and pulls (FORMAT.md and docs/numerics.md define every bit).
  * The library prints nothing, has no globals that change after load, and allocates only in wv_model_load and
  * wv_state_new. A model is immutable and may be shared by threads; a state belongs to one thread at a time.
+ *
+ * Versions are semantic. WV_VERSION is MAJOR.MINOR.PATCH of the source. WV_ABI_VERSION is the major number of the binary
+ * interface, and the number in the shared library's name: a program runs with any library of the ABI version that it
+ * was compiled for. The number rises when a function goes or changes, when wv_info or a field of wv_options changes, or
+ * when a value of an enum changes. It stays when a function, a status, a stage or a field at the end of wv_options is
+ * added. A program that loads the library at run time compares WV_ABI_VERSION with wv_abi_version().
  */
 #ifndef WAVERNN_H
 #define WAVERNN_H
@@ -33,6 +38,7 @@ extern "C" {
 #define WV_API __attribute__((visibility("default")))
 #endif
 
+#define WV_VERSION "0.2.0"
 #define WV_ABI_VERSION 2
 
 typedef enum {
@@ -72,16 +78,19 @@ typedef struct {
 
 enum { WV_FILTER_AS_MODEL, WV_FILTER_OFF, WV_FILTER_ON };
 
-/* Start from {.struct_size = sizeof(wv_options)}: what a later version adds is 0, which means as before. */
+/* A caller whose struct is shorter than the library's gets the default for what it lacks. One whose struct is longer gets
+ * WV_ERR_ARGUMENT if the rest is not zero: it asks for what this library does not know. */
 typedef struct {
-    size_t struct_size;
+    size_t struct_size;    /* sizeof(wv_options) */
     uint64_t seed;
     float temperature;     /* > 0; logits are divided by it; 1 samples the model as trained */
     int32_t max_frames;    /* frames that may wait inside the state, 1..65536 */
-    const char *isa;       /* "portable", "avx2", ...; NULL takes the best one, or $WV_ISA if set */
+    const char *isa;       /* one of wv_isa_name(); NULL takes $WV_ISA if set, else the best one */
     int32_t postfilter;    /* WV_FILTER_..; ON wants a model that has one */
 } wv_options;
+#define WV_OPTIONS_DEFAULT {sizeof(wv_options), 0, 1.0f, 64, NULL, WV_FILTER_AS_MODEL}
 
+/* WV_ABI_VERSION and WV_VERSION of the library. */
 WV_API int32_t wv_abi_version(void);
 WV_API const char *wv_version(void);
 /* One lower-case line for a status, e.g. "column index out of range"; never NULL. */
@@ -89,7 +98,8 @@ WV_API const char *wv_status_str(wv_status status);
 /* Its name without the prefix, in lower case, e.g. "col_idx": FormatError.status in Python. Never NULL. */
 WV_API const char *wv_status_name(wv_status status);
 
-/* Names of the ISAs this build holds and this CPU runs, best first; NULL past the end. */
+/* Names of the ISAs this build holds and this CPU runs, best first, of avx512vnni, avx2, neon_dot, neon, portable; NULL
+ * past the end. */
 WV_API const char *wv_isa_name(int32_t index);
 
 /* Checks everything FORMAT.md demands, once. `data` is used in place: 64-byte aligned (mmap gives that),

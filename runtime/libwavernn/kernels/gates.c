@@ -92,59 +92,59 @@ static const int16_t WV_TANH_C1[8] = {16447, 12943, 6872, 2947, 1157, 436, 160, 
 static const int16_t WV_TANH_C2[8] = {-280, -3280, -2612, -1273, -532, -215, -74, 0};
 static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 0};
 
-/* The int16 vector of the gates: WV_SHORTS lanes, a number that each ISA chooses by the registers it has. */
+/* The int16 vector of the gates: WV_SHORTS elements, a number that each ISA chooses by the registers it has. */
 #define WV_CAT_(a, b) a##b
 #define WV_CAT(a, b) WV_CAT_(a, b)
-#define VS WV_CAT(vs, WV_SHORTS)
-#define S(op) WV_CAT(VS, _##op)
+#define SHORT_VECTOR WV_CAT(vs, WV_SHORTS)
+#define SHORT(op) WV_CAT(SHORT_VECTOR, _##op)
 
 /* Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it. */
-WV_INLINE VS tanh_q15(VS x, int shift) {
-    VS x_abs = S(min_abs)(x, S(set1)((int16_t)((8 << shift) - 1)));
-    VS segment = S(segment)(x_abs, shift), t = S(fraction)(x_abs, shift);
-    VS y = S(add_mulhrs)(S(lookup)(WV_TANH_C2, segment), t, S(lookup)(WV_TANH_C3, segment));
-    y = S(add_mulhrs)(S(lookup)(WV_TANH_C1, segment), t, y);
-    y = S(add_mulhrs)(S(lookup)(WV_TANH_C0, segment), t, y);
-    return S(copy_sign)(y, x);
+WV_INLINE SHORT_VECTOR tanh_q15(SHORT_VECTOR x, int shift) {
+    SHORT_VECTOR x_abs = SHORT(min_abs)(x, SHORT(set1)((int16_t)((8 << shift) - 1)));
+    SHORT_VECTOR segment = SHORT(segment)(x_abs, shift), t = SHORT(fraction)(x_abs, shift);
+    SHORT_VECTOR y = SHORT(add_mulhrs)(SHORT(lookup)(WV_TANH_C2, segment), t, SHORT(lookup)(WV_TANH_C3, segment));
+    y = SHORT(add_mulhrs)(SHORT(lookup)(WV_TANH_C1, segment), t, y);
+    y = SHORT(add_mulhrs)(SHORT(lookup)(WV_TANH_C0, segment), t, y);
+    return SHORT(copy_sign)(y, x);
 }
 
 /* Q15 sigmoid of Q10: halfway from tanh(x / 2) to 1 */
-WV_INLINE VS sigmoid_q15(VS x) { return S(halfway)(tanh_q15(x, 10)); }
+WV_INLINE SHORT_VECTOR sigmoid_q15(SHORT_VECTOR x) { return SHORT(halfway)(tanh_q15(x, 10)); }
 
 /* The body of gates_q, which the compiler sees for I_shift = 0 too */
 WV_INLINE void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g,
                                const int16_t *I, int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
     for (int32_t i = first; i < first + n_units / 2; i += WV_SHORTS) {
         /* 1) u, r, e before their nonlinearities: I* x, then + g */
-        const VS x_0 = S(set1)(x[0]);
-        VS u = S(mulhrs)(S(load)(I + i), x_0);
-        VS r = S(mulhrs)(S(load)(I + n_units + i), x_0);
-        VS e = S(mulhrs)(S(load)(I + 2 * n_units + i), x_0);
+        const SHORT_VECTOR x_0 = SHORT(set1)(x[0]);
+        SHORT_VECTOR u = SHORT(mulhrs)(SHORT(load)(I + i), x_0);
+        SHORT_VECTOR r = SHORT(mulhrs)(SHORT(load)(I + n_units + i), x_0);
+        SHORT_VECTOR e = SHORT(mulhrs)(SHORT(load)(I + 2 * n_units + i), x_0);
         for (int32_t j = 1; j < n_x; j++) {
             const int16_t *column = I + 3 * n_units * j + i;
-            const VS x_j = S(set1)(x[j]);
-            u = S(adds_mulhrs)(u, S(load)(column), x_j);
-            r = S(adds_mulhrs)(r, S(load)(column + n_units), x_j);
-            e = S(adds_mulhrs)(e, S(load)(column + 2 * n_units), x_j);
+            const SHORT_VECTOR x_j = SHORT(set1)(x[j]);
+            u = SHORT(adds_mulhrs)(u, SHORT(load)(column), x_j);
+            r = SHORT(adds_mulhrs)(r, SHORT(load)(column + n_units), x_j);
+            e = SHORT(adds_mulhrs)(e, SHORT(load)(column + 2 * n_units), x_j);
         }
         for (int32_t k = 0; k < I_shift; k++) {
-            u = S(adds)(u, u);
-            r = S(adds)(r, r);
-            e = S(adds)(e, e);
+            u = SHORT(adds)(u, u);
+            r = SHORT(adds)(r, r);
+            e = SHORT(adds)(e, e);
         }
-        u = S(adds)(u, S(load)(g + i));
-        r = S(adds)(r, S(load)(g + n_units + i));
-        e = S(adds)(e, S(load)(g + 2 * n_units + i));
+        u = SHORT(adds)(u, SHORT(load)(g + i));
+        r = SHORT(adds)(r, SHORT(load)(g + n_units + i));
+        e = SHORT(adds)(e, SHORT(load)(g + 2 * n_units + i));
         /* 2) r = sigmoid(r + a_r), then e += r o a_e */
-        r = sigmoid_q15(S(adds)(r, S(load)(a + n_units + i)));
-        e = tanh_q15(S(adds_mulhrs)(e, r, S(load)(a + 2 * n_units + i)), 9);
+        r = sigmoid_q15(SHORT(adds)(r, SHORT(load)(a + n_units + i)));
+        e = tanh_q15(SHORT(adds_mulhrs)(e, r, SHORT(load)(a + 2 * n_units + i)), 9);
         /* 3) u = sigmoid(u + a_u) */
-        u = sigmoid_q15(S(adds)(u, S(load)(a + i)));
+        u = sigmoid_q15(SHORT(adds)(u, SHORT(load)(a + i)));
         /* 4) h = u o h + (e - u o e) */
-        e = S(sub)(e, S(mulhrs)(u, e));
-        e = S(add_mulhrs)(e, u, S(load)(h + i));
-        S(store)(h + i, e);
-        S(store_q)(h_q + i, e);
+        e = SHORT(sub)(e, SHORT(mulhrs)(u, e));
+        e = SHORT(add_mulhrs)(e, u, SHORT(load)(h + i));
+        SHORT(store)(h + i, e);
+        SHORT(store_q)(h_q + i, e);
     }
 }
 
@@ -157,7 +157,7 @@ static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *
         gates_q_shifted(n_units, first, n_x, a, g, I, I_shift, x, h, h_q);
 }
 
-#undef VS
-#undef S
+#undef SHORT_VECTOR
+#undef SHORT
 #undef WV_CAT
 #undef WV_CAT_

@@ -11,6 +11,10 @@
 
 #include "wavernn.h"
 
+#ifdef __FAST_MATH__
+#error "-ffast-math changes the bits of the audio: compile without it, and with -ffp-contract=off"
+#endif
+
 enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
 enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
 

@@ -40,8 +40,8 @@ static void predictor(int32_t order, int32_t n_mels, const float *M, const float
     /* 3) to integers */
     for (int32_t j = 0; j < order; j++)
         lpc[order - 1 - j] = (int16_t)((int32_t)(clamp_double(a[j] * 4096.0, -32767.0, 32767.0) + 32768.5) - 32768);
-    inverse[0] = (int64_t)(16777216.0 / (sqrt(E) + WV_SIGMA_FLOOR) + 0.5);
-    inverse[1] = (int64_t)(16777216.0 / (sqrt(r[0]) + WV_SIGMA_FLOOR) + 0.5);
+    inverse[0] = (int32_t)(16777216.0 / (sqrt(E) + WV_SIGMA_FLOOR) + 0.5);
+    inverse[1] = (int32_t)(16777216.0 / (sqrt(r[0]) + WV_SIGMA_FLOOR) + 0.5);
 }
 
 /* p_t from past : (order,), s_{t-1} last */
@@ -53,7 +53,7 @@ WV_INLINE int64_t predict(int32_t order, const int16_t *lpc, const int16_t *past
 
 /* L(v, 2^k) in Q11: sign(v) (log2(|v| + 2^k) - k), straight between powers of two. |v| < 2^23 */
 WV_INLINE int16_t log_q11(int64_t v, int32_t k) {
-    float n = (float)((v < 0 ? -v : v) + (1 << k));
+    float n = (float)((int32_t)(v < 0 ? -v : v) + (1 << k));
     int32_t bits;
     memcpy(&bits, &n, sizeof bits);
     int32_t y = (bits >> 12) - ((127 + k) << 11);

@@ -10,8 +10,8 @@
 #ifndef WV_ROWS_NEON_DOT_H
 #define WV_ROWS_NEON_DOT_H
 
-#define WV_A 16, 17, 18, 19, 20 /* four registers of weights, one whose lane 0 is the four inputs */
-#define WV_B 24, 25, 26, 27, 21
+#define WV_REGISTERS_A 16, 17, 18, 19, 20 /* four registers of weights, one whose element 0 is the four inputs */
+#define WV_REGISTERS_B 24, 25, 26, 27, 21
 #define WV_LOAD(n0, n1, n2, n3) "ld1 {v" #n0 ".16b, v" #n1 ".16b, v" #n2 ".16b, v" #n3 ".16b}, [%[values]]\n"
 
 /* A block of the registers w, x, loading the next to n, n_x, and the index of the one after that */
@@ -172,7 +172,9 @@
                      "dup v23.4s, %w[v23]\n"                                                                            \
                      "movi v28.16b, #1\n"                                                                               \
                      "movi v29.16b, #128\n"                                                                             \
-                     WV_ROWS("a", WV_A, "b", WV_B, END) WV_ROWS("b", WV_B, "a", WV_A, END) ".Ldone%=:\n"                  \
+                     WV_ROWS("a", WV_REGISTERS_A, "b", WV_REGISTERS_B, END)                                             \
+                     WV_ROWS("b", WV_REGISTERS_B, "a", WV_REGISTERS_A, END)                                             \
+                     ".Ldone%=:\n"                                                                                      \
                      : [values] "+&r"(values), [col_idx] "+&r"(col_idx), [row_ptr] "+&r"(row_ptr), [start] "+&r"(start), \
                        [scale] "+&r"(scale), [y] "+&r"(y), [rows] "+&r"(rows), [n] "+&r"(n), [j] "=&r"(j), [k] "=&r"(k) \
                      : [q] "r"(q), [v22] "r"(v22), [v23] "r"(v23)                                                       \

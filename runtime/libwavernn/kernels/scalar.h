@@ -23,10 +23,10 @@ static inline double exp2_double(double x) {
         1.0, 0.6931471805599453, 0.2402265069591007, 0.05550410866482158, 0.009618129107628477, 0.0013333558146428443,
         0.00015403530393381608, 1.5252733804059838e-05, 1.3215486790144305e-06,
     };
-    int64_t n = (int64_t)(x + 1000.5) - 1000;
+    int32_t n = (int32_t)(x + 1000.5) - 1000;
     double f = x - (double)n, y = EXP2[8], power;
     for (int k = 7; k >= 0; k--) y = y * f + EXP2[k];
-    int64_t bits = (n + 1023) << 52;
+    int64_t bits = (int64_t)(n + 1023) << 52;
     memcpy(&power, &bits, sizeof power);
     return y * power;
 }

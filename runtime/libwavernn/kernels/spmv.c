@@ -4,67 +4,69 @@
 
 #define WV_CAT_(a, b) a##b
 #define WV_CAT(a, b) WV_CAT_(a, b)
-#define VF WV_CAT(vf, WV_H)
-#define VI WV_CAT(vi, WV_H)
-#define VA WV_CAT(va, WV_H)
-#define F(op) WV_CAT(VF, _##op)
-#define I(op) WV_CAT(VI, _##op)
-#define A(op) WV_CAT(VA, _##op)
+#define FLOAT_VECTOR WV_CAT(vf, WV_H)
+#define INT_VECTOR WV_CAT(vi, WV_H)
+#define SUM_VECTOR WV_CAT(va, WV_H)
+#define FLOAT(op) WV_CAT(FLOAT_VECTOR, _##op)
+#define INT(op) WV_CAT(INT_VECTOR, _##op)
+#define SUM(op) WV_CAT(SUM_VECTOR, _##op)
 
 /* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. The compiler sees block_w = 1. */
-#define WV_SPMV_FLOAT(name, type, LOAD)                                                                            \
-    /* s + one block times its x */                                                                                \
-    WV_INLINE __attribute__((always_inline)) VF WV_CAT(name##block_, WV_H)(VF s, const type *v, const float *x,     \
-                                                                           size_t block_w) {                       \
-        for (size_t j = 0; j < block_w; j++) s = F(add)(s, F(mul)(LOAD(v + WV_H * j), F(set1)(x[j])));              \
-        return s;                                                                                                  \
-    }                                                                                                              \
-    WV_INLINE void WV_CAT(name##body_, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y,             \
-                                             size_t block_w) {                                                     \
-        const int32_t *row_ptr = m->row_ptr;                                                                       \
-        const float *bias = m->bias;                                                                               \
-        const uint16_t *col_idx = m->col_idx;                                                                      \
-        const type *v = m->values;                                                                                 \
-        const size_t step = WV_H * block_w;                                                                        \
-        for (int32_t row = 0; row < m->n_block_rows; row++) {                                                       \
-            /* 1) four partial sums; block k of the row adds to sum k mod 4 */                                      \
-            VF s0 = F(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;                                                       \
-            const uint16_t *end = m->col_idx + row_ptr[row + 1];                                                    \
-            for (; col_idx + 4 <= end; col_idx += 4, v += 4 * step) {                                               \
-                s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);                          \
-                s1 = WV_CAT(name##block_, WV_H)(s1, v + step, x + block_w * col_idx[1], block_w);                   \
-                s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w);               \
-                s3 = WV_CAT(name##block_, WV_H)(s3, v + 3 * step, x + block_w * col_idx[3], block_w);               \
-            }                                                                                                      \
-            /* 2) the last one to three blocks */                                                                  \
-            if (col_idx < end) s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);           \
+#define WV_SPMV_FLOAT(name, type, LOAD)                                                                              \
+    /* s + one block times its x */                                                                                  \
+    WV_INLINE __attribute__((always_inline)) FLOAT_VECTOR WV_CAT(name##block_, WV_H)(                                \
+        FLOAT_VECTOR s, const type *v, const float *x, size_t block_w) {                                             \
+        for (size_t j = 0; j < block_w; j++) s = FLOAT(add)(s, FLOAT(mul)(LOAD(v + WV_H * j), FLOAT(set1)(x[j])));   \
+        return s;                                                                                                    \
+    }                                                                                                                \
+    WV_INLINE void WV_CAT(name##body_, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y,              \
+                                             size_t block_w) {                                                       \
+        const int32_t *row_ptr = m->row_ptr;                                                                         \
+        const float *bias = m->bias;                                                                                 \
+        const uint16_t *col_idx = m->col_idx;                                                                        \
+        const type *v = m->values;                                                                                   \
+        const size_t step = WV_H * block_w;                                                                          \
+        for (int32_t row = 0; row < m->n_block_rows; row++) {                                                        \
+            /* 1) four partial sums; block k of the row adds to sum k mod 4 */                                       \
+            FLOAT_VECTOR s0 = FLOAT(set1)(0.0f), s1 = s0, s2 = s0, s3 = s0;                                          \
+            const uint16_t *end = m->col_idx + row_ptr[row + 1];                                                     \
+            for (; col_idx + 4 <= end; col_idx += 4, v += 4 * step) {                                                \
+                s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);                           \
+                s1 = WV_CAT(name##block_, WV_H)(s1, v + step, x + block_w * col_idx[1], block_w);                    \
+                s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w);                \
+                s3 = WV_CAT(name##block_, WV_H)(s3, v + 3 * step, x + block_w * col_idx[3], block_w);                \
+            }                                                                                                        \
+            /* 2) the last one to three blocks */                                                                    \
+            if (col_idx < end) s0 = WV_CAT(name##block_, WV_H)(s0, v, x + block_w * col_idx[0], block_w);            \
             if (col_idx + 1 < end) s1 = WV_CAT(name##block_, WV_H)(s1, v + step, x + block_w * col_idx[1], block_w); \
-            if (col_idx + 2 < end) s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w); \
-            v += step * (size_t)(end - col_idx);                                                                   \
-            col_idx = end;                                                                                         \
-            /* 3) pairwise sum, bias, floor */                                                                     \
-            VF s = F(add)(F(load)(bias + row * WV_H), F(add)(F(add)(s0, s1), F(add)(s2, s3)));                      \
-            F(store)(y + row * WV_H, F(max)(s, F(set1)(y_min)));                                                    \
-        }                                                                                                          \
-    }                                                                                                              \
-    static void WV_CAT(name, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y) {                     \
-        if (m->block_w == 1)                                                                                       \
-            WV_CAT(name##body_, WV_H)(m, x, y_min, y, 1);                                                           \
-        else                                                                                                       \
-            WV_CAT(name##body_, WV_H)(m, x, y_min, y, (size_t)m->block_w);                                          \
+            if (col_idx + 2 < end)                                                                                   \
+                s2 = WV_CAT(name##block_, WV_H)(s2, v + 2 * step, x + block_w * col_idx[2], block_w);                \
+            v += step * (size_t)(end - col_idx);                                                                     \
+            col_idx = end;                                                                                           \
+            /* 3) pairwise sum, bias, floor */                                                                       \
+            FLOAT_VECTOR s = FLOAT(add)(FLOAT(add)(s0, s1), FLOAT(add)(s2, s3));                                     \
+            s = FLOAT(add)(FLOAT(load)(bias + row * WV_H), s);                                                       \
+            FLOAT(store)(y + row * WV_H, FLOAT(max)(s, FLOAT(set1)(y_min)));                                         \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void WV_CAT(name, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y) {                      \
+        if (m->block_w == 1)                                                                                         \
+            WV_CAT(name##body_, WV_H)(m, x, y_min, y, 1);                                                            \
+        else                                                                                                         \
+            WV_CAT(name##body_, WV_H)(m, x, y_min, y, (size_t)m->block_w);                                           \
     }
 
-WV_SPMV_FLOAT(spmv_f32_, float, F(load))
-#undef VF
-#define VF WV_CAT(vf, WV_CAT(WV_HALF_, WV_H))
-WV_SPMV_FLOAT(spmv_f16_, uint16_t, F(load_half))
-#undef VF
-#define VF WV_CAT(vf, WV_H)
+WV_SPMV_FLOAT(spmv_f32_, float, FLOAT(load))
+#undef FLOAT_VECTOR
+#define FLOAT_VECTOR WV_CAT(vf, WV_CAT(WV_HALF_, WV_H))
+WV_SPMV_FLOAT(spmv_f16_, uint16_t, FLOAT(load_half))
+#undef FLOAT_VECTOR
+#define FLOAT_VECTOR WV_CAT(vf, WV_H)
 
 /* Blocks k and k + 1 */
-WV_INLINE VA WV_CAT(two_blocks_, WV_H)(VA a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {
+WV_INLINE SUM_VECTOR WV_CAT(two_blocks_, WV_H)(SUM_VECTOR a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {
     const int8_t *v = values + 4 * WV_H * k;
-    return A(dot2)(a, v, v + 4 * WV_H, q + 4 * (size_t)col_idx[k], q + 4 * (size_t)col_idx[k + 1]);
+    return SUM(dot2)(a, v, v + 4 * WV_H, q + 4 * (size_t)col_idx[k], q + 4 * (size_t)col_idx[k + 1]);
 }
 
 /* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
@@ -81,7 +83,7 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
     size_t k = (size_t)row_ptr[row];
     for (; row < n_block_rows; row++) {
         /* 1) the products, four blocks at a time */
-        VA a = A(start)(start + row * WV_H);
+        SUM_VECTOR a = SUM(start)(start + row * WV_H);
         const size_t end = (size_t)row_ptr[row + 1], fours = end - (end - k) % 4;
         for (; k != fours; k += 4) {
             a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
@@ -93,30 +95,30 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
             k += 2;
         }
         if (k != end) {
-            a = A(dot1)(a, values + 4 * WV_H * k, q + 4 * (size_t)col_idx[k]);
+            a = SUM(dot1)(a, values + 4 * WV_H * k, q + 4 * (size_t)col_idx[k]);
             k++;
         }
         /* 3) sum, scale */
-        VF s = F(mul)(I(to_float)(A(total)(a)), F(load)(scale + row * WV_H));
+        FLOAT_VECTOR s = FLOAT(mul)(INT(to_float)(SUM(total)(a)), FLOAT(load)(scale + row * WV_H));
         /* 4) store as float, as Q10, or quantised for the next matrix */
         if (to == WV_TO_FLOAT) {
-            F(store)((float *)y + row * WV_H, s);
+            FLOAT(store)((float *)y + row * WV_H, s);
         } else if (to == WV_TO_Q10) {
-            F(store_q10)((int16_t *)y + row * WV_H, s);
+            FLOAT(store_q10)((int16_t *)y + row * WV_H, s);
         } else {
-            s = F(add)(F(mul)(s, F(set1)(next->x_scale)), F(set1)((float)next->x_zero + 128.5f));
-            F(store_q)((int8_t *)y + row * WV_H, s);
+            s = FLOAT(add)(FLOAT(mul)(s, FLOAT(set1)(next->x_scale)), FLOAT(set1)((float)next->x_zero + 128.5f));
+            FLOAT(store_q)((int8_t *)y + row * WV_H, s);
         }
     }
 }
 
 #undef WV_SPMV_FLOAT
-#undef VF
-#undef VI
-#undef VA
-#undef F
-#undef I
-#undef A
+#undef FLOAT_VECTOR
+#undef INT_VECTOR
+#undef SUM_VECTOR
+#undef FLOAT
+#undef INT
+#undef SUM
 #undef WV_CAT
 #undef WV_CAT_
 
@@ -158,12 +160,12 @@ static void quantize(int32_t n, const float *x, float x_scale, int32_t x_zero, i
     }
 }
 
-#define WV_DISPATCH_H(name, m, ...)                            \
-    switch ((m)->block_h) {                                     \
-    case 4: name##4(m, __VA_ARGS__); break;                     \
-    case 8: name##8(m, __VA_ARGS__); break;                     \
-    case 16: name##16(m, __VA_ARGS__); break;                   \
-    default: name##32(m, __VA_ARGS__); break;                   \
+#define WV_DISPATCH_H(name, m, ...)           \
+    switch ((m)->block_h) {                   \
+    case 4: name##4(m, __VA_ARGS__); break;   \
+    case 8: name##8(m, __VA_ARGS__); break;   \
+    case 16: name##16(m, __VA_ARGS__); break; \
+    default: name##32(m, __VA_ARGS__); break; \
     }
 
 /* y = W q + bias as float */

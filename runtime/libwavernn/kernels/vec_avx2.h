@@ -1,4 +1,4 @@
-/* vec_avx2.h - 4 and 8 lanes in registers; the int8 dot product by vpmaddubsw, which adds two products into
+/* vec_avx2.h - vectors of 4 and 8 in registers; the int8 dot product by vpmaddubsw, which adds two products into
  * int16. FORMAT.md's |w0| + |w1| <= 128 keeps that from saturating: 255 * 128 < 2^15. */
 #ifndef WV_VEC_AVX2_H
 #define WV_VEC_AVX2_H
@@ -14,7 +14,7 @@ WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-/* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
+/* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. */
 WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
     const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
     a = _mm256_and_si256(_mm256_srli_epi16(a, shift - 1), _mm256_set1_epi16(0x0e));

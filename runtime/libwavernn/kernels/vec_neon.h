@@ -1,6 +1,6 @@
-/* vec_neon.h - 4 lanes of float and int32, 8 of int16, in NEON registers; AArch64 and armv7.
+/* vec_neon.h - vectors of 4 float and int32, of 8 int16, in NEON registers; AArch64 and armv7.
  *
- * armv7's NEON flushes subnormal floats to zero and has no division, so there divisions run lane by lane in VFP.
+ * armv7's NEON flushes subnormal floats to zero and has no division, so there divisions run one by one in VFP.
  * (FORMAT.md's arithmetic meets no subnormal that matters: they vanish in the sums they enter.)
  * With WV_NEON_DOT the int8 dot product is one sdot, else long multiplies and pairwise adds. */
 #ifndef WV_VEC_NEON_H
@@ -98,7 +98,7 @@ WV_INLINE vs8 vs8_copy_sign(vs8 a, vs8 s) {
 /* Q15: halfway from a to 1 */
 WV_INLINE vs8 vs8_halfway(vs8 a) { return vrhaddq_s16(a, vdupq_n_s16(32767)); }
 WV_INLINE vs8 vs8_min_abs(vs8 a, vs8 b) { return vminq_s16(vqabsq_s16(a), b); }
-/* As byte indices into a table of 8 int16: both bytes of lane s are 2 s and 2 s + 1. */
+/* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. */
 WV_INLINE vs8 vs8_segment(vs8 a, int shift) {
     int16x8_t s = vshlq_s16(a, vdupq_n_s16((int16_t)-shift));
     return vmlaq_s16(vdupq_n_s16(0x0100), s, vdupq_n_s16(0x0202));
@@ -148,7 +148,7 @@ WV_INLINE void vf16_store_q(int8_t *q, vf16 a) {
 WV_PAIR_STORES(32, 16)
 
 #if defined(WV_NEON_DOT)
-/* Four inputs, in the low half of the register whose lane 0 sdot takes */
+/* Four inputs, in the low half of the register whose element 0 sdot takes */
 WV_INLINE int8x8_t load_quad(const int8_t *x) {
     uint32_t quad;
     memcpy(&quad, x, 4);

@@ -1,6 +1,6 @@
-/* vec_pair.h - a vector of W lanes as two of N = W/2 lanes, for every primitive an ISA header defines.
+/* vec_pair.h - a vector of W elements as two of N = W/2, for every primitive an ISA header defines.
  *
- * vfN holds N floats, viN N int32, vsN N int16. Each float operation is one IEEE-754 binary32 rounding per lane.
+ * vfN holds N floats, viN N int32, vsN N int16. Each float operation is one IEEE-754 binary32 rounding per element.
  */
 #define WV_PAIR(W, N)                                                                                                  \
     typedef struct { vf##N lo, hi; } vf##W;                                                                            \
@@ -90,7 +90,7 @@
     }                                                                                                                  \
     WV_INLINE vi##W va##W##_total(va##W a) { return (vi##W){va##N##_total(a.lo), va##N##_total(a.hi)}; }
 
-/* The same for int16 lanes. */
+/* The same for int16 vectors. */
 #define WV_PAIR_SHORT(W, N)                                                                                            \
     typedef struct { vs##N lo, hi; } vs##W;                                                                            \
     WV_INLINE vs##W vs##W##_set1(int16_t x) { return (vs##W){vs##N##_set1(x), vs##N##_set1(x)}; }                      \

@@ -88,7 +88,7 @@ WV_INLINE void vf4_store_q10(int16_t *p, vf4 a) {
 
 #undef WV_EACH
 
-/* vsN: N lanes of int16. */
+/* vsN: N elements of int16. */
 typedef struct { int16_t x[8]; } vs8;
 
 #define WV_EACH for (int i = 0; i < 8; i++)
@@ -98,7 +98,7 @@ WV_INLINE vs8 vs8_set1(int16_t x) { vs8 a; WV_EACH a.x[i] = x; return a; }
 WV_INLINE vs8 vs8_load(const int16_t *p) { vs8 a; memcpy(&a, p, sizeof a); return a; }
 WV_INLINE void vs8_store(int16_t *p, vs8 a) { memcpy(p, &a, sizeof a); }
 WV_INLINE vs8 vs8_adds(vs8 a, vs8 b) { WV_EACH a.x[i] = saturate_i16(a.x[i] + b.x[i]); return a; }
-/* Where no lane can overflow; cheaper than adds and subs. */
+/* Where no element can overflow; cheaper than adds and subs. */
 WV_INLINE vs8 vs8_add(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)(a.x[i] + b.x[i]); return a; }
 WV_INLINE vs8 vs8_sub(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)(a.x[i] - b.x[i]); return a; }
 WV_INLINE vs8 vs8_mulhrs(vs8 a, vs8 b) { WV_EACH a.x[i] = (int16_t)((a.x[i] * b.x[i] + 0x4000) >> 15); return a; }

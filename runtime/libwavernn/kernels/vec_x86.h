@@ -1,4 +1,4 @@
-/* vec_x86.h - the vector primitives that AVX2 and AVX-512 share: 4 lanes in __m128, 8 in __m256.
+/* vec_x86.h - the vector primitives that AVX2 and AVX-512 share: vectors of 4 in __m128, of 8 in __m256.
  * The quantised input is kept as the unsigned byte q + 128, because x86 multiplies unsigned by signed bytes. */
 #ifndef WV_VEC_X86_H
 #define WV_VEC_X86_H
@@ -95,7 +95,7 @@ WV_INLINE void vf8_store_q10(int16_t *p, vf8 a) {
     _mm_storeu_si128((void *)p, _mm_xor_si128(s, _mm_set1_epi16(INT16_MIN)));
 }
 
-/* vs16: 16 lanes of int16. */
+/* vs16: 16 elements of int16. */
 typedef __m256i vs16;
 
 WV_INLINE vs16 vs16_set1(int16_t x) { return _mm256_set1_epi16(x); }

@@ -130,7 +130,7 @@ def plot(model: Model, path: str | os.PathLike[str]) -> None:
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:
-        raise WaveRNNError("matplotlib: not installed, wanted for --plot; pip install 'wavernn[train]'") from None
+        raise WaveRNNError("matplotlib: not installed, wanted for --plot; pip install 'wavernn[plot]'") from None
     matplotlib.use("agg")
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(11, 8), layout="constrained")
     axes = figure.subplot_mosaic(

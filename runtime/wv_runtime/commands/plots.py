@@ -45,7 +45,7 @@ def save_figure(path: str, draw: Callable[[Any], Any], width: float = 9.0, heigh
     try:
         matplotlib = importlib.import_module("matplotlib")
     except ImportError:
-        raise WaveRNNError("matplotlib: not installed, wanted for --plot; pip install 'wavernn[train]'") from None
+        raise WaveRNNError("matplotlib: not installed, wanted for --plot; pip install 'wavernn[plot]'") from None
     matplotlib.use("agg")
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     draw(figure.subplots())

@@ -1,4 +1,4 @@
-"""What wv-run says about a run: the same keys and lines as tools/wv_run.c, its C twin.
+"""What wv-run says about a run: the same keys and lines as tools/report.c, its C twin.
 
 Usage: ``print(Report(...).text())``
 """

@@ -182,10 +182,12 @@ class NativeStream:
         self._model = model  # must outlive the state
         if not 1 <= max_frames <= 65536:
             raise ValueError(f"max_frames: found {max_frames}, wanted 1..65536")
-        if isa is not None and isa not in isa_names():
-            raise ValueError(f"isa: found {isa!r}, wanted one of {', '.join(isa_names())}")
+        isa = isa or os.environ.get("WV_ISA")
+        if isa and isa not in isa_names():
+            raise ValueError(f"isa: found {isa}, wanted one of {', '.join(isa_names())}")
+        isa_name = isa.encode() if isa else None
         options = _Options(
-            ctypes.sizeof(_Options), _check_seed(seed), temperature, max_frames, isa.encode() if isa else None,
+            ctypes.sizeof(_Options), _check_seed(seed), temperature, max_frames, isa_name,
             0 if postfilter is None else 1 + postfilter,
         )  # fmt: skip
         _check(library().wv_state_new(model._handle, byref(options), byref(self._handle)), "stream")

@@ -1,6 +1,6 @@
 """Log-mels to 16-bit audio, whole or as a stream, on the Numba kernels or on libwavernn: the same bits.
 
-C twin of Stream: libwavernn/synth.c
+C twin of Stream: libwavernn/core/synth.c
 
 Usage: ``pcm = Voice(binary.load("voice.bin"))(mel, seed=0)``
 """

@@ -11,7 +11,7 @@ Frame t is centred on the middle of samples [t * hop_length, (t + 1) * hop_lengt
 ``len(audio) // hop_length`` frames: the samples of an incomplete last hop belong to no frame.
 
 It does not normalise levels, trim silence or play sound. librosa and soxr come with the extra
-``wavernn[train]`` and are imported when first needed.
+``wavernn[audio]`` and are imported when first needed.
 
 Usage: ``mel = log_mel(load_audio("clip.flac", 16000), PRESETS["16k"])``
 """
@@ -108,4 +108,4 @@ def _extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise WaveRNNError(f"{module}: not installed, wanted for this; pip install 'wavernn[train]'") from None
+        raise WaveRNNError(f"{module}: not installed, wanted for this; pip install 'wavernn[audio]'") from None

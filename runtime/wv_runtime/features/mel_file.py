@@ -1,6 +1,6 @@
 """The .npy mel files between wv-mel and wv-run: write one, or read one and refuse what cannot be meant.
 
-C twin: libwavernn/tools/wv_run.c, load_mel: the same checks in the same order.
+C twin: libwavernn/tools/npy.c: the same checks in the same order.
 
 A file of wv-mel is a plain .npy that any NumPy reads. Its header ends with a Python comment that names the
 settings, ``# mel: 16k, 16000 Hz, hop 160;``, so that wv-run can refuse mels made for another sample rate:

@@ -1,6 +1,6 @@
 """The .bin model file: ``pack(Model) -> bytes``, ``parse(bytes) -> Model``. FORMAT.md is normative.
 
-C twin: libwavernn/format.c, which makes the same checks in the same order.
+C twin: libwavernn/core/format.c, which makes the same checks in the same order.
 Nothing here computes with the weights; no other Python file knows an offset.
 
 Usage: ``model = load("out.bin"); model.matrices["R"].row_ptr``

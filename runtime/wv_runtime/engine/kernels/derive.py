@@ -1,6 +1,6 @@
 """What the kernels want beside the file's arrays, made once from a model.
 
-C twin: libwavernn/derive.c
+C twin: libwavernn/core/derive.c
 """
 
 from __future__ import annotations

@@ -15,16 +15,19 @@ from numba.core import cgutils
 from numba.core.compiler import Flags
 from numba.extending import intrinsic
 
+from .isa import ISA
+
 OVERLOAD = {"fastmath": False, "nogil": True, "error_model": "numpy", "forceinline": True}
 
-# Numba takes a cached kernel for good while the file it stands in is unchanged; ours inline their neighbours.
-SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+# Numba invalidates its cache per file. Our kernels inline others and depend on the ISA: the stamp hashes all of that.
+_sources = b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
+STAMP = hashlib.sha256(_sources + ISA.encode()).hexdigest()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A compiled function, cached on disk until any kernel source changes."""
+    """A compiled function, cached on disk until any kernel source or the ISA changes."""
     compiled: Any = njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
-    compiled._cache._cache_file._source_stamp = SOURCES
+    compiled._cache._cache_file._source_stamp = STAMP
     return compiled
 
 

@@ -1,8 +1,8 @@
 """Vector primitives for the Numba kernels: what vec_<isa>.h is to the C ones.
 
-A float vector holds n float32 lanes, an int vector n int32 lanes, a short vector n int16 lanes, for any power of
-two n; LLVM splits them to the width of the CPU. With n = "16y", 16 float lanes are two vectors of 8 from load to
-store. Every float operation rounds once per lane. Only `dot4`, `mulhrs` and `lookup` name instructions: VNNI's
+A float vector holds n elements of float32, an int vector of int32, a short vector of int16, for any power of two n;
+LLVM splits them to the width of the CPU. With n = "16y", 16 floats are two vectors of 8 from load to store. Every
+float operation rounds once per element. Only `dot4`, `mulhrs` and `lookup` name instructions: VNNI's
 `vpdpbusd`, AVX2's `vpmaddubsw` + `vpmaddwd`, Arm's `sdot` and their like, or what they mean in plain LLVM elsewhere.
 
 On x86 the quantised input q is kept as the unsigned byte q + 128, because its dot products take unsigned times
@@ -13,7 +13,6 @@ Usage: inside a kernel, ``s = add(s, mul(load(16, values, i), broadcast(16, x[j]
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -25,31 +24,18 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
+from .isa import ISA
+
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32 = ir.FloatType()
-LANE = {"f": F32, "i": I32, "s": I16, "a": I32}
+ELEMENT = {"f": F32, "i": I32, "s": I16, "a": I32}
 
 
-def _host_isa() -> str:
-    """Name of the dot product this process uses; $WV_ISA=portable or avx2 asks for less than the CPU has."""
-    features, asked = llvm.get_host_cpu_features(), os.environ.get("WV_ISA", "")
-    if asked == "portable":
-        return "portable"
-    if all(features.get(f) for f in ("avx512vnni", "avx512vl", "avx512bw")) and asked != "avx2":
-        return "avx512vnni"
-    if features.get("avx2"):
-        return "avx2"
-    if features.get("dotprod") and asked != "neon":
-        return "neon_dot"
-    return "portable"
-
-
-ISA = _host_isa()
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
 N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blocks, or of all
-# Lanes of an f16 block where they are not those of f32: two narrow conversions cost less than a wide one on Zen 4.
+# Width of an f16 block's vector where it is not that of f32: two narrow conversions cost less than a wide one on Zen 4.
 HALF = {16: "16y"} if ISA == "avx512vnni" else {}
-SHORTS = 32 if Q_BIAS else 16  # lanes of an int16 vector in the gates
+SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
 
 
 def aligned(a: NDArray[Any]) -> NDArray[Any]:
@@ -64,7 +50,7 @@ def aligned(a: NDArray[Any]) -> NDArray[Any]:
 
 
 class VecType(types.Type):
-    """In registers: n lanes of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a")."""
+    """In registers: n elements of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a")."""
 
     def __init__(self, kind: str, n: int | str):
         self.kind, self.n = kind, n
@@ -77,11 +63,11 @@ class _VecModel(models.PrimitiveModel):
         if fe_type.n == "16y":
             be_type = ir.ArrayType(ir.VectorType(F32, 8), 2)
         else:
-            be_type = ir.VectorType(LANE[fe_type.kind], fe_type.n)
+            be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
         super().__init__(dmm, fe_type, ir.ArrayType(be_type, N_SUMS) if fe_type.kind == "a" else be_type)
 
 
-def _lanes(n: Any) -> Any:
+def _width(n: Any) -> Any:
     return n.literal_value if isinstance(n, types.Literal) else None
 
 
@@ -109,8 +95,8 @@ def _splat(builder: Any, scalar: Any, n: int) -> Any:
 
 
 def _part(builder: Any, vector: Any, first: int, n: int, step: int = 1) -> Any:
-    lanes = ir.Constant(ir.VectorType(I32, n), [first + step * i for i in range(n)])
-    return builder.shuffle_vector(vector, vector, lanes)
+    elements = ir.Constant(ir.VectorType(I32, n), [first + step * i for i in range(n)])
+    return builder.shuffle_vector(vector, vector, elements)
 
 
 def _concat(builder: Any, parts: list[Any]) -> Any:
@@ -151,8 +137,8 @@ def pointer(typingctx, array):
 
 @intrinsic(prefer_literal=True)
 def load(typingctx, n, array, index):
-    """n lanes from array[index:]: float32, int32 and int16 as they are, uint16 as binary16 bits widened exactly."""
-    dtype, lanes = array.dtype, _lanes(n)
+    """n elements from array[index:]: float32, int32 and int16 as they are, uint16 as binary16 bits widened exactly."""
+    dtype, width = array.dtype, _width(n)
     kind = {types.int32: "i", types.int16: "s"}.get(dtype, "f")
 
     def codegen(context, builder, signature, args):
@@ -161,11 +147,11 @@ def load(typingctx, n, array, index):
             if dtype == types.uint16:
                 half = _load(context, builder, array, args[1], index, ir.VectorType(ir.HalfType(), n))
                 return builder.fpext(half, ir.VectorType(F32, n))
-            return _load(context, builder, array, args[1], index, ir.VectorType(LANE[kind], n))
+            return _load(context, builder, array, args[1], index, ir.VectorType(ELEMENT[kind], n))
 
-        return _pair(builder, part(0, 8), part(8, 8)) if lanes == "16y" else part(0, lanes)
+        return _pair(builder, part(0, 8), part(8, 8)) if width == "16y" else part(0, width)
 
-    return VecType(kind, lanes)(n, array, types.intp), codegen
+    return VecType(kind, width)(n, array, types.intp), codegen
 
 
 @intrinsic
@@ -191,24 +177,24 @@ def store(typingctx, array, index, v):
 
 @intrinsic(prefer_literal=True)
 def broadcast(typingctx, n, x):
-    """n lanes of one float32 or int16."""
+    """n elements of one float32 or int16."""
 
     def codegen(context, builder, signature, args):
-        if _lanes(n) == "16y":
+        if _width(n) == "16y":
             return _pair(builder, *[_splat(builder, args[1], 8)] * 2)
-        return _splat(builder, args[1], _lanes(n))
+        return _splat(builder, args[1], _width(n))
 
-    return VecType("s" if x == types.int16 else "f", _lanes(n))(n, x), codegen
+    return VecType("s" if x == types.int16 else "f", _width(n))(n, x), codegen
 
 
 @intrinsic(prefer_literal=True)
 def zero(typingctx, n):
-    """n int lanes of 0."""
+    """n ints of 0."""
 
     def codegen(context, builder, signature, args):
-        return _constant(ir.VectorType(I32, _lanes(n)), 0)
+        return _constant(ir.VectorType(I32, _width(n)), 0)
 
-    return VecType("i", _lanes(n))(n), codegen
+    return VecType("i", _width(n))(n), codegen
 
 
 # Arithmetic
@@ -237,7 +223,7 @@ maximum = _binary("a > b ? a : b", lambda b, x, y: b.select(b.fcmp_ordered(">", 
 
 @intrinsic
 def trunc(typingctx, v):
-    """float lanes -> int lanes, towards zero."""
+    """floats -> ints, towards zero."""
 
     def codegen(context, builder, signature, args):
         return builder.fptosi(args[0], ir.VectorType(I32, v.n))
@@ -247,7 +233,7 @@ def trunc(typingctx, v):
 
 @intrinsic
 def to_float(typingctx, v):
-    """int lanes -> float lanes, rounded to nearest."""
+    """ints -> floats, rounded to nearest."""
 
     def codegen(context, builder, signature, args):
         return builder.sitofp(args[0], ir.VectorType(F32, v.n))
@@ -257,7 +243,7 @@ def to_float(typingctx, v):
 
 @intrinsic
 def pow2(typingctx, v, k):
-    """2^(v + k) as float lanes for -126 <= v + k <= 127, by the exponent bits."""
+    """2^(v + k) as floats for -126 <= v + k <= 127, by the exponent bits."""
 
     def codegen(context, builder, signature, args):
         bias = builder.add(_constant(args[0].type, 127), _splat(builder, builder.trunc(args[1], I32), v.n))
@@ -276,7 +262,7 @@ def _reduce(builder: Any, v: Any, combine: Callable[..., Any]) -> Any:
 
 @intrinsic
 def hmax(typingctx, v):
-    """The largest lane."""
+    """The largest element."""
 
     def codegen(context, builder, signature, args):
         return _reduce(builder, args[0], lambda a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
@@ -286,7 +272,7 @@ def hmax(typingctx, v):
 
 @intrinsic
 def hsum(typingctx, v):
-    """The sum of int lanes as uint32."""
+    """The sum of ints as uint32."""
 
     def codegen(context, builder, signature, args):
         return _reduce(builder, args[0], builder.add)
@@ -318,10 +304,11 @@ def _quads(context: Any, builder: Any, q: Any, q_array: Any, j: Any, n: int) -> 
 def _dots(builder: Any, sums: Any, w4: Any, q4: Any) -> Any:
     """sums[r] + w4[4r : 4r + 4] . q4[4r : 4r + 4], in vectors as wide as the ISA's own"""
     n = sums.type.count
-    width = min(n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4, "portable": n}[ISA])
+    width = min(n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4}.get(ISA, n))
+    dot = _DOT4.get(ISA, _dot4_portable)
     return _concat(builder, [
-        _DOT4[ISA](builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
-                   _part(builder, q4, 4 * r, 4 * width))
+        dot(builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
+            _part(builder, q4, 4 * r, 4 * width))
         for r in range(0, n, width)
     ])  # fmt: skip
 
@@ -335,10 +322,10 @@ def start_sums(typingctx, h, start, i):
 
     def codegen(context, builder, signature, args):
         sums = context.get_constant_null(signature.return_type)
-        even = _load(context, builder, start, args[1], args[2], ir.VectorType(I32, _lanes(h)))
+        even = _load(context, builder, start, args[1], args[2], ir.VectorType(I32, _width(h)))
         return builder.insert_value(sums, even, 0)
 
-    return VecType("a", _lanes(h))(h, start, types.intp), codegen
+    return VecType("a", _width(h))(h, start, types.intp), codegen
 
 
 def _add_block(context: Any, builder: Any, a: Any, sums: Any, n: int, w: Any, i: Any, q: Any, j: Any) -> Any:
@@ -374,7 +361,7 @@ def dot2(typingctx, a, w, i, q, j0, j1):
 
 @intrinsic
 def total(typingctx, a):
-    """The sums of the rows, as int lanes"""
+    """The sums of the rows, as ints"""
 
     def codegen(context, builder, signature, args):
         parts = [builder.extract_value(args[0], i) for i in range(N_SUMS)]
@@ -417,12 +404,12 @@ def _dot4_portable(builder, sums, w, q):
     return sums
 
 
-_DOT4 = {"avx512vnni": _dot4_avx512vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_neon_dot, "portable": _dot4_portable}
+_DOT4 = {"avx512vnni": _dot4_avx512vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_neon_dot}
 
 
 @intrinsic
 def store_q(typingctx, q, index, v):
-    """q[index:] = trunc(v clamped to 1..255) - 128 for float lanes; for short lanes (v + 128) >> 8, at most 127.
+    """q[index:] = trunc(v clamped to 1..255) - 128 for floats; for shorts (v + 128) >> 8, at most 127.
 
     Kept as q + 128 where Q_BIAS is 128.
     """
@@ -450,7 +437,7 @@ def _clamp(builder: Any, v: Any, low: float, high: float) -> Any:
 
 @intrinsic
 def store_q10(typingctx, array, index, v):
-    """array[index:] = Q10 of float lanes v: trunc(1024 v + 32768.5 clamped to 0..65535) - 32768"""
+    """array[index:] = Q10 of floats v: trunc(1024 v + 32768.5 clamped to 0..65535) - 32768"""
 
     def codegen(context, builder, signature, args):
         value = builder.fmul(args[2], _constant(args[2].type, 1024.0))
@@ -500,7 +487,7 @@ def _multiply_add(doc: str, add_: Callable[..., Any]) -> Any:
 
 
 adds_mulhrs = _multiply_add("adds(acc, mulhrs(a, b)); a or b is above -32768", _adds)
-add_mulhrs = _multiply_add("the same where no lane can overflow", lambda b, x, y: b.add(x, y))
+add_mulhrs = _multiply_add("the same where no element can overflow", lambda b, x, y: b.add(x, y))
 
 
 def _by_parts(builder: Any, width: int, operation: Callable[..., Any], *vectors: Any) -> Any:
@@ -543,7 +530,7 @@ def segment(typingctx, a, shift):
     """For 0 <= a < 8 << shift: the segment a >> shift, in the form `lookup` takes."""
 
     def codegen(context, builder, signature, args):
-        x, n = args[0], _lanes(shift)
+        x, n = args[0], _width(shift)
         if ISA not in ("avx2", "neon_dot"):
             return builder.lshr(x, _constant(x.type, n))
         # both bytes of entry s of a table of 8 int16: 2 s and 2 s + 1
@@ -559,7 +546,7 @@ def fraction(typingctx, a, shift):
 
     def codegen(context, builder, signature, args):
         x = args[0]
-        return builder.and_(builder.shl(x, _constant(x.type, 15 - _lanes(shift))), _constant(x.type, 0x7FFF))
+        return builder.and_(builder.shl(x, _constant(x.type, 15 - _width(shift))), _constant(x.type, 0x7FFF))
 
     return a(a, shift), codegen
 
@@ -579,12 +566,12 @@ def lookup(typingctx, table, s):
             )
             if ISA == "avx512vnni":
                 return _call(builder, "llvm.x86.avx512.permvar.hi.512", index.type, table_, index)
-            if ISA == "portable":
+            if ISA in ("neon", "portable"):
                 result = ir.Constant(index.type, ir.Undefined)
-                for lane in range(width):
-                    at = builder.zext(builder.extract_element(index, I32(lane)), I32)
+                for i in range(width):
+                    at = builder.zext(builder.extract_element(index, I32(i)), I32)
                     entry = builder.extract_element(entries, at)
-                    result = builder.insert_element(result, entry, I32(lane))
+                    result = builder.insert_element(result, entry, I32(i))
                 return result
             name = {"avx2": "x86.avx2.pshuf.b", "neon_dot": "aarch64.neon.tbl1.v16i8"}[ISA]
             table_, index_ = builder.bitcast(table_, bytes_), builder.bitcast(index, bytes_)

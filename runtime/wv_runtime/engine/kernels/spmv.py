@@ -1,6 +1,6 @@
 """Block-CSR matrix-vector products, the R h_{t-1} of the WaveRNN cell and every other matrix of the network.
 
-y = max(W x + bias, y_min) for a W of (block_h x block_w) blocks. Lanes are output rows, so no horizontal sum
+y = max(W x + bias, y_min) for a W of (block_h x block_w) blocks. Vector elements are output rows, so no horizontal sum
 exists and every vector width gives the same bits. Layouts: FORMAT.md, "Sections".
 C twin: libwavernn/kernels/spmv.c
 
@@ -105,13 +105,13 @@ def _spmv_float(m, x, y_min, y):
 @overload(_spmv_float, jit_options=OVERLOAD)
 def _(m, x, y_min, y):
     H = BLOCK_H[m.instance_class]
-    VF = HALF.get(H, H) if m.types[m.fields.index("values")].dtype == types.uint16 else H
+    WIDTH = HALF.get(H, H) if m.types[m.fields.index("values")].dtype == types.uint16 else H
 
     @register_jitable(**OVERLOAD)
     def block(s, values, v, x, i, block_w):
         """s + one block times its x"""
         for j in range(block_w):
-            s = add(s, mul(load(VF, values, v + H * j), broadcast(VF, at(x, i + j))))
+            s = add(s, mul(load(WIDTH, values, v + H * j), broadcast(WIDTH, at(x, i + j))))
         return s
 
     @register_jitable(**OVERLOAD)
@@ -120,7 +120,7 @@ def _(m, x, y_min, y):
         k, v = 0, 0
         for row in range(n_block_rows):
             # 1) four partial sums; block k of the row adds to sum k mod 4
-            s0 = broadcast(VF, np.float32(0.0))
+            s0 = broadcast(WIDTH, np.float32(0.0))
             s1, s2, s3 = s0, s0, s0
             end = np.intp(at(row_ptr, row + 1))
             while k + 4 <= end:
@@ -140,8 +140,9 @@ def _(m, x, y_min, y):
             v += step * (end - k)
             k = end
             # 3) pairwise sum, bias, floor
-            s = add(load(VF, bias, row * H), add(add(s0, s1), add(s2, s3)))
-            store(y, row * H, maximum(s, broadcast(VF, y_min)))
+            s = add(add(s0, s1), add(s2, s3))
+            s = add(load(WIDTH, bias, row * H), s)
+            store(y, row * H, maximum(s, broadcast(WIDTH, y_min)))
 
     def any_width(n_block_rows, block_w, values, row_ptr, col_idx, bias, x, y_min, y):
         if block_w == 1:

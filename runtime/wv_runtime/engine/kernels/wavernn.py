@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import derive
 from .gates import gates, gates_q, tanh_inplace
+from .isa import check_isa
 from .jit import OVERLOAD, kernel
 from .postfilter import filter_hop
 from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
@@ -71,7 +72,8 @@ class State(NamedTuple):
 
 
 def make_net(model: Any) -> Net:
-    """format.Model -> Net, sharing its arrays."""
+    """binary.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
+    check_isa()
     cfg = model.config
     I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
     if model.matrices["R"].values.dtype == np.int8:

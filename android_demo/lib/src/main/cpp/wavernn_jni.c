@@ -50,8 +50,8 @@ JNIEXPORT jlong JNICALL Java_org_wavernn_WaveRnn_nativeOpen(JNIEnv *env, jclass 
     wv_status s = h ? wv_model_load(bytes, (size_t)n_bytes, &h->model) : WV_ERR_MEMORY;
     if (s == WV_OK) s = wv_model_info(h->model, &h->info);
     if (s == WV_OK && (h->frame = malloc((size_t)h->info.n_mels * sizeof(float))) == NULL) s = WV_ERR_MEMORY;
-    if (s == WV_OK)
-        s = wv_state_new(h->model, &(wv_options){sizeof(wv_options), (uint64_t)seed, temperature, max_frames, name, WV_FILTER_AS_MODEL}, &h->state);
+    wv_options options = {sizeof options, (uint64_t)seed, temperature, max_frames, name, WV_FILTER_AS_MODEL};
+    if (s == WV_OK) s = wv_state_new(h->model, &options, &h->state);
     if (name) (*env)->ReleaseStringUTFChars(env, isa, name);
     if (s == WV_OK) return (jlong)(intptr_t)h;
     if (h) free_handle(h);

@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 import org.wavernn.WaveRnn;
 
 /**
- * Mels out of a .npy of wv-mel or numpy.save. Twin of load_mel in tools/wv_run.c: the same checks in the same order, the
+ * Mels out of a .npy of wv-mel or numpy.save. Twin of tools/npy.c: the same checks in the same order, the
  * same words.
  */
 public final class MelFile {

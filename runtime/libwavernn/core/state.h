@@ -2,7 +2,7 @@
 #ifndef WV_STATE_H
 #define WV_STATE_H
 
-#include "kernels/kernels.h"
+#include "../kernels/kernels.h"
 
 struct wv_state {
     const wv_model *model;

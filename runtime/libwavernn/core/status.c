@@ -1,10 +1,6 @@
 /* status.c - names of statuses, and what this library is. */
 #include "wavernn.h"
 
-#ifndef WV_VERSION
-#define WV_VERSION "0.2.0"
-#endif
-
 static const struct {
     const char *name, *text;
 } STATUS[] = {

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kernels/kernels.h"
+#include "../kernels/kernels.h"
 
 /* (rows,) what the dot products of an int8 matrix start from: the bias in units of scale; biased, for inputs kept
  * as q + 128, less 128 times the sum of the row. */

@@ -8,6 +8,8 @@
 
 #include "state.h"
 
+enum { MAX_OPTIONS_BYTES = 4096 }; /* a struct_size beyond is no size */
+
 static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 static int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -91,32 +93,42 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     return WV_OK;
 }
 
-wv_status wv_state_new(const wv_model *model, const wv_options *options, wv_state **state) {
-    if (model == NULL || options == NULL || state == NULL) return WV_ERR_ARGUMENT;
-    *state = NULL;
-    if (options->struct_size < sizeof *options) return WV_ERR_ARGUMENT;
-    if (options->postfilter < WV_FILTER_AS_MODEL || options->postfilter > WV_FILTER_ON) return WV_ERR_ARGUMENT;
-    if (options->postfilter == WV_FILTER_ON && model->postfilter == 0) return WV_ERR_ARGUMENT;
+/* The caller's options, whose struct may be that of an older or a newer header. */
+static wv_status read_options(const wv_options *from, wv_options *options) {
+    const size_t size = from->struct_size, known = size < sizeof *options ? size : sizeof *options;
+    if (size < offsetof(wv_options, isa) + sizeof options->isa || size > MAX_OPTIONS_BYTES) return WV_ERR_ARGUMENT;
+    memset(options, 0, sizeof *options);
+    memcpy(options, from, known);
+    for (size_t i = known; i < size; i++)
+        if (((const unsigned char *)from)[i] != 0) return WV_ERR_ARGUMENT;
     if (!(options->temperature > 0.0f) || !isfinite(options->temperature)) return WV_ERR_ARGUMENT;
-    if (options->max_frames < 1 || options->max_frames > 65536) return WV_ERR_ARGUMENT;
-    const wv_kernels *kernels = wv_kernels_find(options->isa);
+    return options->max_frames >= 1 && options->max_frames <= 65536 ? WV_OK : WV_ERR_ARGUMENT;
+}
+
+wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, wv_state **state) {
+    wv_options options;
+    if (model == NULL || caller_options == NULL || state == NULL) return WV_ERR_ARGUMENT;
+    *state = NULL;
+    if (read_options(caller_options, &options) != WV_OK) return WV_ERR_ARGUMENT;
+    if (options.postfilter < WV_FILTER_AS_MODEL || options.postfilter > WV_FILTER_ON) return WV_ERR_ARGUMENT;
+    if (options.postfilter == WV_FILTER_ON && model->postfilter == 0) return WV_ERR_ARGUMENT;
+    const wv_kernels *kernels = wv_kernels_find(options.isa);
     if (kernels == NULL) return WV_ERR_ISA;
 
     wv_state *s = calloc(1, sizeof *s);
     if (s == NULL) return WV_ERR_MEMORY;
     s->model = model;
     s->kernels = kernels;
-    s->filtered = options->postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2
-                                                            : options->postfilter == WV_FILTER_ON;
-    s->capacity = options->max_frames + 2 * model->cond_width;
+    s->filtered = options.postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2 : options.postfilter == WV_FILTER_ON;
+    s->capacity = options.max_frames + 2 * model->cond_width;
     s->storage = malloc(lay_out(s, NULL) + 63);
     if (s->storage == NULL) {
         free(s);
         return WV_ERR_MEMORY;
     }
     lay_out(s, (char *)padded((size_t)(uintptr_t)s->storage));
-    s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options->temperature);
-    wv_reset(s, options->seed);
+    s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
+    wv_reset(s, options.seed);
     *state = s;
     return WV_OK;
 }

@@ -1,4 +1,4 @@
-"""How to train: the schedule and the loop's settings, from defaults, a TOML file and flags, in that order.
+"""How to train: the loop's settings, and where they come from: defaults, a checkpoint, a TOML file, flags.
 
     # speech.toml
     [model]                      # WaveRNNConfig, with `preset` for its mel settings
@@ -9,7 +9,7 @@
     [prune]                      # PruneConfig, see prune.py
     sparsity = {R = 0.95, O = 0.9}
 
-The shape of the network is wv_runtime.config.WaveRNNConfig. All three end up in the checkpoint.
+The shape of the network is WaveRNNConfig (wv_runtime/model/config.py). All three end up in the checkpoint.
 
 Usage: ``tables = read_toml(Path("speech.toml")); cfg = make(TrainConfig, tables["train"], "speech.toml: [train]")``
 """
@@ -20,9 +20,12 @@ import math
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
+
+from .grow import WIDTHS
+from .prune import PruneConfig, check_blocks, expand
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,6 +90,75 @@ class TrainConfig:
             return self.lr * (step + 1) / self.warmup
         progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
         return self.lr_end + (self.lr - self.lr_end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Settings(NamedTuple):
+    """Everything a checkpoint says about how it was made."""
+
+    model: WaveRNNConfig
+    train: TrainConfig
+    prune: PruneConfig
+
+
+def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[str, Any] | None,
+           resuming: bool) -> Settings:
+    """Defaults, then a checkpoint's settings, then the TOML file, then flags; later ones win.
+
+    A checkpoint to resume brings all of its settings, one to start from its network and the block shapes of its
+    masks. Neither of these two can change, but for the widths of a dense network to start from, which can grow.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be used.
+    """
+    shape = shape_of(before) if before else {}
+    merged: dict[str, dict[str, Any]] = {"model": {**shape}, "train": {}, "prune": {}}
+    sources: list[tuple[str, dict[str, dict[str, Any]]]] = []
+    pruned_by: dict[str, str] = {}  # {matrix: block shape} of the checkpoint's masks
+    if before:
+        earlier = make(PruneConfig, before["prune"], "checkpoint: [prune]")
+        pruned_by = {name: earlier.block[name] for name in before["masks"]}
+        prune = before["prune"] if resuming else {"block": pruned_by}
+        sources += [("checkpoint", {"model": {}, "train": before["train"] if resuming else {}, "prune": prune})]
+    sources += [(str(config), read_toml(config))] if config else []
+    sources += [("options", flags)]
+    for source, tables in sources:  # checked source by source, so that an error names the right one
+        where = {table: source if source == "options" else f"{source}: [{table}]" for table in TABLES}
+        for key, value in tables["model"].items():
+            if key not in shape or value == shape[key]:
+                continue
+            at_least = "at least " if key in WIDTHS and not resuming and not pruned_by else ""
+            if not at_least or value < shape[key]:
+                raise ConfigError(f"{where['model']}: {key}: found {value!r}, wanted {at_least}{shape[key]!r}, "
+                                  f"the {'pruned ' if pruned_by else ''}checkpoint's")
+        for table in TABLES:
+            merged[table].update({k: v for k, v in tables[table].items() if k not in ("sparsity", "block")})
+        for key in tables["prune"].keys() & {"sparsity", "block"}:  # one value for all, or by matrix
+            try:
+                merged["prune"][key] = {**merged["prune"].get(key, {}), **expand(tables["prune"][key])}
+            except ValueError as error:
+                raise ConfigError(f"{where['prune']}: {key}: {error}") from None
+        settings = Settings(
+            make_model_config(merged["model"], where["model"]),
+            make(TrainConfig, merged["train"], where["train"]),
+            make(PruneConfig, merged["prune"], where["prune"]),
+        )
+        for name, block in pruned_by.items():
+            if settings.prune.block[name] != block:
+                raise ConfigError(f"{where['prune']}: block of {name}: found {settings.prune.block[name]}, "
+                                  f"wanted {block}, the checkpoint's masks'")
+        try:
+            check_blocks(settings.prune, settings.model)
+        except ValueError as error:
+            raise ConfigError(f"{where['prune']}: {error}") from None
+    return settings
+
+
+def shape_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's network as the keys of [model]."""
+    config = dict(checkpoint["config"])
+    return {"preset": config.pop("mel")["name"], **config}
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:

@@ -1,9 +1,9 @@
-/* vec_avx512.h - 4, 8 and 16 lanes in registers; the int8 dot product is VNNI's vpdpbusd, exact in int32. */
-#ifndef WV_VEC_AVX512_H
-#define WV_VEC_AVX512_H
+/* vec_avx512vnni.h - vectors of 4, 8 and 16 in registers; the int8 dot product is VNNI's vpdpbusd, exact in int32. */
+#ifndef WV_VEC_AVX512VNNI_H
+#define WV_VEC_AVX512VNNI_H
 
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512VNNI__)
-#error "vec_avx512.h needs -mavx512f -mavx512bw -mavx512vl -mavx512vnni"
+#error "vec_avx512vnni.h needs -mavx512f -mavx512bw -mavx512vl -mavx512vnni"
 #endif
 
 #include "vec_x86.h"

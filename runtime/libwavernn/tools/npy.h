@@ -1,0 +1,16 @@
+/* npy.h - mels out of a .npy of wv-mel or numpy.save. No POSIX, no exit: the Android app reads with it, too. */
+#ifndef WV_NPY_H
+#define WV_NPY_H
+
+#include <stddef.h>
+
+#include "wavernn.h"
+
+enum { NPY_MESSAGE_BYTES = 256 };
+
+/* The mels in a file's bytes, for a model that is `info`: (n_frames, n_mels) finite natural logarithms, which the
+ * caller frees. NULL if it is no such array; then `message` is one line: what was found, what was wanted. */
+float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
+                char message[NPY_MESSAGE_BYTES]);
+
+#endif

@@ -1,0 +1,36 @@
+/* program.h - what the parts of wv_run share: errors that end the program, memory, a clock, files. POSIX. */
+#ifndef WV_PROGRAM_H
+#define WV_PROGRAM_H
+
+#include <stddef.h>
+
+enum { BAD_DATA = 1, BAD_USAGE = 2 }; /* exit statuses */
+
+/* Print one line, remove a half-written output and exit. */
+#ifdef __GNUC__
+__attribute__((noreturn, format(printf, 2, 3)))
+#endif
+void fail(int code, const char *format, ...);
+
+/* malloc that ends the program when there is no memory. */
+void *allocate(size_t bytes);
+
+/* Seconds of a clock that never goes back. */
+double now_s(void);
+
+typedef struct {
+    const unsigned char *bytes;
+    size_t n_bytes;
+} mapped;
+
+/* Map a file; the program ends if it cannot. */
+mapped map_file(const char *path);
+void unmap_file(mapped file);
+
+/* End the program if writing `path` would fail, before minutes are spent on audio for it. */
+void check_output(const char *path);
+
+/* Write a file whole or not at all: to a temporary name, then rename. A device or pipe is written in place. */
+void write_file(const char *path, const unsigned char *bytes, size_t n_bytes);
+
+#endif

@@ -1,0 +1,227 @@
+"""The training loop, read top to bottom, and the validation it runs.
+
+Usage: ``ended_by = train(run, settings, before, resuming)``
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.parallel import DistributedDataParallel
+from wv_runtime import __version__
+from wv_runtime.errors import CheckpointError, WaveRNNError
+
+from .checkpoint import FORMAT, model_from, save_checkpoint
+from .dataset import Lanes, load_data, whole_frames
+from .grow import grown
+from .model import WaveRNN, WindowLoss, cross_entropy
+from .optim import Optimizer
+from .prune import Pruner
+from .report import feature_bar, open_log, progress_bar, summary
+from .sampling import write_sample
+from .settings import Settings
+from .team import Team
+
+EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
+LOG_EVERY = 20  # steps between TensorBoard points of the training loss
+
+
+class Run(NamedTuple):
+    """What concerns this run only and leaves no trace in the weights."""
+
+    data_dir: Path
+    output: Path  # model.pt
+    device: str  # "cpu" or "cuda"
+    bf16: bool  # the output layers and gradient GEMMs in bfloat16
+    team: Team  # the processes that share the work
+    teacher: WaveRNN | None  # whose distributions to learn
+    max_minutes: float  # 0 is no limit
+    cache_dir: Path | None
+    log_dir: Path | None  # TensorBoard
+
+
+def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming: bool) -> int:
+    """Train until the last step, the time limit or a signal, and leave a checkpoint at run.output.
+
+    `before` is the checkpoint to resume, or, if not `resuming`, the one whose weights and masks to start from.
+
+    Returns the number of the signal that ended it, or 0.
+    """
+    began = time.monotonic()
+    model_cfg, cfg, prune_cfg = settings
+    team, leads = run.team, run.team.rank == 0
+
+    # 1) data: windows of whole mel frames, each continuing the one before in its lane
+    with team.leader_first():
+        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar)
+    lanes = Lanes(data, "train", whole_frames(cfg.window, model_cfg))
+    valid = Lanes(data, "valid", whole_frames(cfg.valid_window, model_cfg)).beginnings(cfg.valid_windows)
+    samples_per_step = cfg.batch * lanes.window_frames * model_cfg.mel.hop_length
+
+    # 2) model, masks, optimizer; and the state of an earlier run
+    torch.manual_seed(cfg.seed)
+    if before:
+        model = model_from(before, run.output)
+        if model.cfg != model_cfg:
+            model = grown(model, model_cfg)
+    else:
+        model = WaveRNN(model_cfg)
+        for buffer, stat in zip((model.mel_mean, model.mel_std), data.mel_stats(), strict=True):
+            buffer.copy_(torch.from_numpy(stat))
+    model.int8 = cfg.int8
+    model.to(run.device).train()
+    optimizer = Optimizer(model, torch.bfloat16 if run.bf16 else torch.float32)
+    pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
+    if not resuming:
+        pruner.step(0)  # --prune-steps 0 prunes before the first update
+    step, minutes_before, history = 0, 0.0, []
+    loss_of: Any = WindowLoss(model, run.teacher, cfg.distill).to(run.device)
+    h = torch.zeros(cfg.batch, sum(loss_of.widths))  # the states that the lanes have reached
+    if before and resuming:
+        step, minutes_before, history = before["step"], before["minutes"], before["history"]
+        try:
+            optimizer.load_state_dict(before["optimizer"])
+            torch.set_rng_state(before["rng"]["torch"])
+            if before["states"].shape == h.shape:  # else --batch has changed, and the lanes with it
+                h = before["states"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CheckpointError(f"{run.output}: optimizer, rng or states do not fit the model ({error})") from None
+    h = h[team.share(cfg.batch)].to(run.device)
+    if team.size > 1:
+        loss_of = DistributedDataParallel(loss_of)
+
+    def minutes() -> float:
+        return minutes_before + (time.monotonic() - began) / 60
+
+    def save() -> None:
+        states = team.gather(h).cpu()
+        if not leads:
+            return
+        save_checkpoint(run.output, {
+            "format": FORMAT, "config": asdict(model_cfg), "model": model.state_dict(), "masks": pruner.masks,
+            "step": step, "minutes": minutes(), "train": asdict(cfg), "prune": asdict(prune_cfg),
+            "history": history, "data": data.summary(),
+            "versions": {"wavernn": __version__, "torch": str(torch.__version__)},
+            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()}, "states": states,
+        })  # fmt: skip
+
+    # 3) the loop. Data depend on (seed, step) alone, so that to resume is to start at another step
+    log = open_log(run.log_dir if leads else None, step)
+    total = torch.zeros(2, dtype=torch.float64)  # coarse, fine NLL since the last validation
+    n_total, first_step, loop_began, saved = 0, step, time.monotonic(), time.monotonic()
+    with Signals() as signals, progress_bar(cfg.steps, step, leads) as bar:
+        while True:
+            now = time.monotonic()
+            limits = [run.max_minutes > 0 and now - began >= 60 * run.max_minutes, now - saved >= 60 * cfg.save_minutes]
+            late, due, ended_by = team.agree([*limits, signals.seen], run.device)
+            last = step >= cfg.steps or late
+            if due and step > first_step:
+                save()
+                saved = now
+            if leads and (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
+                entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
+                entry["lr"] = cfg.lr_at(step)
+                entry["train_nll_c"], entry["train_nll_f"] = (total / n_total).tolist() if n_total else (None, None)
+                entry["valid_nll_c"], entry["valid_nll_f"] = evaluate(model, valid, run.device)
+                history.append(entry)
+                total.zero_()
+                n_total = 0
+                bar.write(summary(entry), sys.stderr)
+                for name in entry.keys() - {"step", "train_nll_c", "train_nll_f"}:
+                    log("valid/" + name.removeprefix("valid_"), entry[name], step)
+            if leads and cfg.audio_every and step and step % cfg.audio_every == 0:
+                write_sample(model, data, run.output.with_name(f"{run.output.stem}-{step}.wav"), cfg.seed)
+            if last or ended_by:
+                break
+
+            batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch, cfg.gain_db))
+            samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in batch)
+            h = h.masked_fill(fresh[:, None], 0)
+            model.zero_grad()
+            parts = [tuple(a.chunk(cfg.accumulate)) for a in (samples, mel, h)]
+            loss, reached = torch.zeros(2, device=run.device), []
+            for k, part in enumerate(zip(*parts, strict=True)):
+                # gradients cross the network once, with the last part
+                with loss_of.no_sync() if team.size > 1 and k < cfg.accumulate - 1 else nullcontext():
+                    with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
+                        losses, of_data, h_last = loss_of(*part)
+                    (losses.sum() / cfg.accumulate).backward()
+                loss += of_data / cfg.accumulate
+                reached.append(h_last)
+            h = torch.cat(reached)
+            if not torch.isfinite(loss).all():
+                raise WaveRNNError(f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
+                                   f"resume from the last checkpoint with a lower --lr")
+            pruner.mask_gradients()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
+            optimizer.step(cfg.lr_at(step))
+            step += 1
+            pruner.step(step)
+
+            total += loss.double().cpu()  # of this process' lanes
+            n_total += 1
+            rate = (step - first_step) * samples_per_step / (time.monotonic() - loop_began)
+            nll_c, nll_f = (total / n_total).tolist()
+            bar.update()
+            bar.set_postfix_str(f"nats/sample {nll_c:.3f} coarse + {nll_f:.3f} fine, sparsity "
+                                f"{pruner.sparsity:.2f}, {rate / 1e3:.1f}k samples/s", refresh=False)
+            if step % LOG_EVERY == 0:
+                for name, value in (("nll_c", loss[0].item()), ("nll_f", loss[1].item()), ("samples_per_s", rate)):
+                    log("train/" + name, value, step)
+    save()
+    return ended_by
+
+
+@torch.no_grad()
+def evaluate(
+    model: WaveRNN, valid: tuple[NDArray[np.int16], NDArray[np.float32]], device: str
+) -> tuple[float, float]:
+    """Mean (coarse, fine) NLL in nats per byte over fixed windows, in float32, a few frames at a time.
+
+    valid : samples (B, T + 1) int16, mel (B, n_mels, T / hop_length + cond_width - 1) float32
+    """
+    model.eval()
+    hop, context = model.cfg.mel.hop_length, model.cfg.cond_width - 1
+    total = torch.zeros(2, dtype=torch.float64)
+    samples, mel = (torch.from_numpy(a) for a in valid)
+    n_frames, h = mel.shape[2] - context, None
+    for i in range(0, n_frames, EVALUATE_FRAMES):
+        n = min(EVALUATE_FRAMES, n_frames - i)
+        part = samples[:, i * hop : (i + n) * hop + model.cfg.n_past].to(device)
+        part_mel = mel[:, :, i : i + n + context].to(device)
+        x, byte = model.inputs(part, part_mel)
+        y = model.states(x, part_mel, h)
+        h = y[-1]
+        losses = [cross_entropy(*pair) for pair in zip(model.output(y), byte)]
+        total += torch.stack(losses).double().cpu() * n
+    model.train()
+    nll_c, nll_f = (total / n_frames).tolist()
+    return nll_c, nll_f
+
+
+class Signals:
+    """Keeps the first ctrl-C (or SIGTERM) in `seen`, so that the current step is finished and saved."""
+
+    seen = 0
+
+    def __enter__(self) -> Signals:
+        self._handlers = {s: signal.signal(s, self._on) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _on(self, number: int, frame: object) -> None:
+        if self.seen:  # a second one does not wait
+            raise KeyboardInterrupt
+        self.seen = number
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
