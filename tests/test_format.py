@@ -411,7 +411,7 @@ def build(folder: Path, output: str, *more: str) -> Path:
 @pytest.mark.parametrize("name", ["format", "status"])
 def test_c_compiles_without_warnings(name, tmp_path):
     include = [f"-I{C_LIBRARY / 'include'}"]
-    command = [compiler(), *C_FLAGS, "-Werror", "-O2", *include, "-c", str(C_LIBRARY / f"core/{name}.c"), "-o", os.devnull]
+    command = [compiler(), *C_FLAGS, "-Werror", "-O2", *include, "-c", str(C_LIBRARY / f"core/{name}.c"), "-o", os.devnull]  # noqa: E501
     subprocess.run(command, check=True)
 
 

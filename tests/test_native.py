@@ -164,7 +164,7 @@ def test_numba_knows_the_same_isas_in_the_same_order():
 def test_every_isa_gives_the_same_samples(name):
     for dtype in ("f32", "f16", "int8"):
         model = NativeModel(pack(tiny_model(dtype)))
-        np.testing.assert_array_equal(pcm_of(NativeStream(model, isa=name)), pcm_of(NativeStream(model, isa="portable")))
+        np.testing.assert_array_equal(pcm_of(NativeStream(model, isa=name)), pcm_of(NativeStream(model, isa="portable")))  # noqa: E501
 
 
 def test_null_pointers_are_refused():
@@ -183,7 +183,7 @@ def test_null_pointers_are_refused():
 def test_options_of_older_and_newer_headers():
     """struct_size: at least the first version's; bytes beyond what the library knows must be zero."""
     size, model, state = ctypes.sizeof(_native._Options), NativeModel(DATA), ctypes.c_void_p()
-    for extra, content, wanted in [(0, b"", "ok"), (-1, b"", "argument"), (8, b"\0" * 8, "ok"), (4096, b"", "argument"),
+    for extra, content, wanted in [(0, b"", "ok"), (-9, b"", "argument"), (8, b"\0" * 8, "ok"), (4096, b"", "argument"),
                                    (8, b"\0" * 7 + b"\1", "argument"), (-size, b"", "argument")]:  # fmt: skip
         options = bytes(_native._Options(size + extra, 1, 1.0, 64, None)) + content
         status = library().wv_state_new(

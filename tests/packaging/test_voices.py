@@ -1,4 +1,4 @@
-"""The voices that the repository holds: voice.bin is what wv-export makes of model.pt, and the demo's hash is its own."""
+"""The voices that the repository holds: voice.bin is what wv-export makes of model.pt, and the demo's hash is its own."""  # noqa: E501
 
 from __future__ import annotations
 
