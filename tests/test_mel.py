@@ -107,5 +107,5 @@ def test_bad_files_are_named(tmp_path):
 def test_a_plain_install_says_what_to_install(module, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, module, None)
     soundfile.write(tmp_path / "a.wav", noise_and_tone(800), 8000)
-    with pytest.raises(WaveRNNError, match=rf"{module}: not installed.*wavernn\[train\]"):
+    with pytest.raises(WaveRNNError, match=rf"{module}: not installed.*wavernn\[audio\]"):
         log_mel(load_audio(tmp_path / "a.wav", 16000 if module == "soxr" else 8000), PRESETS["16k"])

@@ -1,4 +1,4 @@
-"""The voices that the repository holds: voice.bin is what wv-export makes of model.pt, and the demo's hash is its own."""  # noqa: E501
+"""The bundled voices: voice.bin is what wv-export makes of model.pt, and the hash of the demo is its own."""
 
 from __future__ import annotations
 
