@@ -2,6 +2,7 @@
 #ifndef SYSROOT_MATH_H
 #define SYSROOT_MATH_H
 #define isfinite(x) __builtin_isfinite(x)
+#define HUGE_VALF __builtin_huge_valf()
 #define fabsf(x) __builtin_fabsf(x)
 double floor(double x);
 #define sqrt(x) __builtin_sqrt(x)

@@ -6,5 +6,6 @@
 void *malloc(size_t n_bytes);
 void *calloc(size_t n, size_t size);
 void free(void *p);
+unsigned long long strtoull(const char *text, char **end, int base);
 char *getenv(const char *name);
 #endif

@@ -7,5 +7,8 @@ void *memmove(void *to, const void *from, size_t n_bytes);
 void *memset(void *p, int byte, size_t n_bytes);
 int memcmp(const void *a, const void *b, size_t n_bytes);
 int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
 size_t strlen(const char *s);
+size_t strcspn(const char *s, const char *any);
+char *strstr(const char *text, const char *part);
 #endif

@@ -40,7 +40,7 @@ EXP2 = np.array([
 @register_jitable(**OVERLOAD)
 def exp2_double(x):
     """2^x for x in [-999, 999], float64"""
-    n = np.int64(x + 1000.5) - np.int64(1000)
+    n = np.int32(x + 1000.5) - np.int32(1000)
     f = x - np.float64(n)
     y = EXP2[8]
     for k in range(7, -1, -1):
@@ -82,8 +82,8 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
     # 3) to integers
     for j in range(order):
         lpc[order - 1 - j] = np.int16(np.int32(max(min(a[j] * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
-    inverse[0] = np.int64(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5)
-    inverse[1] = np.int64(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5)
+    inverse[0] = np.int32(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5)
+    inverse[1] = np.int32(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5)
 
 
 @register_jitable(**OVERLOAD)
@@ -98,7 +98,7 @@ def predict(lpc, past):
 @register_jitable(**OVERLOAD)
 def log_q11(v, k):
     """L(v, 2^k) in Q11: sign(v) (log2(|v| + 2^k) - k), straight between powers of two. |v| < 2^23"""
-    n = np.float32(abs(v) + (1 << k))
+    n = np.float32(np.int32(abs(v) + (1 << k)))
     y = np.int64(np.float32(n).view(np.int32) >> np.int32(12)) - ((127 + k) << 11)
     return -y if v < 0 else y
 

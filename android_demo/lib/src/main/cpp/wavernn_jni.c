@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "npy.h"
 #include "wavernn.h"
 
 enum { PULL_SAMPLES = 512 };
@@ -17,14 +18,16 @@ typedef struct {
 
 static handle *of(jlong h) { return (handle *)(intptr_t)h; }
 
-static void throw_status(JNIEnv *env, wv_status s) {
+static void throw_words(JNIEnv *env, wv_status s, const char *words) {
     jclass type = (*env)->FindClass(env, "org/wavernn/WaveRnnException");
     jmethodID make = type ? (*env)->GetMethodID(env, type, "<init>", "(Ljava/lang/String;Ljava/lang/String;)V") : NULL;
     jstring name = make ? (*env)->NewStringUTF(env, wv_status_name(s)) : NULL;
-    jstring text = name ? (*env)->NewStringUTF(env, wv_status_str(s)) : NULL;
+    jstring text = name ? (*env)->NewStringUTF(env, words) : NULL;
     jobject e = text ? (*env)->NewObject(env, type, make, name, text) : NULL;
     if (e) (*env)->Throw(env, e); /* else one is already on its way: out of memory */
 }
+
+static void throw_status(JNIEnv *env, wv_status s) { throw_words(env, s, wv_status_str(s)); }
 
 static void free_handle(handle *h) {
     wv_state_free(h->state);
@@ -104,6 +107,29 @@ JNIEXPORT void JNICALL Java_org_wavernn_WaveRnn_nativeReset(JNIEnv *env, jclass 
     (void)self;
     wv_status s = wv_reset(of(h)->state, (uint64_t)seed);
     if (s != WV_OK) throw_status(env, s);
+}
+
+/* The mels in the bytes of a .npy file. (n_frames * n_mels,) */
+JNIEXPORT jfloatArray JNICALL Java_org_wavernn_WaveRnn_nativeReadMels(JNIEnv *env, jclass self, jlong h, jbyteArray npy) {
+    (void)self;
+    char message[NPY_MESSAGE_BYTES];
+    size_t n_frames;
+    jbyte *bytes = (*env)->GetByteArrayElements(env, npy, NULL);
+    if (bytes == NULL) return NULL;
+    const size_t n_bytes = (size_t)(*env)->GetArrayLength(env, npy);
+    float *frames = npy_mels((const unsigned char *)bytes, n_bytes, &of(h)->info, &n_frames, message);
+    (*env)->ReleaseByteArrayElements(env, npy, bytes, JNI_ABORT);
+    if (frames == NULL) {
+        for (char *c = message; *c; c++)
+            if (*c < ' ' || *c > '~') *c = '?'; /* NewStringUTF aborts on what is no UTF-8 */
+        throw_words(env, WV_ERR_MEL, message);
+        return NULL;
+    }
+    const jsize n = (jsize)(n_frames * (size_t)of(h)->info.n_mels);
+    jfloatArray array = (*env)->NewFloatArray(env, n);
+    if (array) (*env)->SetFloatArrayRegion(env, array, 0, n, frames);
+    free(frames);
+    return array;
 }
 
 /* mel: (>= first + n_frames, n_mels). Returns how many frames fitted. */

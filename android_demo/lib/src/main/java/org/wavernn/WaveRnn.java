@@ -159,6 +159,14 @@ public final class WaveRnn implements Closeable {
         return nativeIsa(open());
     }
 
+    /**
+     * The mels in the bytes of a .npy file of wv-mel or numpy.save: frame after frame, as push() takes them. Throws a
+     * WaveRnnException of status "mel" if the file holds no mels for this model.
+     */
+    public synchronized float[] readMels(byte[] npy) {
+        return nativeReadMels(open(), npy);
+    }
+
     /** Copies frames [first, first + nFrames) of mel, nMels floats each, into the stream; returns how many fitted. */
     public synchronized int push(float[] mel, int first, int nFrames) {
         if (first < 0 || nFrames < 0 || first > mel.length / info.nMels - nFrames) {
@@ -224,6 +232,7 @@ public final class WaveRnn implements Closeable {
     private static native String nativeIsaName(int index);
     private static native String nativeVersion();
     private static native void nativeReset(long handle, long seed);
+    private static native float[] nativeReadMels(long handle, byte[] npy);
     private static native int nativePush(long handle, float[] mel, int first, int nFrames);
     private static native void nativeFinish(long handle);
     private static native int nativeAvailable(long handle);

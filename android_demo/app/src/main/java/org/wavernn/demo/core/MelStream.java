@@ -22,7 +22,7 @@ final class MelStream implements Closeable {
             throw new FileException(request.voice.name, e.getMessage());
         }
         try {
-            mel = MelFile.parse(request.mel.name, request.mel.bytes(), rnn.info());
+            mel = MelFile.parse(request.mel.name, request.mel.bytes(), rnn);
         } catch (IOException | RuntimeException | Error e) {
             rnn.close();
             throw e;

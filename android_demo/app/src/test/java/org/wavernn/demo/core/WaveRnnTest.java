@@ -51,7 +51,7 @@ public class WaveRnnTest {
                             .temperature(Float.parseFloat(row[3])).maxFrames(maxFrames);
                     try (WaveRnn rnn = open(row[0], options)) {
                         assertEquals(isa, rnn.isa());
-                        MelFile mel = MelFile.parse(row[1], TestData.bytes(row[1]), rnn.info());
+                        MelFile mel = MelFile.parse(row[1], TestData.bytes(row[1]), rnn);
                         for (int[] sizes : new int[][] {{1, 7}, {2, 513}, {1000, 4096}}) {
                             assertEquals(String.join(" ", row) + " " + isa, row[4], hash(rnn, mel, sizes[0], sizes[1]));
                             rnn.reset(seed);
@@ -76,7 +76,7 @@ public class WaveRnnTest {
             assertEquals("16000 20 8 64 1 int8 tiny", info.sampleRate + " " + info.hopLength + " " + info.nMels + " "
                     + info.nUnits + " " + info.lookahead + " " + info.dtype + " " + info.melName);
             assertEquals(WaveRnn.isas().get(0), rnn.isa());
-            assertEquals("0.1.0", WaveRnn.version());
+            assertTrue(WaveRnn.version().matches("\\d+\\.\\d+\\.\\d+"));
         }
     }
 
