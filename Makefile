@@ -43,7 +43,7 @@ demo: .venv/runtime ## speak with the bundled voice: demo.wav and a report, whos
 	@grep -qF "$$(cat $(DEMO).sha256)" demo.txt || { echo "demo.wav: wanted the hash of $(DEMO).sha256"; exit 1; }
 
 voice: .venv/ready ## export the bundled voice again, with the mels of the demo and their hash
-	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE)
+	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE) --postfilter on
 	$(BIN)/wv-mel $(CLIP) $(DEMO).npy --model $(VOICE)
 	$(BIN)/wv-run $(VOICE) $(DEMO).npy --backend c -o demo.wav >demo.txt
 	sed -n 's/^sha256 of PCM *//p' demo.txt >$(DEMO).sha256

@@ -20,8 +20,10 @@ def test_voice_bin_is_the_export_of_its_checkpoint(path, folder, command):
     pytest.importorskip("torch")
     from wv_export.cli import main
 
-    told = binary.load(path).metadata
-    options = ["--dtype", told["dtype"], "--temperature", told.get("temperature", 1)]
+    model = binary.load(path)
+    postfilter = "none" if model.postfilter is None else "on" if model.postfilter.on else "off"
+    options = ["--dtype", model.metadata["dtype"], "--temperature", model.metadata.get("temperature", 1)]
+    options += ["--postfilter", postfilter]
     done = command(main, path.with_name("model.pt"), "again.bin", *options)
     assert done.code == 0, done.err
     assert Path("again.bin").read_bytes() == path.read_bytes(), "run `make voice`"
