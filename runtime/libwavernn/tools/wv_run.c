@@ -20,7 +20,7 @@
 #include "wavernn.h"
 
 #define USAGE "usage: wv_run MODEL MEL [-o OUT] [--backend c] [--seed N] [--temperature T] [--isa NAME]\n" \
-              "              [--chunk-frames N] [--[no-]postfilter] [--rtf-limit X] [--verify] [--json]\n"
+              "              [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify] [--json]\n"
 
 /* ---- command line */
 
