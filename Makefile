@@ -69,7 +69,7 @@ build/arm-%/wv_run: .venv/ready build/musl/musl-gcc.specs $(C_FILES)
 	$(BIN)/cmake --build $(@D) && touch $@
 
 arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch64 and armv7 in build/, tested under qemu
-	WV_ARM_BUILD=build $(BIN)/python -m pytest -rs tests/test_arm.py
+	WV_ARM_BUILD=build $(BIN)/python -m pytest -rs tests/parity/test_arm.py
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
 	$(BIN)/python benchmarks/arm.py
@@ -86,7 +86,7 @@ $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android
 
 apk-test: .venv/ready ## test the app: its package, and its Java on the host's, the APK's x86-64 and its arm64 library
-	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/test_android.py
+	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/packaging/test_android.py
 
 deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root on Debian 12
 	apt-get -qq update
@@ -97,7 +97,7 @@ bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model 
 
 lint: .venv/ready ## ruff, and who may import whom
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports
 
 types: .venv/ready ## mypy
 	$(BIN)/mypy

@@ -19,6 +19,8 @@ from wv_runtime.model import binary as bin_format
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests/data"
+SUPPORT = ROOT / "tests/support"
 LIBWAVERNN = ROOT / "runtime/libwavernn"
 
 

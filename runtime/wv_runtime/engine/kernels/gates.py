@@ -8,7 +8,7 @@
 with a = R h_{t-1} + b_R and the conditioning g. tanh is one rational function (largest error 1.9e-5, all x). The
 sigmoid keeps its relative error (5e-6) in both tails, and what is computed is 1 - u: trained units hold their state
 over seconds with 1 - u of 1e-6 and less, where an absolute error of 1e-5 made 0.3 nats after 5 s.
-tests/test_kernels.py measures both.
+tests/parity/test_kernels.py measures both.
 An int8 model runs the same in 16-bit fixed point, with a, g and I* x in Q10 and tanh as eight cubics from a table
 (largest error 9.4e-5 up to |x| = 3.5, 6.5e-4 at |x| = 4, falling to 0 beyond); h, u, r, e are Q15.
 C twin: libwavernn/kernels/gates.c

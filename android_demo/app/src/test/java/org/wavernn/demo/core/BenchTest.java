@@ -12,7 +12,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.Test;
 import org.wavernn.WaveRnn;
 
-/** Writes bench.json and sustained.json, which tests/test_android.py reads beside wv-bench's. */
+/** Writes bench.json and sustained.json, which tests/packaging/test_android.py reads beside wv-bench's. */
 public class BenchTest {
     private static final int HURRY = 60; // a clock that makes a minute a second
 

@@ -12,14 +12,14 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The folder that tests/test_android.py filled: models, mels, and tables of what wv_run makes of them. */
+/** The folder that tests/packaging/test_android.py filled: models, mels, and tables of what wv_run makes of them. */
 final class TestData {
     private TestData() {
     }
 
     static File file(String name) {
         String folder = System.getProperty("wavernn.data");
-        assertNotNull("run by tests/test_android.py, which makes the data", folder);
+        assertNotNull("run by tests/packaging/test_android.py, which makes the data", folder);
         return new File(folder, name);
     }
 

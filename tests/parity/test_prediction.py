@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from model_fixtures import autocorrelations, tiny_config, tiny_mel, tiny_model
-from test_end_to_end import N_FRAMES, golden_mel
+from model_fixtures import N_FRAMES, autocorrelations, golden_mel, tiny_config, tiny_mel, tiny_model
 from wv_runtime.commands.run import main
 from wv_runtime.engine.kernels import predict as k
 from wv_runtime.engine.kernels.jit import kernel
@@ -20,7 +19,6 @@ from wv_runtime.engine.synth import Voice, teacher_forced
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
-DATA = Path(__file__).parent / "data"
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 ORDER = 6
 # As in test_end_to_end: SHA-256 of the PCM of data/golden_v2_int8.bin, with prediction and post-filter

@@ -12,7 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import LIBWAVERNN, ROOT, build_c
+from conftest import DATA, LIBWAVERNN, ROOT, build_c
 from model_fixtures import tiny_mel, tiny_model
 from wv_runtime import __version__
 from wv_runtime.engine.native import isa_names
@@ -136,7 +136,7 @@ def test_wheel_runs_in_a_clean_environment(tmp_path):
         assert "tiny" in run(bin_dir / "wv-inspect", "tiny.bin", cwd=work, env=clean)
 
     (work / "model.pt").write_bytes(b"x")
-    clip = Path(__file__).parent / "data/clips/arctic_b0182.flac"
+    clip = DATA / "clips/arctic_b0182.flac"
     for extra, *command in (["audio", "wv-mel", clip, "o.npy", "--preset", "16k"],
                             ["plot", "wv-inspect", "tiny.bin", "--plot", "o.png"],
                             ["train", "wv-train", ".", "-o", "m.pt"], ["train", "wv-export", "model.pt", "o.bin"],

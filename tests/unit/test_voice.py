@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import DATA, ROOT
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("librosa")
@@ -18,9 +17,8 @@ from wv_runtime.features.mel_file import save_mel  # noqa: E402
 from wv_runtime.features.samples import preemphasise  # noqa: E402
 from wv_train.checkpoint import load_model  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
 VOICE = ROOT / "voices/kathleen16/model.pt"
-CLIPS = sorted((ROOT / "tests/data/clips").glob("*.flac"))
+CLIPS = sorted((DATA / "clips").glob("*.flac"))
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import DATA
 from model_fixtures import tiny_model
 from wv_runtime.commands import inspect
 from wv_runtime.model.binary import save
 
-GOLDEN = Path(__file__).parent / "data" / "golden_v1_int8.bin"
+GOLDEN = DATA / "golden_v1_int8.bin"
 
 
 def run(*args: object) -> tuple[int, str, str]:

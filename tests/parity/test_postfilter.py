@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DATA
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime.engine.kernels import postfilter as k
 from wv_runtime.engine.kernels.jit import kernel
@@ -21,7 +21,7 @@ pytest.importorskip("librosa")
 from wv_runtime.features.mel import load_audio, log_mel, mel_basis  # noqa: E402
 from wv_runtime.features.postfilter import filter_tables  # noqa: E402
 
-CLIP = Path(__file__).parent / "data/clips/arctic_a0281.flac"
+CLIP = DATA / "clips/arctic_a0281.flac"
 CFG = PRESETS["16k"]
 
 

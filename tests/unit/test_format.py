@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DATA, LIBWAVERNN, ROOT, SUPPORT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_fixtures import tiny_config, tiny_model
@@ -21,9 +22,6 @@ from wv_runtime.errors import FormatError
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.binary import HEADER, HEADER_BYTES, RECORD, load, pack, parse, save, with_checksum
 
-ROOT = Path(__file__).parents[1]
-DATA = ROOT / "tests" / "data"
-C_LIBRARY = ROOT / "runtime" / "libwavernn"
 C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"]
 # Files of version 1 as the first release wrote them. They stay, whatever later versions write.
 GOLDEN_SHA256 = {
@@ -402,23 +400,23 @@ def compiler() -> str:
 
 
 def build(folder: Path, output: str, *more: str) -> Path:
-    sources = [str(C_LIBRARY / f"core/{name}.c") for name in ("format", "derive", "status")]
-    include = [f"-I{C_LIBRARY / 'include'}"]
+    sources = [str(LIBWAVERNN / f"core/{name}.c") for name in ("format", "derive", "status")]
+    include = [f"-I{LIBWAVERNN / 'include'}"]
     subprocess.run([compiler(), *C_FLAGS, *include, *sources, *more, "-o", str(folder / output)], check=True)
     return folder / output
 
 
 @pytest.mark.parametrize("name", ["format", "status"])
 def test_c_compiles_without_warnings(name, tmp_path):
-    include = [f"-I{C_LIBRARY / 'include'}"]
-    command = [compiler(), *C_FLAGS, "-Werror", "-O2", *include, "-c", str(C_LIBRARY / f"core/{name}.c"), "-o", os.devnull]  # noqa: E501
+    include = [f"-I{LIBWAVERNN / 'include'}"]
+    command = [compiler(), *C_FLAGS, "-Werror", "-O2", *include, "-c", str(LIBWAVERNN / f"core/{name}.c"), "-o", os.devnull]  # noqa: E501
     subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="session")
 def c_status(tmp_path_factory):
     """bytes -> the status name of wv_model_load, which runs under the address and undefined-behaviour sanitizers."""
-    folder, driver = tmp_path_factory.mktemp("c"), str(ROOT / "tests" / "check_bin.c")
+    folder, driver = tmp_path_factory.mktemp("c"), str(SUPPORT / "check_bin.c")
     plain = ("-D_POSIX_C_SOURCE=200112L", "-g", "-O1", driver)
     try:
         program = build(folder, "check_bin", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *plain)
@@ -446,7 +444,7 @@ def test_c_arguments_and_names(tmp_path):
     lib = ctypes.CDLL(str(build(tmp_path, "libformat.so", "-shared", "-fPIC", "-O1")))
     for name in ("wv_status_name", "wv_status_str", "wv_version"):
         getattr(lib, name).restype = ctypes.c_char_p
-    header = (C_LIBRARY / "include" / "wavernn.h").read_text()
+    header = (LIBWAVERNN / "include" / "wavernn.h").read_text()
     names = re.findall(r"WV_(OK|ERR_\w+)[ =,]", header.split("typedef enum")[1].split("}")[0])
     found = [lib.wv_status_name(i).decode() for i in range(len(names))]
     assert found == [n.removeprefix("ERR_").lower() for n in names]

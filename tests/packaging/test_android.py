@@ -25,7 +25,7 @@ import build_apk
 import fetch_debs
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_mel, tiny_model
 from wv_bench import bench
 from wv_runtime.engine import native as _native
@@ -362,7 +362,7 @@ def test_the_apks_armv7_library_gives_the_same_pcm(data, tmp_path):
         if not shutil.which(program):
             unavailable(f"not installed: {program} (make deps)")
     root = Path(sh(gcc, "-print-file-name=libc.so.6").strip()).resolve().parents[1]
-    sh(gcc, "-O1", "-Wall", "-Werror", "-isystem", build_apk.JNI_HEADERS, ROOT / "tests/android_armv7.c", "-o",
+    sh(gcc, "-O1", "-Wall", "-Werror", "-isystem", build_apk.JNI_HEADERS, SUPPORT / "android_armv7.c", "-o",
        tmp_path / "run")  # fmt: skip
     hard_float = "vmov d0, r0, r1\npush {r4, lr}\nbl floor\nvmov r0, r1, d0\npop {r4, pc}"
     shims(tmp_path, [gcc, "-march=armv7-a", "-mfpu=neon"], "b {}", root / "lib", hard_float)

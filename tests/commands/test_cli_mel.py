@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
+from conftest import DATA
 from model_fixtures import tiny_config, tiny_model
 from wv_runtime.commands.mel import main, mel_config_of
 from wv_runtime.features.mel import load_audio, log_mel
@@ -16,7 +16,7 @@ from wv_runtime.model import binary as bin_format
 from wv_runtime.model.config import PRESETS
 
 pytest.importorskip("librosa")
-CLIP = ROOT / "tests/data/clips/arctic_b0182.flac"
+CLIP = DATA / "clips/arctic_b0182.flac"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

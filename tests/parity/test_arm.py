@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build_c
+from conftest import DATA, SUPPORT, build_c
 from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
@@ -92,7 +92,7 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
                 args = ["m.bin", "m.npy", "-o", "o.wav", "--seed", 3, *chunk]
                 ours, wanted = run([qemu, "-cpu", cpu, program], *args), run([c_build / "wv_run"], *args)
                 assert ours["isa"] == isa and ours["sha256"] == wanted["sha256"], (dtype, block)
-    golden = Path(__file__).parent / "data/golden_v2_int8.bin"  # linear prediction and the post-filter
+    golden = DATA / "golden_v2_int8.bin"  # linear prediction and the post-filter
     args = [golden, "m.npy", "-o", "o.wav", "--seed", 3, "--chunk-frames", 1]
     assert run([qemu, "-cpu", cpu, program], *args)["sha256"] == run([c_build / "wv_run"], *args)["sha256"]
     args[0] = "m.bin"
@@ -132,7 +132,7 @@ def test_block_rows_by_hand(arm_wv_run, c_build, tmp_path, monkeypatch):
 def test_numba_compiles_for_aarch64_without_fusing(dtype, cpu, wanted, tmp_path):
     """The code is looked at, not run: dot products where the CPU has them, and never a * b + c in one rounding."""
     bin_format.save(tiny_model(dtype, block=(16, 4)), tmp_path / "m.bin")
-    script = Path(__file__).with_name("numba_for_arm.py")
+    script = SUPPORT / "numba_for_arm.py"
     done = subprocess.run([sys.executable, script, tmp_path / "m.bin", cpu], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     used = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("\t") and line.strip()}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from conftest import ROOT
 from wv_runtime.errors import AudioError, WaveRNNError
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.model.config import PRESETS, MelConfig
@@ -15,7 +15,7 @@ from wv_runtime.model.config import PRESETS, MelConfig
 torch = pytest.importorskip("torch")
 librosa = pytest.importorskip("librosa")
 
-REAL_CLIP = Path(__file__).parents[2] / "shared/data/kerstin16/wav/de_rhasspy-0008.flac"
+REAL_CLIP = ROOT.parent / "shared/data/kerstin16/wav/de_rhasspy-0008.flac"
 
 
 def noise_and_tone(n: int, sample_rate: int = 16000) -> np.ndarray:

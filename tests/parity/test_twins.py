@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-RUNTIME = Path(__file__).parents[1] / "runtime"
+RUNTIME = ROOT / "runtime"
 STEMS = ("spmv", "gates", "sample", "predict", "postfilter", "wavernn", "derive")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {"tile", "is_int8", "make_net", "make_state", "make_filter", "filter_delay",

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from conftest import DATA
 from wv_runtime.commands.common import Command, atomic_path, command_errors
 from wv_runtime.errors import FormatError, MelError
 
@@ -61,7 +62,7 @@ def test_exit_codes_of_click():
 
 def test_closed_pipe():
     command = "python -c 'from wv_runtime.commands.inspect import main; main()' \"$1\" | true; echo ${PIPESTATUS[0]}"
-    golden = Path(__file__).parent / "data" / "golden_v1_f32.bin"
+    golden = DATA / "golden_v1_f32.bin"
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", command, "x", str(golden)], capture_output=True, text=True, env=env)
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr

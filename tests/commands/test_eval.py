@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import DATA, ROOT
 from model_fixtures import tiny_config, tiny_model
 from wv_runtime.engine.nll import nll
 from wv_runtime.features.mel import load_audio, log_mel
@@ -20,8 +21,7 @@ pytest.importorskip("librosa")
 from wv_eval import baselines, evaluate, report, scores  # noqa: E402
 from wv_eval.cli import main  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
-CLIPS = sorted((ROOT / "tests/data/clips").glob("*.flac"))
+CLIPS = sorted((DATA / "clips").glob("*.flac"))
 TEXT = {"arctic_a0281": "I do not blame you for anything; remember that."}
 LIBRARIES = {key: library for library, keys in scores.NEEDS.items() for key in keys}
 MEAN = {"nll_nats", "bits_per_sample", "nll_coarse", "nll_fine", "jump_ratio_max", *scores.KEYS}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from conftest import DATA
+from model_fixtures import N_FRAMES, golden_mel
 from wv_runtime.commands.run import main
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
-N_FRAMES = 17
 # SHA-256 of the PCM of data/golden_v1_<dtype>.bin for golden_mel(), seed 7, temperature 0.7. They change only
 # when the arithmetic does, which is a change of the format: see runtime/FORMAT.md.
 GOLDEN = {
@@ -21,15 +21,9 @@ GOLDEN = {
 }
 
 
-def golden_mel(n_mels):
-    """(n_mels, N_FRAMES) float32 multiples of 1/4: no random generator stands between this file and the hash."""
-    band, frame = np.mgrid[:n_mels, :N_FRAMES]
-    return (((7 * band + 3 * frame) % 11) / 4 - 2).astype(np.float32)
-
-
 @pytest.mark.parametrize("dtype", GOLDEN)
 def test_same_samples_everywhere(dtype, folder, command, wv_run):
-    model_path = Path(__file__).parent / f"data/golden_v1_{dtype}.bin"
+    model_path = DATA / f"golden_v1_{dtype}.bin"
     cfg = bin_format.load(model_path).config
     save_mel("mel.npy", golden_mel(cfg.mel.n_mels), cfg.mel)
     programs = {
