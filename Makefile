@@ -95,8 +95,9 @@ deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8
 
-lint: .venv/ready ## ruff, and who may import whom
+lint: .venv/ready ## ruff (rules and format), and who may import whom
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
 types: .venv/ready ## mypy

@@ -131,9 +131,11 @@ def main(
     click.echo("units block   zeros of R  non-zeros  coarse +  fine  =   NLL   f32, int8 samples/s")
     for row in rows:
         rates = [row[f"{dtype}_samples_per_s"] for dtype in fast]
-        click.echo(f"{row['units']:5} {row['block']:6} {row['sparsity_R']:10.2%} {row['nonzeros']:10,}  "
-                   f"{row['nll_c']:.4f} {row['nll_f']:.4f}  {row['nll']:.4f}  "
-                   + ", ".join(f"{rate:,.0f}" for rate in rates if rate))
+        click.echo(
+            f"{row['units']:5} {row['block']:6} {row['sparsity_R']:10.2%} {row['nonzeros']:10,}  "
+            f"{row['nll_c']:.4f} {row['nll_f']:.4f}  {row['nll']:.4f}  "
+            + ", ".join(f"{rate:,.0f}" for rate in rates if rate)
+        )
 
 
 def draw_units(axes: Any, rows: list[dict[str, Any]]) -> None:

@@ -70,14 +70,18 @@ def main(n_units: int, batch: int, window: int, repeats: int) -> None:
     """Training throughput on one CPU thread."""
     torch.set_num_threads(1)
     cfg = WaveRNNConfig(n_units=n_units)
-    rows = {"torch.nn.GRU alone, f32": bare_gru(cfg, batch, window),
-            "recurrence, f32": recurrence(cfg, batch, window, False),
-            "recurrence, int8": recurrence(cfg, batch, window, False, int8=True),
-            "whole step, f32": whole_step(cfg, batch, window, False),
-            "whole step, int8": whole_step(cfg, batch, window, False, int8=True)}
+    rows = {
+        "torch.nn.GRU alone, f32": bare_gru(cfg, batch, window),
+        "recurrence, f32": recurrence(cfg, batch, window, False),
+        "recurrence, int8": recurrence(cfg, batch, window, False, int8=True),
+        "whole step, f32": whole_step(cfg, batch, window, False),
+        "whole step, int8": whole_step(cfg, batch, window, False, int8=True),
+    }
     if torch.cpu._is_avx512_bf16_supported():
-        rows |= {"recurrence, bf16 gradients": recurrence(cfg, batch, window, True),
-                 "whole step, bf16": whole_step(cfg, batch, window, True)}
+        rows |= {
+            "recurrence, bf16 gradients": recurrence(cfg, batch, window, True),
+            "whole step, bf16": whole_step(cfg, batch, window, True),
+        }
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for run in rows.values():
         run()

@@ -23,8 +23,13 @@ from . import convert
 @click.argument("out", metavar="OUT.BIN", type=click.Path())
 @click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
 @click.option("--block", metavar="HxW", help="block shape of matrices that are not pruned [16x1; int8 16x4]")
-@click.option("--postfilter", type=click.Choice(["none", "off", "on"]), default="none", show_default=True,
-              help="Store the tables of the mel post-filter, and whether it is on unless wv-run is told otherwise.")
+@click.option(
+    "--postfilter",
+    type=click.Choice(["none", "off", "on"]),
+    default="none",
+    show_default=True,
+    help="Store the tables of the mel post-filter, and whether it is on unless wv-run is told otherwise.",
+)
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")

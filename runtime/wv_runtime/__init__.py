@@ -1,5 +1,7 @@
 """WaveRNN on the CPU: read a .bin, turn log-mels into 16-bit audio.
 
+Usage::
+
     voice = load("voice.bin")
     pcm = voice(mel)                       # (n_mels, n_frames) float32 -> (n_samples,) int16
     for pcm in voice.stream(mel_chunks):   # the same samples, as frames come in

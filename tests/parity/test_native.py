@@ -164,7 +164,9 @@ def test_numba_knows_the_same_isas_in_the_same_order():
 def test_every_isa_gives_the_same_samples(name):
     for dtype in ("f32", "f16", "int8"):
         model = NativeModel(pack(tiny_model(dtype)))
-        np.testing.assert_array_equal(pcm_of(NativeStream(model, isa=name)), pcm_of(NativeStream(model, isa="portable")))  # noqa: E501
+        np.testing.assert_array_equal(
+            pcm_of(NativeStream(model, isa=name)), pcm_of(NativeStream(model, isa="portable"))
+        )  # noqa: E501
 
 
 def test_null_pointers_are_refused():

@@ -11,9 +11,18 @@ from conftest import ROOT
 RUNTIME = ROOT / "runtime"
 STEMS = ("spmv", "gates", "sample", "predict", "postfilter", "wavernn", "derive")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
-PYTHON_ONLY = {"tile", "is_int8", "make_net", "make_state", "make_filter", "filter_delay",
-               "generate", "generate_samples", "generate_filtered",
-               "teacher_force"}
+PYTHON_ONLY = {
+    "tile",
+    "is_int8",
+    "make_net",
+    "make_state",
+    "make_filter",
+    "filter_delay",
+    "generate",
+    "generate_samples",
+    "generate_filtered",
+    "teacher_force",
+}
 C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int"}
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",

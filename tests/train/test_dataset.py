@@ -28,8 +28,12 @@ def folder(tmp_path):
     """a.wav, b.flac, deep/c.wav and a stereo 22.05 kHz deep/d.wav of 10 to 30 frames, 16 kHz otherwise."""
     rng = np.random.default_rng(0)
     (tmp_path / "speech/deep").mkdir(parents=True)
-    for name, rate, n_samples in [("a.wav", 16000, 10 * HOP), ("b.flac", 16000, 20 * HOP + 33),
-                                  ("deep/c.wav", 16000, 30 * HOP + 159), ("deep/d.wav", 22050, 6000)]:
+    for name, rate, n_samples in [
+        ("a.wav", 16000, 10 * HOP),
+        ("b.flac", 16000, 20 * HOP + 33),
+        ("deep/c.wav", 16000, 30 * HOP + 159),
+        ("deep/d.wav", 22050, 6000),
+    ]:
         audio = 0.1 * rng.standard_normal((n_samples, 2 if name == "deep/d.wav" else 1))
         soundfile.write(tmp_path / "speech" / name, audio, rate)
     return tmp_path / "speech"

@@ -27,6 +27,7 @@ def inputs():
 
 def torch_gru(x, g, I, R, b_R, h):
     """torch's own, by its names: r, z, n = r, u, e"""
+
     def rows(w):
         u, r, e = w.chunk(3)
         return torch.cat([r, u, e])

@@ -74,8 +74,13 @@ def at_step(monkeypatch):
 
 def same(a, b):
     """Bit for bit the same weights, buffers, moments and masks?"""
-    moments = [[*c["optimizer"]["momentum"].values(), *(s[k] for s in c["optimizer"]["adam"]["state"].values()
-                                                        for k in ("step", "exp_avg", "exp_avg_sq"))] for c in (a, b)]
+    moments = [
+        [
+            *c["optimizer"]["momentum"].values(),
+            *(s[k] for s in c["optimizer"]["adam"]["state"].values() for k in ("step", "exp_avg", "exp_avg_sq")),
+        ]
+        for c in (a, b)
+    ]
     return (
         all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"].keys() | b["model"].keys())
         and all(torch.equal(x, y) for x, y in zip(*moments, strict=True))
@@ -86,8 +91,25 @@ def same(a, b):
 
 
 def test_it_learns(speech, tmp_path, wv_train):
-    code, err = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--steps", 60, "--valid-every", 30,
-                         "--batch", 4, "--lr", 1e-2, "--plot", tmp_path / "curve.png", "--slim", tmp_path / "slim.pt")
+    code, err = wv_train(
+        speech,
+        "-o",
+        tmp_path / "m.pt",
+        *SHAPE,
+        *QUICK,
+        "--steps",
+        60,
+        "--valid-every",
+        30,
+        "--batch",
+        4,
+        "--lr",
+        1e-2,
+        "--plot",
+        tmp_path / "curve.png",
+        "--slim",
+        tmp_path / "slim.pt",
+    )
     assert code == 0 and "nats/sample" in err and "samples/s" in err
     trained, ckpt = load_model(tmp_path / "m.pt")
     first, *_, last = ckpt["history"]
@@ -184,8 +206,22 @@ def apart(a, b):
 
 def test_accumulation_is_the_same_update(speech, tmp_path, wv_train):
     for name, parts in (("one", 1), ("two", 2)):
-        assert wv_train(speech, "-o", tmp_path / f"{name}.pt", *SHAPE, *QUICK, *PRUNED, "--no-bf16", "--batch", 4,
-                        "--accumulate", parts)[0] == 0
+        assert (
+            wv_train(
+                speech,
+                "-o",
+                tmp_path / f"{name}.pt",
+                *SHAPE,
+                *QUICK,
+                *PRUNED,
+                "--no-bf16",
+                "--batch",
+                4,
+                "--accumulate",
+                parts,
+            )[0]
+            == 0
+        )
     one, two = (load_checkpoint(tmp_path / f"{name}.pt") for name in ("one", "two"))
     assert apart(one, two) < 0.01 and torch.allclose(one["states"], two["states"], atol=1e-2)
     code, err = wv_train(speech, "-o", tmp_path / "x.pt", *SHAPE, *QUICK, "--batch", 3, "--accumulate", 2)
@@ -194,6 +230,7 @@ def test_accumulation_is_the_same_update(speech, tmp_path, wv_train):
 
 def test_two_processes_train_as_one(speech, tmp_path):
     """torchrun with two: the same batches, the same update but for the order of sums; stopped, and resumed by one."""
+
     def run(name, n, *args):
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", n] if n > 1 else []
         args = [*launch, "-m", "wv_train", speech, "-o", tmp_path / name, "--threads", 1, "--no-bf16", *args]
@@ -278,8 +315,24 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
     a, b = load_checkpoint(first), load_checkpoint(second)
     assert b["step"] == 0 and b["config"] == a["config"] and len(b["history"]) == 1
     assert all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"])
-    assert wv_train(speech, "-o", second, "--overwrite", "--init-from", first, *QUICK, "--sparsity", "R=0.9",
-                    "--prune-start", 0, "--prune-steps", 4)[0] == 0
+    assert (
+        wv_train(
+            speech,
+            "-o",
+            second,
+            "--overwrite",
+            "--init-from",
+            first,
+            *QUICK,
+            "--sparsity",
+            "R=0.9",
+            "--prune-start",
+            0,
+            "--prune-steps",
+            4,
+        )[0]
+        == 0
+    )
     b = load_checkpoint(second)
     for name, mask in a["masks"].items():
         assert not (b["masks"][name] & ~mask).any()
@@ -287,8 +340,26 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
     assert torch.equal(b["masks"]["O1"], a["masks"]["O1"]) and b["prune"]["block"]["R_u"] == "4x4"
     moment = b["optimizer"]["momentum"]["O1"]  # of pruned weights: untouched, and out of the gradient's norm
     assert not moment[~a["masks"]["O1"]].any() and moment.any()
-    assert wv_train(speech, "-o", second, "--overwrite", "--init-from", first, *QUICK, "--sparsity", "R=0.9",
-                    "--prune-start", 0, "--prune-steps", 0, "--max-minutes", 1e-6)[0] == 0  # at once
+    assert (
+        wv_train(
+            speech,
+            "-o",
+            second,
+            "--overwrite",
+            "--init-from",
+            first,
+            *QUICK,
+            "--sparsity",
+            "R=0.9",
+            "--prune-start",
+            0,
+            "--prune-steps",
+            0,
+            "--max-minutes",
+            1e-6,
+        )[0]
+        == 0
+    )  # at once
     assert float(load_checkpoint(second)["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
     code, err = wv_train(speech, "-o", tmp_path / "third.pt", "--init-from", first, "--block", "16x1")
     assert code == 2 and "options: block of R_u: found 16x1, wanted 4x4, the checkpoint's masks'" in err
@@ -323,8 +394,23 @@ def test_toml_then_flags(speech, tmp_path, wv_train):
         "[train]\nlr = 0.003\nclip = 2\nseed = 5\n"
         '[prune]\nsparsity = 0.5\nblock = {R = "4x4", O2 = "8x4"}\nstart = 3\n'
     )
-    assert wv_train(speech, "-o", tmp_path / "m.pt", "--config", tmp_path / "c.toml", *QUICK, "--lr", 1e-3,
-                    "--sparsity", "O=0.25", "--max-minutes", 1e-6)[0] == 0
+    assert (
+        wv_train(
+            speech,
+            "-o",
+            tmp_path / "m.pt",
+            "--config",
+            tmp_path / "c.toml",
+            *QUICK,
+            "--lr",
+            1e-3,
+            "--sparsity",
+            "O=0.25",
+            "--max-minutes",
+            1e-6,
+        )[0]
+        == 0
+    )
     ckpt = load_checkpoint(tmp_path / "m.pt")
     assert ckpt["train"]["lr"] == 1e-3 and ckpt["train"]["clip"] == 2 and ckpt["train"]["seed"] == 5
     assert ckpt["config"]["mel"]["sample_rate"] == 24000 and ckpt["config"]["n_units"] == 64
@@ -332,8 +418,10 @@ def test_toml_then_flags(speech, tmp_path, wv_train):
     assert ckpt["prune"]["block"]["R_u"] == "4x4" and ckpt["prune"]["block"]["O2"] == "8x4"
     assert ckpt["prune"]["block"]["O1"] == "16x1" and ckpt["prune"]["start"] == 3
     # and the flags of a resumed run change only what they name
-    assert wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--steps", 1, "--sparsity", "R_u=0.75",
-                    "--no-log")[0] == 0
+    assert (
+        wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--steps", 1, "--sparsity", "R_u=0.75", "--no-log")[0]
+        == 0
+    )
     ckpt = load_checkpoint(tmp_path / "m.pt")
     assert ckpt["train"]["lr"] == 1e-3 and ckpt["train"]["steps"] == 1 and ckpt["train"]["batch"] == 2
     assert ckpt["prune"]["sparsity"] == {"R_u": 0.75, "R_r": 0.5, "R_e": 0.5} | {f"O{i}": 0.25 for i in range(1, 5)}
@@ -375,8 +463,9 @@ def test_generation_is_the_model():
 
 def test_audio_samples_and_logs(speech, tmp_path, wv_train):
     pytest.importorskip("tensorboard")
-    code, _ = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK[:-1], "--audio-every", 8, "--log-dir",
-                       tmp_path / "logs")
+    code, _ = wv_train(
+        speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK[:-1], "--audio-every", 8, "--log-dir", tmp_path / "logs"
+    )
     assert code == 0
     audio, rate = soundfile.read(tmp_path / "m-8.wav", dtype="int16")
     assert rate == 16000 and audio.shape == (8000,) and audio.std() > 0
@@ -495,8 +584,16 @@ def test_history_is_json(speech, tmp_path, wv_train):
     assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK)[0] == 0
     ckpt = load_checkpoint(tmp_path / "m.pt")
     json.dumps({k: ckpt[k] for k in ("config", "train", "prune", "history", "data", "versions")})
-    assert set(ckpt["history"][-1]) == {"step", "minutes", "train_nll_c", "train_nll_f", "valid_nll_c", "valid_nll_f",
-                                        "sparsity", "lr"}
+    assert set(ckpt["history"][-1]) == {
+        "step",
+        "minutes",
+        "train_nll_c",
+        "train_nll_f",
+        "valid_nll_c",
+        "valid_nll_f",
+        "sparsity",
+        "lr",
+    }
 
 
 def test_tables_of_a_toml_file(tmp_path):

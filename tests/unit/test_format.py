@@ -409,7 +409,17 @@ def build(folder: Path, output: str, *more: str) -> Path:
 @pytest.mark.parametrize("name", ["format", "status"])
 def test_c_compiles_without_warnings(name, tmp_path):
     include = [f"-I{LIBWAVERNN / 'include'}"]
-    command = [compiler(), *C_FLAGS, "-Werror", "-O2", *include, "-c", str(LIBWAVERNN / f"core/{name}.c"), "-o", os.devnull]  # noqa: E501
+    command = [
+        compiler(),
+        *C_FLAGS,
+        "-Werror",
+        "-O2",
+        *include,
+        "-c",
+        str(LIBWAVERNN / f"core/{name}.c"),
+        "-o",
+        os.devnull,
+    ]  # noqa: E501
     subprocess.run(command, check=True)
 
 

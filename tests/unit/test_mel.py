@@ -30,8 +30,15 @@ def hifi_gan(audio: np.ndarray, cfg: MelConfig) -> np.ndarray:
     basis = librosa.filters.mel(sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax)
     pad = (cfg.n_fft - cfg.hop_length) // 2
     y = torch.nn.functional.pad(torch.from_numpy(audio)[None, None], (pad, pad), mode="reflect")[0, 0]
-    spec = torch.stft(y, cfg.n_fft, hop_length=cfg.hop_length, win_length=cfg.win_length,
-                      window=torch.hann_window(cfg.win_length), center=False, return_complex=True)
+    spec = torch.stft(
+        y,
+        cfg.n_fft,
+        hop_length=cfg.hop_length,
+        win_length=cfg.win_length,
+        window=torch.hann_window(cfg.win_length),
+        center=False,
+        return_complex=True,
+    )
     spec = torch.sqrt(torch.view_as_real(spec).pow(2).sum(-1) + 1e-9)
     return torch.log(torch.clamp(torch.from_numpy(basis) @ spec, min=1e-5)).numpy()
 
@@ -96,8 +103,13 @@ def test_bad_files_are_named(tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 16000)
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan], np.float32), 16000, subtype="FLOAT")
     (tmp_path / "folder.wav").mkdir()
-    for name, reason in [("text.wav", "wanted a wav or flac file"), ("none.wav", "no such file"),
-                         ("empty.wav", "found 0 samples"), ("nan.wav", "NaN"), ("folder.wav", "wanted a wav")]:
+    for name, reason in [
+        ("text.wav", "wanted a wav or flac file"),
+        ("none.wav", "no such file"),
+        ("empty.wav", "found 0 samples"),
+        ("nan.wav", "NaN"),
+        ("folder.wav", "wanted a wav"),
+    ]:
         with pytest.raises(AudioError, match=reason) as error:
             load_audio(tmp_path / name, 16000)
         assert str(tmp_path / name) in str(error.value) and "\n" not in str(error.value)

@@ -31,25 +31,42 @@ PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=PATH, required=True, help="checkpoint to write (model.pt)")
 @click.option("--config", type=PATH, help="TOML file with [model], [train], [prune]; flags override it")
 @click.option("--resume", is_flag=True, help="continue the checkpoint at --output exactly")
-@click.option("--init-from", type=PATH,
-              help="start a new schedule from this checkpoint's weights and masks; a dense one can grow")
+@click.option(
+    "--init-from", type=PATH, help="start a new schedule from this checkpoint's weights and masks; a dense one can grow"
+)
 @click.option("--teacher", type=PATH, help="learn this checkpoint's distributions instead of the bytes")
 @click.option("--overwrite", is_flag=True, help="replace a file at --output")
 @click.option("--max-minutes", type=click.FloatRange(min=0), default=0, help="stop after this time, with a checkpoint")
 @click.option("--slim", type=PATH, help="also write the last model without optimizer state here")
 @click.option("--plot", type=PATH, help="write the learning curve here (PNG)")
 @setting_flags
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
-              help="auto: a GPU if there is one")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="auto: a GPU if there is one"
+)
 @click.option("--bf16/--no-bf16", default=None, help="mixed precision [where GPU or CPU has bfloat16 instructions]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads")
 @click.option("--cache-dir", type=PATH, help="where features are kept [DATA_DIR/.wv-cache]")
 @click.option("--log-dir", type=PATH, help="TensorBoard logs [OUTPUT without suffix + -logs]")
 @click.option("--no-log", is_flag=True, help="no TensorBoard logs")
-def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_from: Path | None,
-         teacher: Path | None, overwrite: bool,
-         max_minutes: float, slim: Path | None, plot: Path | None, device: str, bf16: bool | None, threads: int | None,
-         cache_dir: Path | None, log_dir: Path | None, no_log: bool, **flags: Any) -> None:
+def main(
+    data_dir: Path,
+    output: Path,
+    config: Path | None,
+    resume: bool,
+    init_from: Path | None,
+    teacher: Path | None,
+    overwrite: bool,
+    max_minutes: float,
+    slim: Path | None,
+    plot: Path | None,
+    device: str,
+    bf16: bool | None,
+    threads: int | None,
+    cache_dir: Path | None,
+    log_dir: Path | None,
+    no_log: bool,
+    **flags: Any,
+) -> None:
     """Train a WaveRNN on the wav and flac files of DATA_DIR."""
     given = given_settings(flags)
     if resume and init_from:
@@ -64,8 +81,10 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
         given["train"].setdefault("distill", 1.0)
     settings = gather(config, given, before, resume)
     if (teacher is None) != (settings.train.distill == 0):
-        raise ConfigError(f"options: found distill {settings.train.distill:g} {'with' if teacher else 'without'} "
-                          f"--teacher, wanted both or neither")
+        raise ConfigError(
+            f"options: found distill {settings.train.distill:g} {'with' if teacher else 'without'} "
+            f"--teacher, wanted both or neither"
+        )
     tutor = load_teacher(teacher, settings.model) if teacher else None
     if settings.train.int8 and (before is None or not before["model"]["relu_max"].all()):
         raise ConfigError("--int8: found no trained model, whose activations have ranges, wanted one (--init-from)")
@@ -83,8 +102,10 @@ def main(data_dir: Path, output: Path, config: Path | None, resume: bool, init_f
 
     team = Team.join(device)
     if settings.train.batch % (team.size * settings.train.accumulate):
-        raise ConfigError(f"options: batch: found {settings.train.batch}, wanted a multiple of "
-                          f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)")
+        raise ConfigError(
+            f"options: batch: found {settings.train.batch}, wanted a multiple of "
+            f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)"
+        )
     run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, log_dir)
     ended_by = train(run, settings, before, resume)
     team.leave()

@@ -61,9 +61,7 @@ class Data:
     first_sample: NDArray[np.int64]
     first_frame: NDArray[np.int64]
 
-    def mel_windows(
-        self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int
-    ) -> NDArray[np.float32]:
+    def mel_windows(self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int) -> NDArray[np.float32]:
         """Mels of frames [start, start + n_frames) of clips and their context; edge frames repeat beyond the ends.
 
         clip, start : (B,)   Returns (B, n_mels, n_frames + cond_width - 1) float32
@@ -89,8 +87,12 @@ class Data:
         """What a checkpoint keeps of it as `data`."""
         in_train = self.splits == "train"
         seconds = float(self.n_frames[in_train].sum()) * self.cfg.mel.hop_length / self.cfg.mel.sample_rate
-        return {"name": self.name, "n_train": int(in_train.sum()), "n_valid": int((self.splits == "valid").sum()),
-                "train_minutes": round(seconds / 60, 2)}
+        return {
+            "name": self.name,
+            "n_train": int(in_train.sum()),
+            "n_valid": int((self.splits == "valid").sum()),
+            "train_minutes": round(seconds / 60, 2),
+        }
 
 
 def whole_frames(n_samples: int, cfg: WaveRNNConfig) -> int:
@@ -115,8 +117,9 @@ class Lanes:
         clips = np.flatnonzero(data.splits == split)
         self.clips = clips[data.n_frames[clips] >= window_frames]
         if len(self.clips) == 0:
-            raise AudioError(f"{data.name}: found no {split} clip of at least {window_frames} frames "
-                             f"(of {len(clips)}), wanted one")
+            raise AudioError(
+                f"{data.name}: found no {split} clip of at least {window_frames} frames (of {len(clips)}), wanted one"
+            )
         self.n_windows = data.n_frames[self.clips] // window_frames  # of each clip
 
     def draw(
@@ -158,9 +161,7 @@ class Lanes:
         clips = self.clips[(np.arange(n) * len(self.clips)) // n]
         return self.at(clips, np.zeros_like(clips))
 
-    def at(
-        self, clip: NDArray[np.int64], frame: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    def at(self, clip: NDArray[np.int64], frame: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Windows by clip and first frame.
 
         Returns

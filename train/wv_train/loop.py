@@ -159,8 +159,10 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 reached.append(h_last)
             h = torch.cat(reached)
             if not torch.isfinite(loss).all():
-                raise WaveRNNError(f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
-                                   f"resume from the last checkpoint with a lower --lr")
+                raise WaveRNNError(
+                    f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
+                    f"resume from the last checkpoint with a lower --lr"
+                )
             pruner.mask_gradients()
             torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
             optimizer.step(cfg.lr_at(step))
@@ -172,8 +174,11 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             rate = (step - first_step) * samples_per_step / (time.monotonic() - loop_began)
             nll_c, nll_f = (total / n_total).tolist()
             bar.update()
-            bar.set_postfix_str(f"nats/sample {nll_c:.3f} coarse + {nll_f:.3f} fine, sparsity "
-                                f"{pruner.sparsity:.2f}, {rate / 1e3:.1f}k samples/s", refresh=False)
+            bar.set_postfix_str(
+                f"nats/sample {nll_c:.3f} coarse + {nll_f:.3f} fine, sparsity "
+                f"{pruner.sparsity:.2f}, {rate / 1e3:.1f}k samples/s",
+                refresh=False,
+            )
             if step % LOG_EVERY == 0:
                 for name, value in (("nll_c", loss[0].item()), ("nll_f", loss[1].item()), ("samples_per_s", rate)):
                     log("train/" + name, value, step)
@@ -182,9 +187,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
 
 
 @torch.no_grad()
-def evaluate(
-    model: WaveRNN, valid: tuple[NDArray[np.int16], NDArray[np.float32]], device: str
-) -> tuple[float, float]:
+def evaluate(model: WaveRNN, valid: tuple[NDArray[np.int16], NDArray[np.float32]], device: str) -> tuple[float, float]:
     """Mean (coarse, fine) NLL in nats per byte over fixed windows, in float32, a few frames at a time.
 
     valid : samples (B, T + 1) int16, mel (B, n_mels, T / hop_length + cond_width - 1) float32

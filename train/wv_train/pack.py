@@ -26,8 +26,15 @@ PATH = click.Path(path_type=Path)
 @click.argument("data_dir", type=PATH)
 @click.argument("packed", type=PATH)
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="16k", show_default=True, help="its sample rate")
-@click.option("--split", "splits", type=click.Choice(SPLITS), multiple=True, default=("train", "valid"),
-              show_default=True, help="what to take, where there is a split.tsv; repeatable")
+@click.option(
+    "--split",
+    "splits",
+    type=click.Choice(SPLITS),
+    multiple=True,
+    default=("train", "valid"),
+    show_default=True,
+    help="what to take, where there is a split.tsv; repeatable",
+)
 def main(data_dir: Path, packed: Path, preset: str, splits: tuple[str, ...]) -> None:
     """Write the clips of DATA_DIR into the new folder PACKED: mono 16-bit FLAC at the preset's rate."""
     if packed.exists():

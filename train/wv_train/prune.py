@@ -218,8 +218,10 @@ def check_blocks(cfg: PruneConfig, model_cfg: WaveRNNConfig) -> None:
         if cfg.keep_diagonal and name in GROUPS["R"] and cfg.sparsity[name] > 0:
             diagonal = on_diagonal(rows, block_h, block_w)
             if (wanted := int(diagonal.sum())) > (found := n_kept(len(diagonal), cfg.sparsity[name])):
-                raise ValueError(f"sparsity of {name}: found {cfg.sparsity[name]}, which leaves {found} blocks, wanted "
-                                 f"at least the {wanted} of the diagonal (keep_diagonal)")
+                raise ValueError(
+                    f"sparsity of {name}: found {cfg.sparsity[name]}, which leaves {found} blocks, wanted "
+                    f"at least the {wanted} of the diagonal (keep_diagonal)"
+                )
 
 
 def matrix_shape(name: str, cfg: WaveRNNConfig) -> tuple[int, int]:

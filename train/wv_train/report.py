@@ -18,12 +18,15 @@ from wv_runtime.errors import WaveRNNError
 
 def summary(entry: dict[str, Any]) -> str:
     """One line for a history entry."""
+
     def pair(kind: str) -> str:
         c, f = entry[f"{kind}_nll_c"], entry[f"{kind}_nll_f"]
         return f"{kind} {c:.4f} coarse + {f:.4f} fine = {c + f:.4f}  " if c is not None else ""
 
-    return (f"step {entry['step']}  {entry['minutes']:.1f} min  {pair('train')}{pair('valid')}"
-            f"sparsity {entry['sparsity']:.3f}")
+    return (
+        f"step {entry['step']}  {entry['minutes']:.1f} min  {pair('train')}{pair('valid')}"
+        f"sparsity {entry['sparsity']:.3f}"
+    )
 
 
 def feature_bar(files: Iterable[Path]) -> Iterable[Path]:

@@ -100,8 +100,9 @@ class Settings(NamedTuple):
     prune: PruneConfig
 
 
-def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[str, Any] | None,
-           resuming: bool) -> Settings:
+def gather(
+    config: Path | None, flags: dict[str, dict[str, Any]], before: dict[str, Any] | None, resuming: bool
+) -> Settings:
     """Defaults, then a checkpoint's settings, then the TOML file, then flags; later ones win.
 
     A checkpoint to resume brings all of its settings, one to start from its network and the block shapes of its
@@ -130,8 +131,10 @@ def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[s
                 continue
             at_least = "at least " if key in WIDTHS and not resuming and not pruned_by else ""
             if not at_least or value < shape[key]:
-                raise ConfigError(f"{where['model']}: {key}: found {value!r}, wanted {at_least}{shape[key]!r}, "
-                                  f"the {'pruned ' if pruned_by else ''}checkpoint's")
+                raise ConfigError(
+                    f"{where['model']}: {key}: found {value!r}, wanted {at_least}{shape[key]!r}, "
+                    f"the {'pruned ' if pruned_by else ''}checkpoint's"
+                )
         for table in TABLES:
             merged[table].update({k: v for k, v in tables[table].items() if k not in ("sparsity", "block")})
         for key in tables["prune"].keys() & {"sparsity", "block"}:  # one value for all, or by matrix
@@ -146,8 +149,10 @@ def gather(config: Path | None, flags: dict[str, dict[str, Any]], before: dict[s
         )
         for name, block in pruned_by.items():
             if settings.prune.block[name] != block:
-                raise ConfigError(f"{where['prune']}: block of {name}: found {settings.prune.block[name]}, "
-                                  f"wanted {block}, the checkpoint's masks'")
+                raise ConfigError(
+                    f"{where['prune']}: block of {name}: found {settings.prune.block[name]}, "
+                    f"wanted {block}, the checkpoint's masks'"
+                )
         try:
             check_blocks(settings.prune, settings.model)
         except ValueError as error:

@@ -58,9 +58,7 @@ class Voice:
         If libwavernn is missing or has no such ISA.
     """
 
-    def __init__(
-        self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None
-    ):
+    def __init__(self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None):
         if backend not in BACKENDS:
             raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
         if backend == "numba" and isa is not None:
@@ -212,7 +210,12 @@ class NumbaStream:
             return self._pull_filtered(n)
         pcm = np.zeros(n, np.int16)
         self._generate(
-            self._net, self._state, self._seed, self._log2e_over_temperature, self._frames.reshape(-1), self._sample,
+            self._net,
+            self._state,
+            self._seed,
+            self._log2e_over_temperature,
+            self._frames.reshape(-1),
+            self._sample,
             pcm,
         )
         n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)

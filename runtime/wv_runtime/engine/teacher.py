@@ -17,7 +17,10 @@ from .kernels.jit import kernel
 
 
 def true_inputs(
-    cfg: WaveRNNConfig, M: NDArray[np.float32], samples: NDArray[np.int16], mel: NDArray[np.float32]  # noqa: N803
+    cfg: WaveRNNConfig,
+    M: NDArray[np.float32],
+    samples: NDArray[np.int16],
+    mel: NDArray[np.float32],
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Inputs and targets of samples whose past is known.
 

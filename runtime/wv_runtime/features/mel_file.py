@@ -113,6 +113,4 @@ def _check_values(path: str | Path, mel: NDArray[np.float32]) -> None:
     low, high = mel.min(), mel.max()
     if low < LOWEST_MEL or high > HIGHEST_MEL or low >= 0:
         guess = "; these look linear" if low >= 0 else "; these look like decibels" if low < LOWEST_MEL else ""
-        raise MelError(
-            f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}"
-        )
+        raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")

@@ -29,7 +29,8 @@ def find_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise AudioError(f"{folder}: found {'a file' if folder.exists() else 'nothing'}, wanted a folder")
     files = sorted(
-        path for path in folder.rglob("*")
+        path
+        for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)

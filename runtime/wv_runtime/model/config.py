@@ -81,8 +81,12 @@ class WaveRNNConfig:
         _check(16 <= self.n_out <= 4096 and self.n_out % 16 == 0, "n_out", self.n_out, "16..4096, by 16")
         _check(16 <= self.n_cond <= 4096 and self.n_cond % 16 == 0, "n_cond", self.n_cond, "16..4096, by 16")
         _check(1 <= self.cond_width <= 31 and self.cond_width % 2 == 1, "cond_width", self.cond_width, "odd, 1..31")
-        _check(1 <= self.n_sub <= 64 and self.mel.hop_length % self.n_sub == 0, "n_sub", self.n_sub,
-               "1..64, a divisor of hop_length")
+        _check(
+            1 <= self.n_sub <= 64 and self.mel.hop_length % self.n_sub == 0,
+            "n_sub",
+            self.n_sub,
+            "1..64, a divisor of hop_length",
+        )
         _check(0 <= self.lpc_order <= 64, "lpc_order", self.lpc_order, "0..64")
         _check(0.0 <= self.preemphasis < 1.0, "preemphasis", self.preemphasis, "0 up to, not including, 1")
 
