@@ -244,8 +244,8 @@ def test_two_processes_train_as_one(speech, tmp_path):
     assert torch.allclose(one["states"], two["states"], atol=1e-2)
     curves = [[h["valid_nll_c"] for h in ckpt["history"]] for ckpt in (one, two)]
     assert curves[0] == pytest.approx(curves[1], abs=1e-2)
-    run("two.pt", 2, *quick, "--overwrite", "--steps", 4, "--prune-steps", 6)
-    three = run("two.pt", 1, "--resume", "--no-log", "--steps", 8)
+    run("two.pt", 2, *quick, "--overwrite", "--steps", 4, "--prune-steps", 3)
+    three = run("two.pt", 1, "--resume", "--no-log", "--steps", 8, "--prune-steps", 6)
     assert three["step"] == 8 and three["masks"].keys() == one["masks"].keys()
 
 
@@ -419,11 +419,11 @@ def test_toml_then_flags(speech, tmp_path, wv_train):
     assert ckpt["prune"]["block"]["O1"] == "16x1" and ckpt["prune"]["start"] == 3
     # and the flags of a resumed run change only what they name
     assert (
-        wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--steps", 1, "--sparsity", "R_u=0.75", "--no-log")[0]
+        wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--steps", 9, "--sparsity", "R_u=0.75", "--no-log")[0]
         == 0
     )
     ckpt = load_checkpoint(tmp_path / "m.pt")
-    assert ckpt["train"]["lr"] == 1e-3 and ckpt["train"]["steps"] == 1 and ckpt["train"]["batch"] == 2
+    assert ckpt["train"]["lr"] == 1e-3 and ckpt["train"]["steps"] == 9 and ckpt["train"]["batch"] == 2
     assert ckpt["prune"]["sparsity"] == {"R_u": 0.75, "R_r": 0.5, "R_e": 0.5} | {f"O{i}": 0.25 for i in range(1, 5)}
 
 
@@ -497,6 +497,12 @@ BAD = {
     "no arguments": ([], 2, "Missing"),
     "unknown flag": (["SPEECH", "--learning-rate", "1"], 2, "No such option"),
     "unknown preset": (["SPEECH", "--preset", "8k"], 2, "8k"),
+    "no time to fit": (["SPEECH", "--steps", "0"], 2, "steps: found 0, wanted at least 1 without --max-minutes"),
+    "pruning that ends after the run": (
+        ["SPEECH", "--steps", "100", "--sparsity", "0.9", "--prune-start", "50", "--prune-steps", "51"],
+        2,
+        "pruning: schedule: found its end at step 101 (start 50, steps 51), wanted at most 100, the steps of the run",
+    ),
     "wrong type": (["SPEECH", "--steps", "many"], 2, "many"),
     "out of range": (["SPEECH", "--lr", "-1"], 2, "options: lr: found -1.0"),
     "nan": (["SPEECH", "--lr", "nan"], 2, "options: lr: found nan"),

@@ -19,7 +19,7 @@ from .checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed
 from .loop import Run, train
 from .model import WaveRNN
 from .options import given_settings, setting_flags
-from .report import plot_history
+from .report import closing_line, plot_history
 from .settings import ConfigError, gather
 from .team import Team
 
@@ -36,7 +36,12 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--teacher", type=PATH, help="learn this checkpoint's distributions instead of the bytes")
 @click.option("--overwrite", is_flag=True, help="replace a file at --output")
-@click.option("--max-minutes", type=click.FloatRange(min=0), default=0, help="stop after this time, with a checkpoint")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0),
+    default=0,
+    help="stop after this time, with a checkpoint; without --steps the schedules end then",
+)
 @click.option("--slim", type=PATH, help="also write the last model without optimizer state here")
 @click.option("--plot", type=PATH, help="write the learning curve here (PNG)")
 @setting_flags
@@ -79,7 +84,9 @@ def main(
         raise CheckpointError(f"{output}: found a slim checkpoint, wanted a whole one; --init-from can start from it")
     if teacher and not resume:
         given["train"].setdefault("distill", 1.0)
-    settings = gather(config, given, before, resume)
+    settings = gather(config, given, before, resume, timed=max_minutes > 0)
+    if settings.train.steps == 0 and not max_minutes:
+        raise ConfigError("options: steps: found 0, wanted at least 1 without --max-minutes")
     if (teacher is None) != (settings.train.distill == 0):
         raise ConfigError(
             f"options: found distill {settings.train.distill:g} {'with' if teacher else 'without'} "
@@ -107,7 +114,7 @@ def main(
             f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)"
         )
     run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, log_dir)
-    ended_by = train(run, settings, before, resume)
+    ended = train(run, settings, before, resume)
     team.leave()
     if team.rank > 0:
         return
@@ -117,9 +124,9 @@ def main(
         save_checkpoint(slim, slimmed(last))
     if plot:
         plot_history({output.stem: last["history"]}, plot)
-    if ended_by:
-        click.echo(f"wv-train: stopped at step {last['step']} and saved; --resume continues", err=True)
-        raise click.exceptions.Exit(128 + ended_by)
+    click.echo(closing_line(output, last, ended), err=True)
+    if ended.by_signal:
+        raise click.exceptions.Exit(128 + ended.by_signal)
 
 
 def load_teacher(path: Path, cfg: WaveRNNConfig) -> WaveRNN:

@@ -26,12 +26,13 @@ from .grow import grown
 from .model import WaveRNN, WindowLoss, cross_entropy
 from .optim import Optimizer
 from .prune import Pruner
-from .report import feature_bar, open_log, progress_bar, summary
+from .report import Ended, feature_bar, open_log, progress_bar, summary
 from .sampling import write_sample
-from .settings import Settings
+from .settings import Settings, TrainConfig
 from .team import Team
 
 EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
+PACE_SHARE = 0.97  # of the time that is left is planned for
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
 
 
@@ -49,12 +50,13 @@ class Run(NamedTuple):
     log_dir: Path | None  # TensorBoard
 
 
-def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming: bool) -> int:
+def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming: bool) -> Ended:
     """Train until the last step, the time limit or a signal, and leave a checkpoint at run.output.
 
     `before` is the checkpoint to resume, or, if not `resuming`, the one whose weights and masks to start from.
 
-    Returns the number of the signal that ended it, or 0.
+    A run of 0 steps has as many as fit the time limit; they are counted when the first ones have shown how long one
+    takes, and the schedules are laid over them.
     """
     began = time.monotonic()
     model_cfg, cfg, prune_cfg = settings
@@ -118,12 +120,22 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     log = open_log(run.log_dir if leads else None, step)
     total = torch.zeros(2, dtype=torch.float64)  # coarse, fine NLL since the last validation
     n_total, first_step, loop_began, saved = 0, step, time.monotonic(), time.monotonic()
+    pace = Pace(cfg, run.max_minutes, began, step)
     with Signals() as signals, progress_bar(cfg.steps, step, leads) as bar:
         while True:
             now = time.monotonic()
             limits = [run.max_minutes > 0 and now - began >= 60 * run.max_minutes, now - saved >= 60 * cfg.save_minutes]
-            late, due, ended_by = team.agree([*limits, signals.seen], run.device)
-            last = step >= cfg.steps or late
+            late, due, ended_by, n_fit = team.agree([*limits, signals.seen, pace.measure(step, leads)], run.device)
+            if n_fit and not cfg.steps:
+                _, cfg, prune_cfg = settings.over(n_fit, f"{n_fit} steps fit --max-minutes {run.max_minutes:g}")
+                pruner.cfg, bar.total = prune_cfg, n_fit
+            elif n_fit and leads and n_fit < (end := prune_cfg.last_step()):
+                bar.write(
+                    f"wv-train: --max-minutes {run.max_minutes:g} ends near step {n_fit} of {cfg.steps}, before "
+                    f"pruning does at {end}; without --steps the schedules would fit",
+                    sys.stderr,
+                )
+            last = (step >= cfg.steps > 0) or late
             if due and step > first_step:
                 save()
                 saved = now
@@ -132,6 +144,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = (total / n_total).tolist() if n_total else (None, None)
                 entry["valid_nll_c"], entry["valid_nll_f"] = evaluate(model, valid, run.device)
+                pace.validated(time.monotonic() - now)
                 history.append(entry)
                 total.zero_()
                 n_total = 0
@@ -183,7 +196,34 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 for name, value in (("nll_c", loss[0].item()), ("nll_f", loss[1].item()), ("samples_per_s", rate)):
                     log("train/" + name, value, step)
     save()
-    return ended_by
+    return Ended(ended_by, pruner.outcome())
+
+
+class Pace:
+    """How many steps fit a time limit, told once: after the warm-up, or a twentieth of the time if that is sooner."""
+
+    def __init__(self, cfg: TrainConfig, max_minutes: float, began: float, step: int):
+        self.warmup, self.valid_every = max(cfg.warmup, 10), cfg.valid_every
+        self.seconds, self.began, self.first = 60 * max_minutes, began, step
+        self.loop_began, self.told = time.monotonic(), not max_minutes
+        self.validating, self.one = 0.0, 0.0  # seconds: all validations, the last
+
+    def validated(self, seconds: float) -> None:
+        """A validation took this long."""
+        self.validating += seconds
+        self.one = seconds
+
+    def measure(self, step: int, leads: bool) -> int:
+        """The step at which the time will be up, or 0 if it is not the moment to say."""
+        now, done = time.monotonic(), step - self.first
+        if self.told or not leads or done == 0:
+            return 0
+        if done < self.warmup and now - self.began < self.seconds / 20:
+            return 0
+        self.told = True
+        per_step = (now - self.loop_began - self.validating) / done + self.one / self.valid_every
+        left = PACE_SHARE * (self.seconds - (now - self.began)) - self.one
+        return step + max(1, int(left / per_step))
 
 
 @torch.no_grad()

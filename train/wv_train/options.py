@@ -14,7 +14,7 @@ from typing import Any
 import click
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
-from .prune import MATRICES, NORMS, PruneConfig
+from .prune import EVERY, LENGTH, MATRICES, NORMS, START, PruneConfig
 from .settings import TABLES, TrainConfig
 
 Command = Callable[..., None]
@@ -29,9 +29,9 @@ MODEL = {
     "lpc_order": "Order of the linear prediction from the mels; 0 is none.",
 }
 PRUNE = {
-    "start": "Step at which pruning begins.",
-    "steps": "Steps from there to the target.",
-    "every": "Steps between two prunings.",
+    "start": f"Step at which pruning begins. [{START:.0%} of --steps]",
+    "steps": f"Steps from there to the target. [{LENGTH:.0%} of --steps]",
+    "every": f"Steps between two prunings. [{EVERY:.0%} of --prune-steps]",
     "exponent": "Exponent of the schedule's curve.",
     "norm": "The blocks with the smallest norm go first.",
     "keep_diagonal": "Keep the blocks on the diagonal of R_u, R_r, R_e.",
@@ -75,7 +75,9 @@ def _flag(table: str, name: str, default: Any, about: str) -> Callable[[Command]
     if isinstance(default, bool):
         kind: dict[str, Any] = {"is_flag": True, "default": None}
     else:
-        kind = {"type": click.Choice(NORMS) if name == "norm" else type(default)}
+        kind = {"type": click.Choice(NORMS) if name == "norm" else int if default is None else type(default)}
+    if default is None:  # its help says what it follows from
+        return click.option(flag, f"{table}__{name}", help=about, **kind)
     shown = default if isinstance(default, str) else f"{default:g}" if default is not False else "off"
     return click.option(flag, f"{table}__{name}", help=f"{about} [{shown}]", **kind)
 

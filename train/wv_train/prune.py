@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,9 @@ from .model import WaveRNN
 GROUPS = {"R": ("R_u", "R_r", "R_e"), "O": ("O1", "O2", "O3", "O4")}
 MATRICES = GROUPS["R"] + GROUPS["O"]  # what can be pruned
 NORMS = ("l1", "l2")
+# What is not given: the start and the length as shares of the run, the time between two prunings of that length.
+# With 100,000 steps these are the paper's: from step 1000 on, every 500.
+START, LENGTH, EVERY = 0.01, 0.5, 0.01
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ class PruneConfig:
 
     sparsity: dict[str, float] = field(default_factory=dict)  # target Z of each matrix, 0 (dense) if absent
     block: dict[str, str] = field(default_factory=dict)  # "HxW", rows x columns; 16x1 if absent
-    start: int = 1000  # t0, the last step with no zeros
-    steps: int = 50_000  # S, steps from the first zero to the target
-    every: int = 500  # k, steps between two prunings (the paper's)
+    # a schedule that is not given follows from the length of the run (`over`); until then nothing is pruned
+    start: int | None = None  # t0, the last step with no zeros
+    steps: int | None = None  # S, steps from the first zero to the target
+    every: int | None = None  # k, steps between two prunings
     exponent: float = 3.0  # 3 in the paper
     norm: str = "l1"  # of a block, by which the smallest go: "l1" or "l2"
     keep_diagonal: bool = False  # whether blocks on the diagonal of R_u, R_r, R_e always stay
@@ -63,12 +67,36 @@ class PruneConfig:
             except ValueError as error:
                 raise ValueError(f"block of {key}: {error}") from None
         for name, low in (("start", 0), ("steps", 0), ("every", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: found {getattr(self, name)}, wanted at least {low}")
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name}: found {value}, wanted at least {low}")
+        if self.every is None and self.steps is not None:
+            object.__setattr__(self, "every", max(1, int(EVERY * self.steps)))
         if not 1 <= self.exponent <= 10:
             raise ValueError(f"exponent: found {self.exponent}, wanted 1..10")
         if self.norm not in NORMS:
             raise ValueError(f"norm: found {self.norm!r}, wanted {' or '.join(NORMS)}")
+
+    def over(self, n_steps: int) -> PruneConfig:
+        """The schedule laid over a run of n_steps: what was not given is filled in.
+
+        Raises
+        ------
+        ValueError
+            If there is something to prune and the last pruning would come after the run.
+        """
+        start = int(START * n_steps) if self.start is None else self.start
+        steps = max(0, min(int(LENGTH * n_steps), n_steps - start)) if self.steps is None else self.steps
+        if any(self.sparsity.values()) and start + steps > n_steps:
+            raise ValueError(
+                f"schedule: found its end at step {start + steps} (start {start}, steps {steps}), "
+                f"wanted at most {n_steps}, the steps of the run"
+            )
+        return replace(self, start=start, steps=steps)
+
+    def last_step(self) -> int:
+        """The step at which the targets are reached; 0 if there is nothing to prune."""
+        return (self.start or 0) + (self.steps or 0) if any(self.sparsity.values()) else 0
 
 
 def expand(value: object) -> dict[str, Any]:
@@ -91,7 +119,8 @@ def parse_block(text: str) -> tuple[int, int]:
 
 
 def sparsity_at(step: int, cfg: PruneConfig) -> dict[str, float]:
-    """z(t) of every matrix after `step` updates."""
+    """z(t) of every matrix after `step` updates of a run that the schedule was laid over."""
+    assert cfg.start is not None and cfg.steps is not None
     done = 1.0 if step >= cfg.start + cfg.steps else max(0.0, (step - cfg.start) / cfg.steps)
     share = 1.0 - (1.0 - done) ** cfg.exponent
     return {name: z * share for name, z in cfg.sparsity.items()}
@@ -99,6 +128,8 @@ def sparsity_at(step: int, cfg: PruneConfig) -> dict[str, float]:
 
 def is_due(step: int, cfg: PruneConfig) -> bool:
     """Whether masks are renewed after `step` updates: every k steps from t0, and at t0 + S."""
+    if cfg.start is None or cfg.steps is None or cfg.every is None:
+        return False
     since = step - cfg.start
     return 0 <= since <= cfg.steps and (since % cfg.every == 0 or since == cfg.steps)
 
@@ -191,6 +222,19 @@ class Pruner:
         for name, mask in self.masks.items():
             self._view(name, grad=True).masked_fill_(~mask, 0.0)
 
+    def outcome(self) -> str:
+        """What was asked and what was reached, matrices of one target together; empty if nothing was asked."""
+        parts = []
+        for asked in sorted({z for z in self.cfg.sparsity.values() if z > 0}, reverse=True):
+            names = [name for name in MATRICES if self.cfg.sparsity[name] == asked]
+            kept, total = (
+                sum(map(int, counts))
+                for counts in zip(*((self.masks[name].sum(), self.masks[name].numel()) for name in names))
+            )
+            whose = "" if len(names) == len(MATRICES) else f"{', '.join(_grouped(names))}: "
+            parts.append(f"{whose}asked {asked:g}, reached {1 - kept / total:.3f}")
+        return "; ".join(parts)
+
     def _count(self) -> None:
         """Keep the fraction of zeros in all prunable matrices together."""
         total = sum(self._view(name).numel() for name in MATRICES)
@@ -206,6 +250,12 @@ class Pruner:
         W = parameter.grad if grad else parameter.detach()
         assert W is not None  # every matrix takes part in the loss
         return W.chunk(3)[GROUPS["R"].index(name)] if name in GROUPS["R"] else W
+
+
+def _grouped(names: list[str]) -> list[str]:
+    """["R_u", "R_r", "R_e", "O1"] -> ["R", "O1"]"""
+    whole = [group for group, members in GROUPS.items() if set(members) <= set(names)]
+    return whole + [name for name in names if not any(name in GROUPS[group] for group in whole)]
 
 
 def check_blocks(cfg: PruneConfig, model_cfg: WaveRNNConfig) -> None:

@@ -8,12 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from tqdm import tqdm
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import WaveRNNError
+
+
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    by_signal: int  # its number, 0 if none
+    sparsity: str  # what was asked and reached; empty if nothing was asked
 
 
 def summary(entry: dict[str, Any]) -> str:
@@ -27,6 +34,19 @@ def summary(entry: dict[str, Any]) -> str:
         f"step {entry['step']}  {entry['minutes']:.1f} min  {pair('train')}{pair('valid')}"
         f"sparsity {entry['sparsity']:.3f}"
     )
+
+
+def closing_line(output: Path, checkpoint: dict[str, Any], ended: Ended) -> str:
+    """The last line of a run: how far it came, and the sparsity that was asked and reached."""
+    step, steps = checkpoint["step"], checkpoint["train"]["steps"]
+    line = f"wv-train: {output}: "
+    if ended.by_signal:
+        line += f"stopped at step {step} and saved; --resume continues"
+    elif step < steps or not steps:
+        line += f"step {step} of {steps or 'a schedule not measured yet'}: the time was up; --resume continues"
+    else:
+        line += f"step {step} of {steps}"
+    return line + (f"; sparsity: {ended.sparsity}" if ended.sparsity else "")
 
 
 def feature_bar(files: Iterable[Path]) -> Iterable[Path]:

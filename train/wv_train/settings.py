@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
@@ -55,7 +55,7 @@ class TrainConfig:
     """
 
     # length of the run
-    steps: int = _setting(100_000, 1, 10**9, "optimizer updates, from the start of the schedule")
+    steps: int = _setting(100_000, 0, 10**9, "optimizer updates; 0 is as many as fit --max-minutes")
     # batches: `batch` windows of `window` samples (the paper trains on 960), drawn anew each step
     batch: int = _setting(32, 1, 65536, "windows per update")
     window: int = _setting(960, 1, 10**6, "samples per window, rounded up to whole mel frames")
@@ -88,6 +88,8 @@ class TrainConfig:
         """Learning rate of update `step` (the first is 0)."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
+        if not self.steps:  # not measured yet
+            return self.lr
         progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
         return self.lr_end + (self.lr - self.lr_end) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
@@ -99,11 +101,32 @@ class Settings(NamedTuple):
     train: TrainConfig
     prune: PruneConfig
 
+    def over(self, n_steps: int, where: str) -> Settings:
+        """The schedules laid over a run of n_steps.
+
+        Raises
+        ------
+        ConfigError
+            If pruning would not end within it; `where` opens the message.
+        """
+        try:
+            prune = self.prune.over(n_steps)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}; lower --prune-steps, or leave the schedule out") from None
+        train = replace(self.train, steps=n_steps, warmup=min(self.train.warmup, n_steps // 2))
+        return Settings(self.model, train, prune)
+
 
 def gather(
-    config: Path | None, flags: dict[str, dict[str, Any]], before: dict[str, Any] | None, resuming: bool
+    config: Path | None,
+    flags: dict[str, dict[str, Any]],
+    before: dict[str, Any] | None,
+    resuming: bool,
+    timed: bool = False,
 ) -> Settings:
     """Defaults, then a checkpoint's settings, then the TOML file, then flags; later ones win.
+
+    If the run is `timed` and nobody says how many steps it has, it has 0 for now: the loop measures them.
 
     A checkpoint to resume brings all of its settings, one to start from its network and the block shapes of its
     masks. Neither of these two can change, but for the widths of a dense network to start from, which can grow.
@@ -157,7 +180,9 @@ def gather(
             check_blocks(settings.prune, settings.model)
         except ValueError as error:
             raise ConfigError(f"{where['prune']}: {error}") from None
-    return settings
+    if timed and "steps" not in merged["train"]:
+        return settings._replace(train=replace(settings.train, steps=0))
+    return settings.over(settings.train.steps, "pruning") if settings.train.steps else settings
 
 
 def shape_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -199,10 +224,12 @@ def make(cls: type[T], values: dict[str, Any], where: str) -> T:
     for name, value in values.items():
         if name not in types:
             raise ConfigError(f"{where}: found unknown key {name!r}, wanted one of {', '.join(types)}")
-        if types[name] in (bool, int, float, str):
-            fits = isinstance(value, (int, float) if types[name] is float else types[name])
-            if not fits or isinstance(value, bool) != (types[name] is bool):
-                raise ConfigError(f"{where}: {name}: found {value!r}, wanted {types[name].__name__}")
+        options = get_args(types[name])  # of `int | None`: int and None
+        kind = options[0] if type(None) in options else types[name]
+        if kind in (bool, int, float, str) and not (kind is not types[name] and value is None):
+            fits = isinstance(value, (int, float) if kind is float else kind)
+            if not fits or isinstance(value, bool) != (kind is bool):
+                raise ConfigError(f"{where}: {name}: found {value!r}, wanted {kind.__name__}")
     try:
         return cls(**values)
     except ValueError as error:
