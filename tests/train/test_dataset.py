@@ -150,11 +150,12 @@ def test_features_are_computed_once(folder, monkeypatch):
     assert len(counted) == 8
 
 
-def test_a_failed_build_leaves_nothing(folder):
+def test_a_build_with_bad_files_leaves_whole_features(folder):
     (folder / "z.wav").write_text("not audio")
     with pytest.raises(AudioError, match=r"z\.wav"):
         load_data(folder, CFG)
-    assert list((folder / ".wv-cache").iterdir()) == []
+    (cache,) = (folder / ".wv-cache").iterdir()
+    assert sorted(f.name for f in cache.iterdir()) == ["audio.npy", "clips.json", "mel.npy"]
 
 
 def test_where_the_cache_lies(folder, tmp_path, monkeypatch):
@@ -216,7 +217,7 @@ def test_an_id_may_be_a_path(folder):
 
 
 def test_no_folder_and_empty_folder(tmp_path):
-    for path, message in [(tmp_path / "none", "found nothing"), (tmp_path, "found no .wav")]:
+    for path, message in [(tmp_path / "none", "found nothing"), (tmp_path, "found no audio file")]:
         with pytest.raises(AudioError, match=message):
             load_data(path, CFG)
 

@@ -488,7 +488,7 @@ def test_a_loss_that_is_not_finite_stops(speech, tmp_path, wv_train, monkeypatch
 
 BAD = {
     "no such folder": (["none"], 1, "none: found nothing, wanted a folder"),
-    "empty folder": (["empty"], 1, "empty: found no .wav or .flac file"),
+    "empty folder": (["empty"], 1, "empty: found no audio file"),
     "a file for a folder": (["c.toml"], 1, "c.toml: found a file, wanted a folder"),
     "not audio": (["text"], 1, "a.wav: "),
     "wrong split.tsv": (["split"], 1, "split.tsv: line 2: split: found 'dev'"),

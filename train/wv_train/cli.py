@@ -51,6 +51,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--bf16/--no-bf16", default=None, help="mixed precision [where GPU or CPU has bfloat16 instructions]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads")
 @click.option("--cache-dir", type=PATH, help="where features are kept [DATA_DIR/.wv-cache]")
+@click.option("--skip-bad", is_flag=True, help="go on without the files that cannot be used")
 @click.option("--log-dir", type=PATH, help="TensorBoard logs [OUTPUT without suffix + -logs]")
 @click.option("--no-log", is_flag=True, help="no TensorBoard logs")
 def main(
@@ -68,11 +69,12 @@ def main(
     bf16: bool | None,
     threads: int | None,
     cache_dir: Path | None,
+    skip_bad: bool,
     log_dir: Path | None,
     no_log: bool,
     **flags: Any,
 ) -> None:
-    """Train a WaveRNN on the wav and flac files of DATA_DIR."""
+    """Train a WaveRNN on the audio files of DATA_DIR."""
     given = given_settings(flags)
     if resume and init_from:
         raise ConfigError("options: found both --resume and --init-from, wanted one of them")
@@ -113,7 +115,7 @@ def main(
             f"options: batch: found {settings.train.batch}, wanted a multiple of "
             f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)"
         )
-    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, log_dir)
+    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, skip_bad, log_dir)
     ended = train(run, settings, before, resume)
     team.leave()
     if team.rank > 0:

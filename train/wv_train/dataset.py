@@ -1,6 +1,6 @@
 """A folder of speech -> windows of (samples, mel) for training.
 
-    DATA_DIR/**/*.wav, *.flac     any rate, any number of channels
+    DATA_DIR/**/*.wav, *.flac ..  what libsndfile reads, of any rate, any number of channels
     DATA_DIR/split.tsv            optional; a header line, then columns `id` (file name without suffix, or path
                                   below DATA_DIR without suffix) and `split` (train, valid or test)
 
@@ -9,7 +9,8 @@ kept in one folder per combination, memory-mapped:
 
     audio.npy   (total,) int16               per clip one 0 (the sample before the first), then whole frames
     mel.npy     (total_frames, n_mels) f16   log-mels, frame-major so that a window is one read
-    clips.json  [[path, n_frames], ...]      in the order of both arrays
+    clips.json  clips: [[path, n_frames], ...] in the order of both arrays; left_out: {path: [kind, reason]};
+                remarks: [line, ...]
 
 Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
 
@@ -25,7 +26,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,15 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.errors import AudioError
 from wv_runtime.features.mel import load_audio, log_mel
+from wv_runtime.features.recording import SILENCE
 from wv_runtime.features.samples import preemphasise
-from wv_runtime.features.speech import find_files, read_table
+from wv_runtime.features.speech import SPLITS, find_files, read_table
 from wv_runtime.model.config import WaveRNNConfig
 
-CACHE_VERSION = 2  # part of the key: raise it when the features or their layout change
+CACHE_VERSION = 3  # part of the key: raise it when the features or their layout change
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
+MAX_REMARKS = 10  # told; one on every file of a large folder says no more
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,18 @@ class Data:
     n_frames: NDArray[np.int64]
     first_sample: NDArray[np.int64]
     first_frame: NDArray[np.int64]
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # {split: what each file is}, of LEFT_OUT
+
+    def counts(self, window_frames: int) -> str:
+        """Per split: how many files were found, how many give windows of that length, and what the others are."""
+        lines = []
+        for split in SPLITS[:2]:
+            n_frames, other = self.n_frames[self.splits == split], self.left_out.get(split, [])
+            used = int((n_frames >= window_frames).sum())
+            short = len(n_frames) - used + other.count("too short")
+            lines.append(f"{split}: found {len(n_frames) + len(other)}, used {used}, too short {short}, "
+                         f"silent {other.count('silent')}, not audio {other.count('not audio')}")  # fmt: skip
+        return "; ".join(lines)
 
     def mel_windows(self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int) -> NDArray[np.float32]:
         """Mels of frames [start, start + n_frames) of clips and their context; edge frames repeat beyond the ends.
@@ -93,6 +108,12 @@ class Data:
             "n_valid": int((self.splits == "valid").sum()),
             "train_minutes": round(seconds / 60, 2),
         }
+
+
+def valid_frames(data: Data, asked: int) -> int:
+    """Frames of a validation window: `asked`, or fewer if that leaves out more than half of the clips."""
+    n_frames = np.sort(data.n_frames[data.splits == "valid"])
+    return max(1, min(asked, int(n_frames[(len(n_frames) - 1) // 2]))) if len(n_frames) else asked
 
 
 def whole_frames(n_samples: int, cfg: WaveRNNConfig) -> int:
@@ -181,37 +202,63 @@ def load_data(
     cfg: WaveRNNConfig,
     cache_dir: Path | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    skip_bad: bool = False,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Data:
     """Find the clips of a folder, split them, and compute or reuse their features.
 
-    `progress` wraps the iteration over files, so that a caller can show a bar.
+    progress : wraps the iteration over files, so that a caller can show a bar
+    skip_bad : go on without the files that cannot be used
+    warn : gets a line for each of those, for each one that is silent or unlike a recording, and for a damaged cache
 
     Raises
     ------
     AudioError
-        If the folder, its split.tsv or one of its files cannot be used.
+        If the folder or its split.tsv cannot be used, or one of its files and not `skip_bad`.
     """
     files = find_files(folder)
     split_of = read_split(folder / "split.tsv", folder, files)
-    if not split_of:
-        split_of = make_split(folder, files)
-    files = [f for f in files if f in split_of]
+    files = [f for f in files if f in split_of] if split_of else files
     cache = cache_root(folder, cache_dir) / _cache_key(folder, cfg, files)
-    if not (cache / "clips.json").exists():
+    kept = _open(cache, cfg)
+    if kept is None:
+        if cache.exists():
+            warn(f"{cache}: found damaged features, wanted whole ones; computing them again")
+            shutil.rmtree(cache, ignore_errors=True)
         _build(folder, cfg, files, cache, progress)
-    clips = json.loads((cache / "clips.json").read_text())
+        kept = _open(cache, cfg)
+    if kept is None:
+        raise AudioError(f"{cache}: found damaged features that cannot be replaced, wanted a folder to write them to "
+                         "(--cache-dir)")  # fmt: skip
+    audio, mel, clips, left_out, said = kept
+    bad = {path: reason for path, (kind, reason) in left_out.items() if kind == "not audio"}
+    if len(said) > MAX_REMARKS:
+        said = [*said[:MAX_REMARKS], f"{folder}: {len(said) - MAX_REMARKS} more remarks of these kinds"]
+    for line in [*said, *(f"{folder / path}: {reason}" for path, reason in bad.items() if len(bad) > 1 or skip_bad)]:
+        warn(line)
+    if bad and not skip_bad:
+        path, reason = next(iter(bad.items()))
+        raise AudioError(f"{folder / path}: {reason}" + (f"; {len(bad)} of {len(files)} files cannot be used, all "
+                         "named above" if len(bad) > 1 else "") + "; --skip-bad goes on without")  # fmt: skip
+    if not clips:
+        raise AudioError(f"{folder}: found no file of at least one frame ({cfg.mel.hop_length} samples), wanted some")
+    split_of = split_of or make_split(folder, [folder / path for path, _ in clips])
+    others: dict[str, list[str]] = {}
+    for path, (kind, _) in left_out.items():
+        others.setdefault(split_of.get(folder / path, "train"), []).append(kind)
     n_frames = np.array([n for _, n in clips], dtype=np.int64)
     before = np.concatenate([[0], np.cumsum(n_frames)[:-1]])  # frames of the clips before
     return Data(
         cfg=cfg,
         name=folder.resolve().name,
-        audio=np.load(cache / "audio.npy", mmap_mode="r"),
-        mel=np.load(cache / "mel.npy", mmap_mode="r"),
+        audio=audio,
+        mel=mel,
         ids=[path for path, _ in clips],
         splits=np.array([split_of[folder / path] for path, _ in clips]),
         n_frames=n_frames,
         first_sample=before * cfg.mel.hop_length + np.arange(len(clips)),
         first_frame=before,
+        left_out=others,
     )
 
 
@@ -243,7 +290,7 @@ def make_split(folder: Path, files: list[Path]) -> dict[Path, str]:
     if len(files) < 2:
         raise AudioError(f"{folder}: found 1 audio file, wanted at least 2 (one is kept for validation)")
     n_valid = min(max(1, round(VALID_SHARE * len(files))), MAX_VALID_CLIPS)
-    order = sorted(files, key=lambda f: hashlib.sha256(f.relative_to(folder).as_posix().encode()).digest())
+    order = sorted(files, key=lambda f: hashlib.sha256(os.fsencode(f.relative_to(folder))).digest())
     valid = set(order[:n_valid])
     return {file: "valid" if file in valid else "train" for file in files}
 
@@ -265,6 +312,24 @@ def _cache_key(folder: Path, cfg: WaveRNNConfig, files: list[Path]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _open(cache: Path, cfg: WaveRNNConfig) -> Any:
+    """audio, mel, clips, left_out, remarks of a cache folder; None if it is missing or damaged."""
+    try:
+        table = json.loads((cache / "clips.json").read_text())
+        clips, left_out, said = table["clips"], table["left_out"], table["remarks"]
+        if not clips:
+            return None, None, clips, left_out, said
+        audio, mel = (np.load(cache / name, mmap_mode="r") for name in ("audio.npy", "mel.npy"))
+        total = sum(n for _, n in clips)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    if (audio.dtype, audio.shape) != (np.int16, (total * cfg.mel.hop_length + len(clips),)):
+        return None
+    if (mel.dtype, mel.shape) != (np.float16, (total, cfg.mel.n_mels)):
+        return None
+    return audio, mel, clips, left_out, said
+
+
 def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, progress: Any) -> None:
     """Write the three files of a cache folder; it appears under its name only when it is whole."""
     hop = cfg.mel.hop_length
@@ -275,21 +340,31 @@ def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, pro
         raise AudioError(f"{cache.parent}: {error.strerror}, wanted a writable cache folder (--cache-dir)") from None
     try:
         clips: list[tuple[str, int]] = []
+        left_out: dict[str, tuple[str, str]] = {}
+        said: list[str] = []
         with (temp / "audio.raw").open("wb") as audio_file, (temp / "mel.raw").open("wb") as mel_file:
             for file in progress(files):
-                audio = load_audio(file, cfg.mel.sample_rate)
+                path = file.relative_to(folder).as_posix()
+                try:
+                    audio = load_audio(file, cfg.mel.sample_rate, said.append)
+                except AudioError as error:
+                    left_out[path] = "not audio", str(error).removeprefix(f"{file}: ")
+                    continue
                 if len(audio) < hop:  # too short for a frame: of no use, but no reason to stop
+                    left_out[path] = "too short", f"found {len(audio)} samples"
+                    continue
+                if np.abs(audio).max() <= SILENCE:  # load_audio has said so
+                    left_out[path] = "silent", ""
                     continue
                 mel = log_mel(audio, cfg.mel)
                 samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
                 audio_file.write(np.concatenate([np.zeros(1, np.int16), samples]).tobytes())
                 mel_file.write(np.ascontiguousarray(mel.T, np.float16).tobytes())
-                clips.append((file.relative_to(folder).as_posix(), mel.shape[1]))
-        if not clips:
-            raise AudioError(f"{folder}: found no file of at least one frame ({hop} samples), wanted some")
-        _raw_to_npy(temp / "audio", np.int16, (-1,))
-        _raw_to_npy(temp / "mel", np.float16, (-1, cfg.mel.n_mels))
-        (temp / "clips.json").write_text(json.dumps(clips))
+                clips.append((path, mel.shape[1]))
+        if clips:
+            _raw_to_npy(temp / "audio", np.int16, (-1,))
+            _raw_to_npy(temp / "mel", np.float16, (-1, cfg.mel.n_mels))
+        (temp / "clips.json").write_text(json.dumps({"clips": clips, "left_out": left_out, "remarks": said}))
         if not cache.exists():  # another process may have been faster
             os.replace(temp, cache)
     finally:

@@ -21,12 +21,12 @@ from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
 
 from .checkpoint import FORMAT, model_from, save_checkpoint
-from .dataset import Lanes, load_data, whole_frames
+from .dataset import Lanes, load_data, valid_frames, whole_frames
 from .grow import grown
 from .model import WaveRNN, WindowLoss, cross_entropy
 from .optim import Optimizer
 from .prune import Pruner
-from .report import Ended, feature_bar, open_log, progress_bar, summary
+from .report import Ended, feature_bar, open_log, progress_bar, quiet, say, summary
 from .sampling import write_sample
 from .settings import Settings, TrainConfig
 from .team import Team
@@ -47,6 +47,7 @@ class Run(NamedTuple):
     teacher: WaveRNN | None  # whose distributions to learn
     max_minutes: float  # 0 is no limit
     cache_dir: Path | None
+    skip_bad: bool  # go on without files that cannot be used
     log_dir: Path | None  # TensorBoard
 
 
@@ -64,9 +65,13 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
 
     # 1) data: windows of whole mel frames, each continuing the one before in its lane
     with team.leader_first():
-        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar)
-    lanes = Lanes(data, "train", whole_frames(cfg.window, model_cfg))
-    valid = Lanes(data, "valid", whole_frames(cfg.valid_window, model_cfg)).beginnings(cfg.valid_windows)
+        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar, run.skip_bad, say if leads else quiet)
+    window_frames = whole_frames(cfg.window, model_cfg)
+    if leads:
+        say(data.counts(window_frames))
+    lanes = Lanes(data, "train", window_frames)
+    n_valid = valid_frames(data, whole_frames(cfg.valid_window, model_cfg))
+    valid = Lanes(data, "valid", n_valid).beginnings(cfg.valid_windows)
     samples_per_step = cfg.batch * lanes.window_frames * model_cfg.mel.hop_length
 
     # 2) model, masks, optimizer; and the state of an earlier run

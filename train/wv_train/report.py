@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import click
 from tqdm import tqdm
 from wv_runtime.atomic import atomic_path
+from wv_runtime.commands.common import printable
 from wv_runtime.errors import WaveRNNError
 
 
@@ -47,6 +48,15 @@ def closing_line(output: Path, checkpoint: dict[str, Any], ended: Ended) -> str:
     else:
         line += f"step {step} of {steps}"
     return line + (f"; sparsity: {ended.sparsity}" if ended.sparsity else "")
+
+
+def say(line: str) -> None:
+    """A line of this run on stderr."""
+    click.echo(f"wv-train: {printable(line)}", err=True)
+
+
+def quiet(line: str) -> None:
+    """Of one process' line, the others say nothing."""
 
 
 def feature_bar(files: Iterable[Path]) -> Iterable[Path]:

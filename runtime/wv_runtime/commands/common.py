@@ -22,7 +22,7 @@ import click
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import WaveRNNError
 
-__all__ = ["Command", "atomic_path", "command_errors"]
+__all__ = ["Command", "atomic_path", "command_errors", "printable"]
 
 
 @contextmanager
@@ -50,8 +50,13 @@ def command_errors(prog: str) -> Iterator[None]:
 
 
 def _stop(prog: str, message: str, code: int) -> None:
-    click.echo(f"{prog}: error: {' '.join(message.split())}", err=True)
+    click.echo(f"{prog}: error: {printable(' '.join(message.split()))}", err=True)
     sys.exit(code)
+
+
+def printable(text: str) -> str:
+    """Text with a file name in it that may not be UTF-8."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 class Command(click.Command):

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from wv_runtime import __version__
-from wv_runtime.commands.common import Command
-from wv_runtime.errors import CheckpointError
+from wv_runtime.commands.common import Command, printable
+from wv_runtime.errors import AudioError, CheckpointError
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.mel_file import save_mel, settings
 from wv_runtime.model.binary import load
@@ -33,8 +33,15 @@ def main(audio_path: str, mel_path: str, preset: str | None, model_path: str | N
     if not mel_path.endswith(".npy"):
         raise ValueError(f"MEL: found {mel_path}, wanted a name ending in .npy")
     cfg = PRESETS[preset] if preset else mel_config_of(str(model_path))
-    mel = log_mel(load_audio(audio_path, cfg.sample_rate), cfg)
+    said: list[str] = []
+    audio = load_audio(audio_path, cfg.sample_rate, said.append)
+    try:
+        mel = log_mel(audio, cfg)
+    except AudioError as error:  # too short
+        raise AudioError(f"{audio_path}: {error}") from None
     save_mel(mel_path, mel, cfg)
+    for line in said:
+        click.echo(f"wv-mel: {printable(line)}", err=True)
     seconds = mel.shape[1] * cfg.hop_length / cfg.sample_rate
     click.echo(f"{mel_path}: {mel.shape[0]} bands x {mel.shape[1]} frames, {seconds:.3f} s, {settings(cfg)}")
 

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import AudioError, WaveRNNError
+from wv_runtime.features.recording import check_recording, remarks
 from wv_runtime.model.config import MelConfig
 
 MAGNITUDE_EPS = 1e-9  # HiFi-GAN adds it under the square root
 
 
-def load_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
+def load_audio(
+    path: str | Path, sample_rate: int, warn: Callable[[str], None] = lambda line: None
+) -> NDArray[np.float32]:
     """Read an audio file as mono at `sample_rate` Hz; channels are averaged, other rates resampled (soxr HQ).
+
+    warn : gets a line for each thing that is unlikely to be meant (recording.py)
 
     Returns
     -------
@@ -42,22 +49,25 @@ def load_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
     Raises
     ------
     AudioError
-        If the file is missing, is not audio, is empty, or holds NaN or infinity.
+        If the file is missing, is not audio, is empty, or holds NaN, infinity or what no one can have meant.
     WaveRNNError
         If it needs resampling and soxr is not installed.
     """
     import soundfile
 
     try:
-        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)  # (n_samples, n_channels)
+        audio, file_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)  # (n_samples, n_channels)
     except (OSError, RuntimeError, TypeError) as error:  # soundfile.LibsndfileError is a RuntimeError
         reason = "no such file" if not Path(path).exists() else str(error).rsplit(": ", 1)[-1]
-        raise AudioError(f"{path}: {reason}, wanted a wav or flac file") from None
+        raise AudioError(f"{path}: {reason}, wanted audio that libsndfile reads: wav, flac, ogg, opus, mp3") from None
     if len(audio) == 0:
         raise AudioError(f"{path}: found 0 samples, wanted audio")
-    mono = audio.mean(axis=1, dtype=np.float32)
-    if not np.isfinite(mono).all():
+    if not np.isfinite(audio).all():
         raise AudioError(f"{path}: found NaN or infinite samples, wanted finite ones")
+    check_recording(path, audio)
+    mono = audio.mean(axis=1, dtype=np.float32)
+    for remark in remarks(mono, file_rate, sample_rate):
+        warn(f"{path}: {remark}")
     if file_rate != sample_rate:
         mono = _extra("soxr").resample(mono, file_rate, sample_rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
