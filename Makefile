@@ -72,8 +72,8 @@ arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch
 	WV_ARM_BUILD=build $(BIN)/python -m pytest -rs tests/parity/test_arm.py
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors
-	$(BIN)/python benchmarks/arm.py
-	$(BIN)/python benchmarks/arm.py --dtype int8 --n-out 256 --no-armv7
+	$(BIN)/python -m wv_bench.arm
+	$(BIN)/python -m wv_bench.arm --dtype int8 --n-out 256 --no-armv7
 
 apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 
@@ -93,7 +93,7 @@ deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root 
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
-	$(BIN)/wv-bench --hidden 1024 --sparsity 0.95 --block 16x4 --dtype int8
+	$(BIN)/wv-bench --n-units 1024 --sparsity 0.95 --block 16x4 --dtype int8
 
 lint: .venv/ready ## ruff (rules and format), and who may import whom
 	$(BIN)/ruff check .

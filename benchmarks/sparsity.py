@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from wv_bench.bench import Case, measure
+from wv_bench.measure import Case, measure
 from wv_export.convert import read_checkpoint, to_model
 from wv_runtime.commands.common import Command
 from wv_runtime.commands.plots import check_figure, save_figure

@@ -2,7 +2,7 @@
 
 T(u) = |u| * sum (c + d) of Kalchbrenner et al. 2018, op by op against a device profile; the model is in cost.py.
 
-Usage: ``wv-predict out.bin --device cortex-a76`` or ``wv-predict --hidden 1024 --sparsity 0.95 --device zen4-avx512``
+Usage: ``wv-predict out.bin --device cortex-a76`` or ``wv-predict --n-units 1024 --sparsity 0.95 --device zen4-avx512``
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from wv_runtime.commands.common import Command
+from wv_runtime.commands.common import BLOCK, Command
 from wv_runtime.commands.plots import check_figure, save_figure
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.blocks import block_name, default_block
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
 from wv_bench import cost
 from wv_bench.cost import Machine, Op, Shape, matvec, shape
-from wv_bench.synthetic import PRUNED, block_name, parse_block, synthetic_config
+from wv_bench.synthetic import PRUNED, synthetic_config
 
 SUBSCALE = 16  # sub-tensors of Subscale WaveRNN-16x: as many samples of one utterance advance in step
 
@@ -43,7 +44,7 @@ def wavernn(
     for matrix, (rows, cols) in cfg.matrix_shapes().items():
         pruned = matrix in PRUNED
         d = "f16" if (dtype, matrix) == ("int8", "C1") else dtype
-        dense = (16, 4 if d == "int8" else 1)
+        dense = default_block(d)
         shapes[matrix] = shape(rows, cols, block if pruned else dense, sparsity if pruned else 0.0, d)
     return Network(name, cost.wavernn_ops(cfg, shapes), batch)
 
@@ -149,38 +150,38 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
 @click.argument("model_path", metavar="[MODEL]", required=False)
 @click.option("--device", multiple=True, metavar="PROFILE", help="Name or path; see --list.  [default: zen4-avx512]")
 @click.option("--list", "list_", is_flag=True, help="Name the profiles that come with the package.")
-@click.option("--hidden", type=int, help="Units of a model that need not exist.")
+@click.option("--n-units", type=int, help="Units of a model that need not exist.")
 @click.option("--n-out", type=int, help="Rows of O1 and O3.  [default: half the units]")
 @click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.95, show_default=True)
-@click.option("--block", metavar="HxW", help="Block shape.  [default: 16x4 for int8, 16x1 else]")
+@click.option("--block", type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="int8", show_default=True)
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
 @click.option("--plot", "plot_path", metavar="PICTURE", help="Draw it (.png, .pdf, .svg).")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
-    model_path: str | None, device: tuple[str, ...], list_: bool, hidden: int | None, n_out: int | None,
-    sparsity: float, block: str | None, dtype: str, preset: str, plot_path: str | None, as_json: bool,
+    model_path: str | None, device: tuple[str, ...], list_: bool, n_units: int | None, n_out: int | None,
+    sparsity: float, block: tuple[int, int] | None, dtype: str, preset: str, plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Predict the time per sample of MODEL, a .bin, or of a shape (--hidden); else of the networks of the paper."""
+    """Predict the time per sample of MODEL, a .bin, or of a shape (--n-units); else of the networks of the paper."""
     if list_:
         for name in cost.profile_names():
             machine = cost.load_machine(name)
             click.echo(f"{name:<16}{'measured' if machine.measured else 'estimate'}  {machine.source}")
         return
-    if model_path and (hidden or n_out or block):
+    if model_path and (n_units or n_out or block):
         raise ValueError("MODEL: found together with a shape, wanted one of them")
     if plot_path:
         check_figure(plot_path)
     machines = [cost.load_machine(name) for name in device or ("zen4-avx512",)]
-    shape_ = parse_block(block or ("16x4" if dtype == "int8" else "16x1"))
+    shape_ = block or default_block(dtype)
     sample_rate = PRESETS[preset].sample_rate
     if model_path:
         model = bin_format.load(model_path)
         sample_rate = model.config.mel.sample_rate
         networks = [Network(Path(model_path).name, cost.wavernn_ops(model.config, cost.shapes_of(model)))]
-    elif hidden:
-        cfg = synthetic_config(hidden, n_out, preset)
-        name = f"WaveRNN-{hidden}, {sparsity:.1%} zero, {dtype} {block_name(shape_)}"
+    elif n_units:
+        cfg = synthetic_config(n_units, n_out, preset)
+        name = f"WaveRNN-{n_units}, {sparsity:.1%} zero, {dtype} {block_name(shape_)}"
         networks = [wavernn(name, cfg, sparsity, shape_, dtype)]
     else:
         networks = paper_networks(preset, sparsity, shape_, dtype)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import BLOCK_H, DTYPES, X_SCALE, Matrix, Model
+from wv_runtime.model.binary import DTYPES, X_SCALE, Matrix, Model
+from wv_runtime.model.blocks import check_block, default_block
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
 PRUNED = ("R", "O1", "O2", "O3", "O4")
@@ -42,7 +43,7 @@ def synthetic_model(
     rng, matrices = np.random.default_rng(seed), {}
     for name, (rows, cols) in cfg.matrix_shapes().items():
         d = "f16" if (dtype, name) == ("int8", "C1") else dtype
-        shape = block if name in PRUNED else (16, 4 if d == "int8" else 1)
+        shape = block if name in PRUNED else default_block(d)
         matrices[name] = _random_matrix(rng, name, rows, cols, d, shape, sparsity if name in PRUNED else 0.0)
     columns = rng.normal(size=(3, 3, 2, cfg.n_units // 2)) / 2  # (column, gate, half, unit)
     columns[2, :, 0] = 0  # the coarse half never sees c_t
@@ -50,34 +51,12 @@ def synthetic_model(
     return Model(cfg, matrices, columns.reshape(3, -1).astype(np.float32), metadata)
 
 
-def block_name(block: tuple[int, int]) -> str:
-    """(16, 4) -> 16x4"""
-    return f"{block[0]}x{block[1]}"
-
-
-def parse_block(text: str) -> tuple[int, int]:
-    """16x4 -> (16, 4)
-
-    Raises
-    ------
-    ValueError
-        If it does not look like that.
-    """
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"block: found {text!r}, wanted HEIGHTxWIDTH, for example 16x4")
-    return int(height), int(width)
-
-
 def _random_matrix(
     rng: np.random.Generator, name: str, rows: int, cols: int, dtype: str, block: tuple[int, int], sparsity: float
 ) -> Matrix:
     """Exactly the asked share of its blocks, anywhere; rows of norm about 1."""
     block_h, block_w = block
-    widths = (4,) if dtype == "int8" else (1, 2, 4)
-    if block_h not in BLOCK_H or block_w not in widths or rows % block_h or cols % block_w:
-        wanted = f"height one of {BLOCK_H} dividing {rows}, width one of {widths} dividing {cols} ({name}, {dtype})"
-        raise ValueError(f"block: found {block_name(block)}, wanted {wanted}")
+    check_block(name, (rows, cols), block, dtype)
     n_block_rows, n_block_cols = rows // block_h, cols // block_w
     n_blocks = n_block_rows * n_block_cols
     nnz_blocks = max(1, round(n_blocks * (1 - sparsity)))

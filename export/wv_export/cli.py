@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from wv_runtime.commands.common import Command, atomic_path
+from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
 from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.model import binary as bin_format
@@ -22,7 +22,7 @@ from . import convert
 @click.argument("checkpoint", metavar="MODEL.PT", type=click.Path())
 @click.argument("out", metavar="OUT.BIN", type=click.Path())
 @click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
-@click.option("--block", metavar="HxW", help="block shape of matrices that are not pruned [16x1; int8 16x4]")
+@click.option("--block", type=BLOCK, help="block shape of matrices that are not pruned [16x1; int8 16x4]")
 @click.option(
     "--postfilter",
     type=click.Choice(["none", "off", "on"]),
@@ -41,7 +41,7 @@ def main(
     checkpoint: str,
     out: str,
     dtype: str,
-    block: str | None,
+    block: tuple[int, int] | None,
     postfilter: str,
     temperature: float,
     meta: tuple[str, ...],
@@ -51,11 +51,10 @@ def main(
     """Pack a checkpoint of wv-train into the file that wv-run and the C library read."""
     _distinct(checkpoint, out, onnx_path)
     extra = dict(_key_value(text) for text in meta)
-    dense_block = _block(block) if block else None
 
     # 1) convert
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
-    model = convert.with_metadata(convert.to_model(ckpt, dtype, dense_block), **extra)
+    model = convert.with_metadata(convert.to_model(ckpt, dtype, block), **extra)
     if postfilter != "none":
         model = replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=postfilter == "on"))
     data = bin_format.pack(model)
@@ -99,13 +98,6 @@ def _key_value(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise click.BadParameter(f"found {text!r}, wanted KEY=VALUE", param_hint="--meta")
     return key, value
-
-
-def _block(text: str) -> tuple[int, int]:
-    try:
-        return convert.parse_block(text)
-    except ValueError as e:
-        raise click.BadParameter(str(e), param_hint="--block") from None
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.features.prediction import prediction_matrix
-from wv_runtime.model.binary import BLOCK_H, BLOCK_W, X_SCALE, Matrix, Model
+from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model
+from wv_runtime.model.blocks import block_matrix, block_name, block_widths, check_block, default_block, parse_block
 from wv_runtime.model.config import WaveRNNConfig, precondition
-
-from .blocksparse import block_matrix
 
 CHECKPOINT_FORMAT = 2
 GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
@@ -89,7 +88,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         blocks[matrix] = _finest(blocks.get(matrix, pruned[name]), pruned[name])
     metadata = _metadata(raw) | {
         "pruned": {
-            name: {"block": "{}x{}".format(*pruned[name]), "sparsity": round(float(1 - mask.mean()), 6)}
+            name: {"block": block_name(pruned[name]), "sparsity": round(float(1 - mask.mean()), 6)}
             for name, mask in parts.items()
         }
     }
@@ -205,14 +204,6 @@ def _prune_block(prune: dict[str, Any], name: str, path: str) -> tuple[int, int]
         raise CheckpointError(f"{path}: prune.block.{name}: {e}") from None
 
 
-def parse_block(text: object) -> tuple[int, int]:
-    """'16x1' -> (block_h, block_w)"""
-    parts = text.split("x") if isinstance(text, str) else []
-    if len(parts) != 2 or not all(p.isdecimal() and p.isascii() and int(p) > 0 for p in parts):
-        raise ValueError(f"found {text!r}, wanted rows x columns such as '16x1'")
-    return int(parts[0]), int(parts[1])
-
-
 def _finest(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     """The largest block that tiles both."""
     return math.gcd(a[0], b[0]), math.gcd(a[1], b[1])
@@ -230,15 +221,13 @@ def _stored_block(
     A pruned matrix keeps its own, or the largest of the format's that tiles it; where it is finer than any
     (fewer than 4 rows, or in int8 fewer than 4 columns) blocks are joined and hold explicit zeros.
     """
-    widths = (4,) if dtype == "int8" else BLOCK_W
+    widths = block_widths(dtype)
     if pruned:
         h = max((h for h in BLOCK_H if pruned[0] % h == 0), default=min(BLOCK_H))
         return h, max((w for w in widths if pruned[1] % w == 0), default=min(widths))
-    h, w = dense or (16, 4 if dtype == "int8" else 1)
-    if h not in BLOCK_H or w not in widths or shape[0] % h or shape[1] % w:
-        legal = f"{BLOCK_H} x {widths}"
-        raise ValueError(f"block {h}x{w}: does not fit {name} ({shape[0]}x{shape[1]}, {dtype}), wanted one of {legal}")
-    return h, w
+    block = dense or default_block(dtype)
+    check_block(name, shape, block, dtype)
+    return block
 
 
 def _relu_scale(relu_max: float, path: str) -> float:

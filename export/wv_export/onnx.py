@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model.binary import Model
-
-from .blocksparse import dense_of
+from wv_runtime.model.blocks import dense_of
 
 OPSET = 17
 

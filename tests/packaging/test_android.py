@@ -27,7 +27,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_mel, tiny_model
-from wv_bench import bench
+from wv_bench.measure import Case, measure
+from wv_bench.report import summarize
 from wv_runtime.engine import native as _native
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
@@ -272,9 +273,9 @@ def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
 
     # the benchmark's JSON beside wv-bench's: no key is missing, none of the known ones is empty
     model = bin_format.load(data / "int8.bin")
-    case = bench.Case(model)
+    case = Case(model)
     pairs = [(case, case.native("portable"))]
-    (wanted,) = bench.summarize(pairs, bench.measure(pairs, 1, 1e-4), None)
+    (wanted,) = summarize(pairs, measure(pairs, 1, 1e-4), None)
     for name in ("bench.json", "sustained.json"):
         report = json.loads((data / name).read_text())
         assert report["machine"] is None and report["device"] == {"model": 'a "test"'}
@@ -282,7 +283,7 @@ def test_the_java_runs_on_this_host(java_classes, data, tmp_path):
         assert isas == (_native.isa_names() if name == "bench.json" else _native.isa_names()[:1])
         for r in report["results"]:
             assert [k for k in r if k in wanted] == list(wanted)
-            assert (r["backend"], r["dtype"], r["hidden"]) == ("c", "int8", 64)
+            assert (r["backend"], r["dtype"], r["n_units"]) == ("c", "int8", 64)
             assert r["samples_per_s"] * r["rtf"] == pytest.approx(16000)
             assert r["sha256"] == (data / "hashes.tsv").read_text().splitlines()[4].split("\t")[4]
             if name == "bench.json":

@@ -148,8 +148,8 @@ def test_what_is_drawn_is_as_likely_as_teacher_forcing_says(dtype):
 def test_torch_and_numba_agree():
     torch = pytest.importorskip("torch")
     pytest.importorskip("librosa")
-    from wv_export.blocksparse import dense_of
     from wv_runtime.features.prediction import prediction_matrix
+    from wv_runtime.model.blocks import dense_of
     from wv_runtime.model.config import precondition
     from wv_train.model import WaveRNN
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_export.blocksparse import block_matrix
 from wv_runtime.model.binary import X_SCALE, Matrix, Model
+from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 
 RELU_MAX = 4.0  # input range of O2 and O4 in the tiny int8 models

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
-from wv_export.quantize import quantize_rows  # noqa: E402
+from wv_runtime.model.blocks import quantize_rows  # noqa: E402
 from wv_train.gru import Recurrence, to_8_bits  # noqa: E402
 from wv_train.model import int8_rows  # noqa: E402
 

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from wv_runtime.model.blocks import parse_block  # noqa: E402
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train.model import WaveRNN, cross_entropy, split_bytes  # noqa: E402
 from wv_train.optim import Optimizer  # noqa: E402
@@ -17,7 +18,6 @@ from wv_train.prune import (  # noqa: E402
     block_mask,
     check_blocks,
     is_due,
-    parse_block,
     sparsity_at,
 )
 

@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from model_fixtures import tiny_model
-from wv_bench import bench, cost
-from wv_bench.synthetic import PRUNED, parse_block, synthetic_config, synthetic_model
+from wv_bench import bench, calibrate, cost, measure, probe, report
+from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.kernels import stages, wavernn
 from wv_runtime.model.binary import DTYPES, pack, parse, save
+from wv_runtime.model.blocks import parse_block
 
 MACHINE = cost.Machine(
     "test", False, "invented", 8, ((1024.0, 8e9), (65536.0, 4e9), (1 << 20, 1e9)),
     dict.fromkeys(DTYPES, 2e9), dict.fromkeys(DTYPES, 1e-9), dict.fromkeys(DTYPES, 0.0), dict.fromkeys(DTYPES, 3e-9),
     dict.fromkeys(DTYPES, 5e-9), 7e-9,
 )  # fmt: skip
-KEYS = {"backend", "isa", "dtype", "hidden", "sparsity", "block", "samples_per_s", "rtf", "roofline_fraction",
+KEYS = {"backend", "isa", "dtype", "n_units", "sparsity", "block", "samples_per_s", "rtf", "roofline_fraction",
         "stages_ns"}  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_impossible_synthetic_models(change):
 
 @pytest.mark.parametrize("text", ["16", "x4", "16x", "axb", "-1x4", "16x4x1"])
 def test_blocks_that_are_none(text):
-    with pytest.raises(ValueError, match="block"):
+    with pytest.raises(ValueError, match="wanted rows x columns"):
         parse_block(text)
 
 
@@ -59,7 +60,7 @@ def test_each_stage_does_its_part_and_nothing_else():
     model = parse(pack(tiny_model("f32")))
     net, window = wavernn.make_net(model), np.ones(model.config.cond_width * model.config.mel.n_mels, np.float32)
     changed = {}
-    for name, stage in bench.STAGE_IDS.items():
+    for name, stage in measure.STAGE_IDS.items():
         state, pcm = wavernn.make_state(model), np.zeros(1, np.int16)
         state.h[:], state.logits[:] = 0.25, np.arange(256) / 64  # a state that every stage moves
         before = {field: getattr(state, field).copy() for field in state._fields}
@@ -76,16 +77,16 @@ def test_each_stage_does_its_part_and_nothing_else():
 def test_json_of_a_model(folder, command):
     result = command(bench.main, "tiny.bin", "--repeats", 2, "--slice-ms", 0.05, "--json")
     assert (result.code, result.err) == (0, "")
-    report = json.loads(result.out)
-    assert [r["backend"] for r in report["results"]] == ["c", "numba"]
-    for r in report["results"]:
-        assert set(r) >= KEYS and set(r["stages_ns"]) == set(bench.STAGE_IDS)
-        assert r["dtype"] == "f32" and r["hidden"] == 64 and r["block"] == "8x1"
+    found = json.loads(result.out)
+    assert [r["backend"] for r in found["results"]] == ["c", "numba"]
+    for r in found["results"]:
+        assert set(r) >= KEYS and set(r["stages_ns"]) == set(measure.STAGE_IDS)
+        assert r["dtype"] == "f32" and r["n_units"] == 64 and r["block"] == "8x1"
         assert r["rtf"] == pytest.approx(16000 / r["samples_per_s"])
         assert all(ns > 0 for ns in r["stages_ns"].values())
         nnz = sum(m.values.size for name, m in tiny_model().matrices.items() if name in PRUNED)
         assert r["nnz"] == nnz
-    assert report["machine"]["name"] == "test"
+    assert found["machine"]["name"] == "test"
 
 
 def test_every_isa_and_a_picture(folder, command):
@@ -101,8 +102,8 @@ def test_every_isa_and_a_picture(folder, command):
     [
         (["missing.bin"], 1),
         (["mel.npy"], 1),
-        (["tiny.bin", "--hidden", 64], 2),
-        (["--hidden", 63], 2),
+        (["tiny.bin", "--n-units", 64], 2),
+        (["--n-units", 63], 2),
         (["--block", "16x1", "--dtype", "int8"], 2),
         (["--block", "nonsense"], 2),
         (["--sparsity", 1.5], 2),
@@ -123,10 +124,10 @@ def test_bad_usage_is_one_line_and_no_file(folder, command, args, code):
 
 
 def test_roofline_fraction_is_the_limit_over_the_measured_time():
-    case = bench.Case(tiny_model("f32"))
-    times = {name: np.full((1, 3), 1e-6) for name in ("whole", *bench.STAGE_IDS)}
-    engine = bench.Engine("c", "test", lambda stage, n: None, lambda: None)
-    (r,) = bench.summarize([(case, engine)], times, MACHINE)
+    case = measure.Case(tiny_model("f32"))
+    times = {name: np.full((1, 3), 1e-6) for name in ("whole", *measure.STAGE_IDS)}
+    engine = measure.Engine("c", "test", lambda stage, n: None, lambda: None)
+    (r,) = report.summarize([(case, engine)], times, MACHINE)
     R = next(op for op in case.ops if op.name == "R")
     assert r["stages_roofline_fraction"]["R"] == pytest.approx(cost.roofline(R, MACHINE, R.n_bytes) / 1e-6)
     assert (r["samples_per_s"], r["spread"], r["time_over_first"]) == (pytest.approx(1e6), 0, 1)
@@ -139,13 +140,13 @@ def test_calibration_finds_what_made_the_times(block_s):
     made_by = replace(fast, **{name: dict.fromkeys(DTYPES, t) for name, t in truth.items()})
     rows = []
     for n, block in ((128, (16, 4)), (256, (8, 4)), (512, (16, 4))):
-        case = bench.Case(synthetic_model(synthetic_config(n), 0.9, block, "int8"))
+        case = measure.Case(synthetic_model(synthetic_config(n), 0.9, block, "int8"))
         ns = {}
         for stage in ("R", "O"):
             ops = [op for op in case.ops if op.stage == stage]
             ns[stage] = 1e9 * sum(sum(cost.seconds(op, made_by, 1e3)) for op in ops)
         rows.append((case, {"stages_ns": {**ns, "gates": 5 * n, "sampling": 14}}))
-    found = bench.calibrate(fast, rows)
+    found = calibrate.calibrate(fast, rows)
     for name, t in truth.items():
         assert getattr(found, name)["int8"] == pytest.approx(t, rel=1e-6, abs=1e-12), name
         assert getattr(found, name)["f32"] == getattr(fast, name)["f32"]  # nothing was measured
@@ -154,8 +155,8 @@ def test_calibration_finds_what_made_the_times(block_s):
 
 def test_a_fit_has_no_negative_times_and_no_idle_ones():
     a = np.array([[1.0, 1.0, 2.0], [2.0, 2.0, 1.0], [3.0, 3.0, 5.0]])  # vectors and blocks alike
-    assert bench.non_negative_fit(a, a @ [2, 0, 3]) == pytest.approx([2, 0, 3])
-    assert min(bench.non_negative_fit(a, a @ [5, 0, -1])) >= 0
+    assert calibrate.non_negative_fit(a, a @ [2, 0, 3]) == pytest.approx([2, 0, 3])
+    assert min(calibrate.non_negative_fit(a, a @ [5, 0, -1])) >= 0
 
 
 def test_calibration_knows_what_the_roofline_takes():
@@ -164,13 +165,13 @@ def test_calibration_knows_what_the_roofline_takes():
     made_by = replace(slow, **{name: dict.fromkeys(DTYPES, t) for name, t in truth.items()})
     rows = []
     for n, sparsity in ((128, 0.5), (256, 0.9), (512, 0.9)):
-        case = bench.Case(synthetic_model(synthetic_config(n), sparsity, (16, 4), "int8"))
+        case = measure.Case(synthetic_model(synthetic_config(n), sparsity, (16, 4), "int8"))
         ns = {}
         for stage in ("R", "O"):
             ops = [op for op in case.ops if op.stage == stage]
             ns[stage] = 1e9 * sum(sum(cost.seconds(op, made_by, sum(o.n_bytes for o in ops))) for op in ops)
         rows.append((case, {"stages_ns": {**ns, "gates": n, "sampling": 1}}))
-    found = bench.calibrate(slow, rows)
+    found = calibrate.calibrate(slow, rows)
     for case, r in rows:
         for stage in ("R", "O"):
             ops = [op for op in case.ops if op.stage == stage]
@@ -179,46 +180,46 @@ def test_calibration_knows_what_the_roofline_takes():
 
 
 def test_time_over_first_compares_engines_of_one_model():
-    cases = [bench.Case(tiny_model(dtype)) for dtype in ("f32", "f32", "int8")]
-    pairs = [(case, bench.Engine("c", "test", lambda stage, n: None, lambda: None)) for case in (cases[0], *cases)]
-    times = {name: np.array([[1e-6], [2e-6], [7e-6], [9e-6]]) for name in ("whole", *bench.STAGE_IDS)}
-    results = bench.summarize(pairs, times, None)
+    cases = [measure.Case(tiny_model(dtype)) for dtype in ("f32", "f32", "int8")]
+    pairs = [(case, measure.Engine("c", "test", lambda stage, n: None, lambda: None)) for case in (cases[0], *cases)]
+    times = {name: np.array([[1e-6], [2e-6], [7e-6], [9e-6]]) for name in ("whole", *measure.STAGE_IDS)}
+    results = report.summarize(pairs, times, None)
     assert [r["time_over_first"] for r in results] == [1, 2, 1, 1]
     assert [r["dtype"] for r in results] == ["f32", "f32", "f32", "int8"]
 
 
 def test_the_cache_ends_where_reading_slows(monkeypatch):
-    monkeypatch.setattr(bench, "l2_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(probe, "l2_bytes", lambda: 1 << 20)
     rates = ((1024.0, 200e9), (65536.0, 100e9), (600e3, 100e9), (700e3, 90e9), (4e6, 50e9))
-    assert 600e3 < bench.cache_bytes(replace(MACHINE, read_bandwidth=rates)) < 640e3
+    assert 600e3 < probe.cache_bytes(replace(MACHINE, read_bandwidth=rates)) < 640e3
     flat = replace(MACHINE, read_bandwidth=((1024.0, 1e9), (1e9, 1e9)))
-    assert bench.cache_bytes(flat) == pytest.approx(1 << 20, rel=0.02)
+    assert probe.cache_bytes(flat) == pytest.approx(1 << 20, rel=0.02)
 
 
 def test_sweep(folder, command, monkeypatch):
     monkeypatch.setattr(bench, "SWEEP", [0.9, 0.8, 0.7, 0.6])
     monkeypatch.setattr(bench, "cache_bytes", lambda machine: 1e9)
-    args = ["--sweep", "--hidden", 128, "--backend", "c", "--repeats", 2, "--slice-ms", 0.1, "--plot", "s.png"]
+    args = ["--sweep", "--n-units", 128, "--backend", "c", "--repeats", 2, "--slice-ms", 0.1, "--plot", "s.png"]
     out = command(bench.main, *args, "--json").out
-    report = json.loads(out)
-    assert [r["sparsity"] for r in report["results"]] == pytest.approx([0.9, 0.8, 0.7, 0.6], abs=0.01)
-    assert report["sweep"]["n_points"] == 4 and report["sweep"]["ns_per_nnz"] > 0
+    found = json.loads(out)
+    assert [r["sparsity"] for r in found["results"]] == pytest.approx([0.9, 0.8, 0.7, 0.6], abs=0.01)
+    assert found["sweep"]["n_points"] == 4 and found["sweep"]["ns_per_nnz"] > 0
     assert (folder / "s.png").stat().st_size > 1000
 
 
 def test_line_through_the_points_in_the_cache():
     points = [(100, 1000.0, 1), (200, 1100.0, 2), (300, 1200.0, 3), (9000, 9e9, 99)]
     results = [{"nnz": n, "samples_per_s": 1e9 / ns, "footprint_bytes": b} for n, ns, b in points]
-    fit = bench.line_fit(results, 10)
+    fit = report.line_fit(results, 10)
     assert (fit["ns"], fit["ns_per_nnz"], fit["r2"], fit["nnz_in_cache"]) == pytest.approx((900, 1, 1, 300))
     with pytest.raises(ValueError, match="2 points"):
-        bench.line_fit(results, 2)
+        report.line_fit(results, 2)
 
 
 def test_measuring_a_machine(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(bench, "FOOTPRINTS", [8192, 16384])
-    machine = bench.measure_machine(repeats=1, slice_s=1e-5)
+    monkeypatch.setattr(probe, "FOOTPRINTS", [8192, 16384])
+    machine = probe.measure_machine(repeats=1, slice_s=1e-5)
     assert [n for n, _ in machine.read_bandwidth] == [8192, 16384] and machine.measured
     assert all(rate > 1e6 for rate in [*machine.macs_per_s.values(), *dict(machine.read_bandwidth).values()])
 

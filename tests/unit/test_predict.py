@@ -132,7 +132,7 @@ def test_command(folder, command):
 
 
 def test_tables(command):
-    out = command(predict.main, "--hidden", 384, "--device", "cortex-a55").out
+    out = command(predict.main, "--n-units", 384, "--device", "cortex-a55").out
     assert "bound by" in out and "WaveRNN-384" in out and "(est.)" in out
     assert "subscale 16x" in command(predict.main, "--device", "cortex-a55").out
     assert "estimate" in command(predict.main, "--list").out
@@ -144,8 +144,8 @@ def test_tables(command):
         (["missing.bin"], 1),
         (["mel.npy"], 1),
         (["--device", "pdp-11"], 1),
-        (["tiny.bin", "--hidden", 64], 2),
-        (["--hidden", 63], 2),
+        (["tiny.bin", "--n-units", 64], 2),
+        (["--n-units", 63], 2),
         (["--block", "16"], 2),
         (["--sparsity", 1], 2),
         (["--plot", "nowhere/p.png"], 1),

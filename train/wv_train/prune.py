@@ -17,12 +17,12 @@ Usage::
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from wv_runtime.model.blocks import parse_block
 from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
@@ -108,14 +108,6 @@ def expand(value: object) -> dict[str, Any]:
             raise ValueError(f"found matrix {key!r}, wanted R, O or one of {', '.join(MATRICES)}")
         full.update(dict.fromkeys(GROUPS.get(key, (key,)), table[key]))
     return full
-
-
-def parse_block(text: str) -> tuple[int, int]:
-    """'16x1' -> (block_h, block_w) = (16, 1)"""
-    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", text) if isinstance(text, str) else None
-    if not match or "0" in match.groups():
-        raise ValueError(f"found {text!r}, wanted rows x columns such as '16x1'")
-    return int(match[1]), int(match[2])
 
 
 def sparsity_at(step: int, cfg: PruneConfig) -> dict[str, float]:

@@ -21,8 +21,22 @@ import click
 
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import WaveRNNError
+from wv_runtime.model.blocks import parse_block
 
-__all__ = ["Command", "atomic_path", "command_errors", "printable"]
+__all__ = ["BLOCK", "Command", "atomic_path", "command_errors", "printable"]
+
+
+class _Block(click.ParamType):
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        try:
+            return value if isinstance(value, tuple) else parse_block(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
+BLOCK = _Block()  # the type of an option that takes a block shape
 
 
 @contextmanager

@@ -116,7 +116,7 @@ final class BenchJob extends Job {
         result.put("backend", "c");
         result.put("isa", isa);
         result.put("dtype", info.dtype);
-        result.put("hidden", info.nUnits);
+        result.put("n_units", info.nUnits);
         for (String unknown : new String[] {"n_out", "sparsity", "block"}) {
             result.put(unknown, null);
         }

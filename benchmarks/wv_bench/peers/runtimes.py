@@ -4,7 +4,7 @@ The weights are one synthetic model, R and O1..O4 pruned in 16x4 blocks. The pee
 them dense: in float32, and in ONNX Runtime also in int8 by dynamic quantisation. All draw both bytes from uniform
 random numbers; the conditioning is given, not computed.
 
-Usage: ``python benchmarks/peers.py --json peers.json`` (needs wavernn[train])
+Usage: ``python -m wv_bench.peers.runtimes --json peers.json`` (needs wavernn[train])
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from wv_bench.bench import Case
-from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
-from wv_export.blocksparse import block_matrix, dense_of
 from wv_runtime.commands.common import Command, atomic_path
 from wv_runtime.model.binary import X_SCALE, Model
+from wv_runtime.model.blocks import block_matrix, dense_of
+
+from wv_bench.measure import Case
+from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 
 Array = NDArray[np.float32]
 Run = Callable[[int], NDArray[np.int64]]  # n samples, as 0..65535
@@ -67,6 +68,11 @@ def int8_model(model: Model) -> Model:
 class TorchStep(torch.nn.Module):
     """(h, c, f, uniform) -> (h, c, f), c and f scaled to [-1, 1]"""
 
+    R: torch.Tensor
+    b_R: torch.Tensor
+    columns: torch.Tensor
+    g: torch.Tensor
+
     def __init__(self, dense: Dense):
         super().__init__()
         self.n = dense.n
@@ -76,7 +82,7 @@ class TorchStep(torch.nn.Module):
         self.register_buffer("columns", torch.from_numpy(dense.columns.copy()))
         self.register_buffer("g", torch.from_numpy(dense.g))
 
-    def half(self, k: int, a: torch.Tensor, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    def gates(self, k: int, a: torch.Tensor, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
         half = self.n // 2
         a, x = (v.view(3, 2, half)[:, k] for v in (a, self.g + x @ self.columns))
         u, r = torch.sigmoid(a[0] + x[0]), torch.sigmoid(a[1] + x[1])
@@ -92,9 +98,9 @@ class TorchStep(torch.nn.Module):
 
     def forward(self, h: torch.Tensor, c: torch.Tensor, f: torch.Tensor, uniform: torch.Tensor) -> Any:
         a = torch.addmm(self.b_R, h, self.R)
-        h_c = self.half(0, a, torch.cat([c, f, torch.zeros_like(c)], 1), h)
+        h_c = self.gates(0, a, torch.cat([c, f, torch.zeros_like(c)], 1), h)
         c_new = self.draw(h_c, "O1", "O2", uniform[:, :1])
-        h_f = self.half(1, a, torch.cat([c, f, c_new], 1), h)
+        h_f = self.gates(1, a, torch.cat([c, f, c_new], 1), h)
         return torch.cat([h_c, h_f], 1), c_new, self.draw(h_f, "O3", "O4", uniform[:, 1:])
 
 
@@ -256,27 +262,27 @@ def ours(model: Model, backend: str) -> Run:
 
 
 @click.command("peers", cls=Command)
-@click.option("--hidden", default=1024, show_default=True)
+@click.option("--n-units", default=1024, show_default=True)
 @click.option("--sparsity", default=0.95, show_default=True)
 @click.option("--repeats", default=7, show_default=True)
 @click.option("--seconds", default=0.15, show_default=True, help="Of one timing.")
 @click.option("--no-compile", is_flag=True, help="Leave torch.compile out (it needs a C++ compiler).")
 @click.option("--json", "json_path", metavar="OUT.json")
-def main(hidden: int, sparsity: float, repeats: int, seconds: float, no_compile: bool, json_path: str | None) -> None:
+def main(n_units: int, sparsity: float, repeats: int, seconds: float, no_compile: bool, json_path: str | None) -> None:
     """Samples per second of every implementation, interleaved."""
     torch.set_num_threads(1)
     logging.getLogger().setLevel(logging.ERROR)  # quantize_dynamic advises shape inference, which this model needs not
-    model = synthetic_model(synthetic_config(hidden), sparsity, (16, 4), "f32")
+    model = synthetic_model(synthetic_config(n_units), sparsity, (16, 4), "f32")
     dense = Dense(model)
     step = TorchStep(dense)
     runs: dict[str, Run] = {
         "this project, C, int8": ours(int8_model(model), "c"),
         "this project, Numba, int8": ours(int8_model(model), "numba"),
         "this project, C, f32": ours(model, "c"),
-        "PyTorch eager, f32": torch_loop(step, hidden),
+        "PyTorch eager, f32": torch_loop(step, n_units),
     }
     if not no_compile:
-        runs["torch.compile, f32"] = torch_loop(torch.compile(step, fullgraph=True), hidden)
+        runs["torch.compile, f32"] = torch_loop(torch.compile(step, fullgraph=True), n_units)
     for dtype in ("f32", "int8"):
         runs[f"ONNX Runtime, step by step, {dtype}"] = onnx_step_loop(dense, dtype == "int8")
         runs[f"ONNX Runtime, loop in the graph, {dtype}"] = onnx_scan_loop(dense, dtype == "int8")
@@ -301,14 +307,16 @@ def main(hidden: int, sparsity: float, repeats: int, seconds: float, no_compile:
         }
         for name, r in rates.items()
     ]  # fmt: skip
-    click.echo(f"{hidden} units, {sparsity:.0%} zero; torch {torch.__version__}, onnxruntime {onnxruntime.__version__}")
+    click.echo(
+        f"{n_units} units, {sparsity:.0%} zero; torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}"
+    )
     click.echo(f"{'':<38}{'samples/s':>11}{'median':>10}{'int8 C is faster by':>21}{'median of pairs':>17}")
     for r in results:
         click.echo(f"{r['name']:<38}{r['samples_per_s']:>11,.0f}{r['samples_per_s_median']:>10,.0f}"
                    f"{r['times_slower']:>21.1f}{r['times_slower_median']:>17.1f}")  # fmt: skip
     if json_path:
         with atomic_path(json_path) as tmp:
-            tmp.write_text(json.dumps({"hidden": hidden, "sparsity": sparsity, "results": results}, indent=1) + "\n")
+            tmp.write_text(json.dumps({"n_units": n_units, "sparsity": sparsity, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

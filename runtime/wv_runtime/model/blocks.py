@@ -1,17 +1,77 @@
-"""Masked dense -> values, row_ptr, col_idx; and back. NumPy only.
+"""Blocks: their shapes and names, masked dense matrices to block-CSR and back, int8 weights. NumPy only.
 
 Usage: ``m = block_matrix("R", dense, mask, bias, "int8", (16, 4), x_scale=127.0)``; ``dense_of(m)``
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import DTYPES, Matrix
 
-from .quantize import quantize_rows
+from wv_runtime.model.binary import BLOCK_H, BLOCK_W, DTYPES, Matrix
+
+
+def parse_block(text: object) -> tuple[int, int]:
+    """'16x4' -> (block_h, block_w) = (16, 4)
+
+    Raises
+    ------
+    ValueError
+        If it does not look like that.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,2})", text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError(f"found {text!r}, wanted rows x columns such as '16x4'")
+    return int(match[1]), int(match[2])
+
+
+def block_name(block: tuple[int, int]) -> str:
+    """(16, 4) -> '16x4'"""
+    return f"{block[0]}x{block[1]}"
+
+
+def default_block(dtype: str) -> tuple[int, int]:
+    """The block shape of a matrix of which nothing else is known."""
+    return 16, 4 if dtype == "int8" else 1
+
+
+def block_widths(dtype: str) -> tuple[int, ...]:
+    """What block_w may be in the file."""
+    return (4,) if dtype == "int8" else BLOCK_W
+
+
+def check_block(name: str, shape: tuple[int, ...], block: tuple[int, int], dtype: str) -> None:
+    """Raise ValueError unless the file can hold matrix `name` of that (rows, cols) in such blocks."""
+    (rows, cols), (block_h, block_w), widths = shape, block, block_widths(dtype)
+    if block_h not in BLOCK_H or block_w not in widths or rows % block_h or cols % block_w:
+        heights = ", ".join(str(h) for h in BLOCK_H if rows % h == 0)
+        raise ValueError(
+            f"block of {name} ({rows}x{cols}, {dtype}): found {block_name(block)}, "
+            f"wanted a height of {heights} and a width of {', '.join(map(str, widths))}"
+        )
+
+
+def quantize_rows(dense: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """w = round(dense / s_w) with |w[2k]| + |w[2k+1]| <= 128 in every row.
+
+    A row's scale maps its largest pair sum |a| + |b| to 127. Rounding adds at most 1/2 to each of two
+    values, so no pair exceeds 128 and no single value 127: AVX2's vpmaddubsw then never saturates
+    (255 * 128 < 2^15), and NumPy, C and every ISA agree.
+
+    dense : (rows, cols), cols even
+
+    Returns
+    -------
+    w : (rows, cols) int8, zero where dense is zero
+    s_w : (rows,) float64, 1 for a row of zeros (nothing above 1e-30)
+    """
+    d = np.asarray(dense, np.float64)
+    largest = np.abs(d).reshape(len(d), -1, 2).sum(axis=2).max(axis=1)
+    s_w = np.where(largest > 1e-30, largest / 127, 1.0)
+    return np.rint(d / s_w[:, None]).astype(np.int8), s_w
 
 
 def to_blocks(

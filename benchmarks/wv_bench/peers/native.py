@@ -3,7 +3,7 @@
 Both are built from your own checkouts, outside this repository; nothing of theirs is in it. Their weights are random,
 of their real shapes; a mat-vec has the same blocks as ours where the shapes are the same.
 
-Usage: ``python benchmarks/native_peers.py --lpcnet LPCNET --lyra LYRA`` (x86-64 with AVX2 and a C++ compiler)
+Usage: ``python -m wv_bench.peers.native --lpcnet LPCNET --lyra LYRA`` (x86-64 with AVX2 and a C++ compiler)
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any
 
 import click
 import numpy as np
-from wv_bench.bench import STAGE_IDS, Case
-from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.commands.common import Command
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model.binary import Matrix, aligned
 
-NATIVE = Path(__file__).parent / "native"
+from wv_bench.measure import STAGE_IDS, Case
+from wv_bench.synthetic import synthetic_config, synthetic_model
+
+NATIVE = Path(__file__).parent / "c"
 SHAPES = [(1024, 0.95), (384, 0.9)]  # units and sparsity of the mat-vecs
 SAMPLERS = [(384, 0.9), (896, 0.95)]  # LPCNet's own, and a large one
 LPCNET_C = ("lpcnet", "nnet", "parse_lpcnet_weights", "freq", "kiss_fft", "kiss99", "celt_lpc", "pitch", "common",
@@ -139,7 +140,8 @@ def main(lpcnet_path: str | None, lyra_path: str | None, repeats: int, slice_ms:
             raise WaveRNNError(f"{path}: no {wanted}, wanted a checkout that has it")
     if not (lpcnet_path or lyra_path):
         raise ValueError("--lpcnet, --lyra: found neither, wanted at least one checkout")
-    report, lines = [], []
+    report: list[Any] = []
+    lines: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         peers = {n: lpcnet(Path(lpcnet_path), n, s, folder) for n, s in {*SHAPES, *SAMPLERS}} if lpcnet_path else {}

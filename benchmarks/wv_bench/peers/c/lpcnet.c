@@ -1,4 +1,4 @@
-/* lpcnet.c - LPCNet with random weights of its real shapes, for native_peers.py to call and time. */
+/* lpcnet.c - LPCNet with random weights of its real shapes, for peers/native.py to call and time. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// lyra.cc - the fixed-point 8x4 mat-vec of Lyra's sparse_matmul, for native_peers.py to call and time.
+// lyra.cc - the fixed-point 8x4 mat-vec of Lyra's sparse_matmul, for peers/native.py to call and time.
 #include "sparse_matmul/compute/matmul_fixed_avx2.h"
 
 extern "C" __attribute__((visibility("default"))) void peer_matvec(const int16_t* weights, const int16_t* x,

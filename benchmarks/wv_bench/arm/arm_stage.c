@@ -1,4 +1,4 @@
-/* arm_stage.c - the program whose instructions benchmarks/arm.py counts: one stage of the sample loop, n times.
+/* arm_stage.c - the program whose instructions wv_bench/arm counts: one stage of the sample loop, n times.
  *
  *     arm_stage MODEL.bin STAGE N      STAGE of wv_stage, or -1: N whole mel frames, mels to PCM
  *

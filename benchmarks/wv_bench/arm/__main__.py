@@ -1,0 +1,3 @@
+from wv_bench.arm.command import main
+
+main()

@@ -1,0 +1,106 @@
+"""Times of a model's stages on every engine, interleaved.
+
+Every repeat runs every engine and stage once, in short slices, so that a noisy neighbour hits all of them alike:
+ratios are medians over the pairs, limits are minima.
+
+Usage: ``case = Case(model); times = measure([(case, case.native(None))], repeats=30, slice_s=1e-3)``
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.engine import native as _native
+from wv_runtime.engine.kernels import simd, stages, wavernn
+from wv_runtime.engine.synth import NumbaStream
+from wv_runtime.model import binary as bin_format
+from wv_runtime.model.binary import Model
+
+from wv_bench import cost
+
+STAGE_IDS = {name: i for i, name in enumerate(("sample", *cost.STAGES))}  # wv_stage of wavernn.h
+N_MEL_FRAMES = 64
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model on one backend and ISA. Times of one stage, and of a whole utterance from mels to samples."""
+
+    backend: str
+    isa: str
+    run: Callable[[int, int], None]  # (stage of STAGE_IDS, n_times)
+    open: Callable[[], Any]  # a new synth.Stream
+
+
+class Case:
+    """A model in one aligned buffer that all engines read, as after loading a file."""
+
+    def __init__(self, model: Model):
+        self.data = bin_format.aligned(bin_format.pack(model))
+        self.model = bin_format.parse(self.data)
+        self.config, self.dtype = model.config, model.matrices["R"].dtype
+        self.ops = cost.wavernn_ops(model.config, cost.shapes_of(model))
+        frames = np.random.default_rng(0).normal(size=(model.config.mel.n_mels, N_MEL_FRAMES))
+        self.mel = frames.astype(np.float32)
+
+    def native(self, isa: str | None) -> Engine:
+        model = _native.NativeModel(self.data)
+        stream = _native.NativeStream(model, isa=isa)
+        stream.push(self.mel[:, : self.config.cond_width])
+        return Engine("c", stream.isa, stream.bench_stage, lambda: _native.NativeStream(model, isa=isa))
+
+    def numba(self) -> Engine:
+        net, state, pcm = wavernn.make_net(self.model), wavernn.make_state(self.model), np.zeros(1, np.int16)
+        window = np.ascontiguousarray(self.mel[:, : self.config.cond_width].T).reshape(-1)
+
+        def run(stage: int, n_times: int) -> None:
+            stages.stage(net, state, np.float32(1.442695), window, stage, n_times, pcm)
+
+        return Engine("numba", simd.ISA, run, lambda: NumbaStream(self.model, net, 0, 1.0))
+
+    def engines(self, backends: Sequence[str], isas: Sequence[str]) -> list[Engine]:
+        """The first one is what the others are compared with."""
+        native = [self.native(isa) for isa in isas] if "c" in backends else []
+        return native + ([self.numba()] if "numba" in backends else [])
+
+
+Pair = tuple[Case, Engine]
+
+
+def measure(pairs: Sequence[Pair], repeats: int, slice_s: float) -> dict[str, NDArray[np.float64]]:
+    """Seconds per run of each stage, and per sample of "whole", interleaved. {stage: (len(pairs), repeats)}"""
+
+    def whole(case: Case, engine: Engine, n_frames: int) -> float:
+        hop, stream = case.config.mel.hop_length, engine.open()
+        stream.push(case.mel[:, : n_frames + 1])
+        stream.finish()
+        stream.pull(hop)  # fetches the weights that another pair has driven out
+        start = time.perf_counter()
+        stream.pull(n_frames * hop)
+        return (time.perf_counter() - start) / (n_frames * hop)
+
+    def timed(pair: Pair, stage: str, n: int) -> float:
+        if stage == "whole":
+            return whole(*pair, n)
+        start = time.perf_counter()
+        pair[1].run(STAGE_IDS[stage], n)
+        return (time.perf_counter() - start) / n
+
+    names = ("whole", *STAGE_IDS)
+    n_times = {}
+    for (i, pair), name in itertools.product(enumerate(pairs), names):
+        n, per_run = 1, pair[0].config.mel.hop_length if name == "whole" else 1
+        for _ in range(3):  # a first guess counts the call from Python
+            once = min(timed(pair, name, n) for _ in range(2)) * per_run
+            n = max(1, min(32 if name == "whole" else 100_000, round(slice_s / once)))
+        n_times[i, name] = n
+    times = {name: np.empty((len(pairs), repeats)) for name in names}
+    for repeat, name, (i, pair) in itertools.product(range(repeats), names, enumerate(pairs)):
+        times[name][i, repeat] = timed(pair, name, n_times[i, name])
+    return times
