@@ -19,7 +19,9 @@ from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.features.prediction import prediction_matrix
 from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model
-from wv_runtime.model.blocks import block_matrix, block_name, block_widths, check_block, default_block, parse_block
+from wv_runtime.model.blocks import (
+    block_matrix, block_name, block_widths, check_block, default_block, parse_block, to_f32,
+)  # fmt: skip
 from wv_runtime.model.config import WaveRNNConfig, precondition
 
 CHECKPOINT_FORMAT = 2
@@ -139,8 +141,7 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     matrix("O3", w["O3"], w["b_O3"])
     matrix("O4", w["O4"], w["b_O4"], w["relu_max"][1])
     metadata = {**ckpt.metadata, "dtype": dtype}
-    with np.errstate(over="ignore"):  # format.pack refuses an infinity
-        columns = np.ascontiguousarray(w["I"].T, np.float32)
+    columns = np.ascontiguousarray(to_f32(w["I"].T))
     M = prediction_matrix(ckpt.config) if ckpt.config.lpc_order else np.zeros((0, 0), np.float32)  # noqa: N806
     return Model(ckpt.config, m, columns, metadata, M)
 

@@ -16,11 +16,10 @@
 #endif
 #endif
 
-extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot;
-
 typedef struct {
     const wv_kernels *kernels;
     int (*runs_here)(void);
+    int (*gives_the_bits)(const wv_model *model); /* NULL: of every model */
 } candidate;
 
 static int always(void) { return 1; }
@@ -63,34 +62,60 @@ static int has_neon(void) {
 }
 #endif
 
+#if defined(WV_HAVE_NEON) && !defined(__aarch64__)
+#include <float.h>
+/* armv7's NEON takes subnormal numbers as 0 and gives none. In an int8 model whose scales are no such numbers it meets
+ * none but in C1, which spmv.c keeps out of NEON, and in terms too small to change their sums. A float model has them in
+ * any sum and in its state. */
+static int meets_no_subnormal(const wv_model *model) {
+    for (int i = 0; i < WV_N_MATRICES; i++) {
+        const wv_matrix *m = &model->matrix[i];
+        if (m->dtype != WV_I8 && i != WV_C1) return 0;
+        if (m->dtype != WV_I8) continue;
+        if (m->x_scale < FLT_MIN) return 0;
+        for (int32_t row = 0; row < m->rows; row++)
+            if (m->scale[row] < FLT_MIN) return 0;
+    }
+    return 1;
+}
+#else
+#define meets_no_subnormal NULL
+#endif
+
 /* Best first, as in wv_runtime/engine/kernels/simd.py (ISAS). */
 static const candidate candidates[] = {
 #ifdef WV_HAVE_AVX512VNNI
-    {&wv_kernels_avx512vnni, has_avx512vnni},
+    {&wv_kernels_avx512vnni, has_avx512vnni, NULL},
 #endif
 #ifdef WV_HAVE_AVX2
-    {&wv_kernels_avx2, has_avx2},
+    {&wv_kernels_avx2, has_avx2, NULL},
 #endif
 #ifdef WV_HAVE_NEON_DOT
-    {&wv_kernels_neon_dot, has_neon_dot},
+    {&wv_kernels_neon_dot, has_neon_dot, NULL},
 #endif
 #ifdef WV_HAVE_NEON
-    {&wv_kernels_neon, has_neon},
+    {&wv_kernels_neon, has_neon, meets_no_subnormal},
 #endif
-    {&wv_kernels_portable, always},
+    {&wv_kernels_portable, always, NULL},
 };
 enum { N_CANDIDATES = sizeof candidates / sizeof candidates[0] };
 
+/* A build that fuses products and sums has no ISA at all, rather than other samples. */
+static int usable(const candidate *c) { return c->runs_here() && c->kernels->rounds_products(); }
+
 const char *wv_isa_name(int32_t index) {
+    if (index < 0) return NULL;
     for (int32_t i = 0; i < N_CANDIDATES; i++)
-        if (candidates[i].runs_here() && index-- == 0) return candidates[i].kernels->name;
+        if (usable(&candidates[i]) && index-- == 0) return candidates[i].kernels->name;
     return NULL;
 }
 
-const wv_kernels *wv_kernels_find(const char *name) {
+const wv_kernels *wv_kernels_find(const char *name, const wv_model *model) {
     if (name == NULL) name = getenv("WV_ISA");
-    for (int32_t i = 0; i < N_CANDIDATES; i++)
-        if (candidates[i].runs_here() && (name == NULL || *name == '\0' || strcmp(name, candidates[i].kernels->name) == 0))
-            return candidates[i].kernels;
+    for (int32_t i = 0; i < N_CANDIDATES; i++) {
+        const candidate *c = &candidates[i];
+        if (usable(c) && (name == NULL || *name == '\0' || strcmp(name, c->kernels->name) == 0))
+            return c->gives_the_bits == NULL || c->gives_the_bits(model) ? c->kernels : &wv_kernels_portable;
+    }
     return NULL;
 }

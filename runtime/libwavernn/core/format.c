@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
+#include "fp_mode.h"
 #include "wavernn.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -149,7 +150,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(in_range(h->cond_width, 1, 31) && h->cond_width % 2 == 1, WV_ERR_HEADER);
     NEED(in_range(h->n_sub, 1, 64) && h->hop_length % h->n_sub == 0, WV_ERR_HEADER);
     NEED(h->lpc_order <= 64, WV_ERR_HEADER);
-    NEED(0 <= h->preemphasis && h->preemphasis < 1, WV_ERR_HEADER);
+    NEED(0 <= h->preemphasis && (float)h->preemphasis < 1, WV_ERR_HEADER);
 
     m->n_units = (int32_t)h->n_units;
     m->n_out = (int32_t)h->n_out;
@@ -383,7 +384,7 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     return view(&c, h.metadata, h.metadata_bytes, &section);
 }
 
-wv_status wv_model_load(const void *data, size_t n_bytes, wv_model **model)
+static wv_status load(const void *data, size_t n_bytes, wv_model **model)
 {
     struct wv_model m = {0};
     NEED(model != NULL, WV_ERR_ARGUMENT);
@@ -401,6 +402,14 @@ wv_status wv_model_load(const void *data, size_t n_bytes, wv_model **model)
     *made = m;
     *model = made;
     return WV_OK;
+}
+
+wv_status wv_model_load(const void *data, size_t n_bytes, wv_model **model)
+{
+    const wv_fp_mode mode = wv_fp_enter(); /* a scale may be subnormal, and is above 0 all the same */
+    const wv_status status = load(data, n_bytes, model);
+    wv_fp_leave(mode);
+    return status;
 }
 
 void wv_model_free(wv_model *model)

@@ -8,8 +8,9 @@ struct wv_state {
     const wv_model *model;
     const wv_kernels *kernels;
     wv_lane lane;
-    float *frames;          /* (capacity, n_mels): the window of the current frame first */
+    float *frames;          /* (capacity + cond_width - 1, n_mels): a ring, and its start again, so that windows lie in one */
     int32_t capacity;       /* frames */
+    int32_t first;          /* where the window of the current frame starts */
     int32_t n_frames;       /* frames held */
     int32_t n_pushed;       /* 0 before the first push, then 1 */
     int32_t finished;

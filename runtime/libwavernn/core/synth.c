@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fp_mode.h"
 #include "state.h"
 
 enum { MAX_OPTIONS_BYTES = 4096 }; /* a struct_size beyond is no size */
@@ -78,7 +79,7 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.lpc = take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
     s->lane.inverse = take(base, &used, 2 * sizeof(int64_t));
     s->lane.work = take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
-    s->frames = take(base, &used, (size_t)s->capacity * (size_t)m->n_mels * f);
+    s->frames = take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
     if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
     return used;
 }
@@ -87,9 +88,13 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     if (s == NULL) return WV_ERR_ARGUMENT;
     s->kernels->reset(s->model, &s->lane);
     s->lane.seed = seed;
-    s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
+    s->first = s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
     s->n_out = 0;
-    if (s->filtered) reset_filter(s);
+    if (s->filtered) {
+        const wv_fp_mode mode = wv_fp_enter();
+        reset_filter(s);
+        wv_fp_leave(mode);
+    }
     return WV_OK;
 }
 
@@ -101,7 +106,7 @@ static wv_status read_options(const wv_options *from, wv_options *options) {
     memcpy(options, from, known);
     for (size_t i = known; i < size; i++)
         if (((const unsigned char *)from)[i] != 0) return WV_ERR_ARGUMENT;
-    if (!(options->temperature > 0.0f) || !isfinite(options->temperature)) return WV_ERR_ARGUMENT;
+    if (!(options->temperature >= WV_TEMPERATURE_MIN && options->temperature <= WV_TEMPERATURE_MAX)) return WV_ERR_ARGUMENT;
     return options->max_frames >= 1 && options->max_frames <= 65536 ? WV_OK : WV_ERR_ARGUMENT;
 }
 
@@ -112,7 +117,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     if (read_options(caller_options, &options) != WV_OK) return WV_ERR_ARGUMENT;
     if (options.postfilter < WV_FILTER_AS_MODEL || options.postfilter > WV_FILTER_ON) return WV_ERR_ARGUMENT;
     if (options.postfilter == WV_FILTER_ON && model->postfilter == 0) return WV_ERR_ARGUMENT;
-    const wv_kernels *kernels = wv_kernels_find(options.isa);
+    const wv_kernels *kernels = wv_kernels_find(options.isa, model);
     if (kernels == NULL) return WV_ERR_ISA;
 
     wv_state *s = calloc(1, sizeof *s);
@@ -127,7 +132,9 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
         return WV_ERR_MEMORY;
     }
     lay_out(s, (char *)padded((size_t)(uintptr_t)s->storage));
+    const wv_fp_mode mode = wv_fp_enter();
     s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
+    wv_fp_leave(mode);
     wv_reset(s, options.seed);
     *state = s;
     return WV_OK;
@@ -141,11 +148,17 @@ void wv_state_free(wv_state *s) {
 
 const char *wv_state_isa(const wv_state *s) { return s ? s->kernels->name : ""; }
 
+/* Frame i of those held, with the cond_width - 1 behind it. */
+static float *window(const wv_state *s, int32_t i) {
+    return s->frames + (size_t)((s->first + i) % s->capacity) * (size_t)s->model->n_mels;
+}
+
 /* Appends one frame, which the caller has made room for. */
 static void append(wv_state *s, const float *frame) {
-    size_t n_mels = (size_t)s->model->n_mels;
-    memmove(s->frames + (size_t)s->n_frames * n_mels, frame, n_mels * sizeof(float));
-    s->n_frames++;
+    const size_t n_mels = (size_t)s->model->n_mels, again = (size_t)s->capacity * n_mels;
+    float *slot = window(s, s->n_frames++);
+    memcpy(slot, frame, n_mels * sizeof(float));
+    if (slot < s->frames + (size_t)(s->model->cond_width - 1) * n_mels) memcpy(slot + again, frame, n_mels * sizeof(float));
 }
 
 wv_status wv_push(wv_state *s, const float *mel, size_t n_frames, size_t *taken) {
@@ -169,7 +182,7 @@ wv_status wv_push(wv_state *s, const float *mel, size_t n_frames, size_t *taken)
 wv_status wv_finish(wv_state *s) {
     if (s == NULL) return WV_ERR_ARGUMENT;
     if (!s->finished && s->n_pushed) {
-        const float *last = s->frames + (size_t)(s->n_frames - 1) * (size_t)s->model->n_mels;
+        const float *last = window(s, s->n_frames - 1);
         for (int32_t i = 0; i < s->model->cond_width / 2; i++) append(s, last);
     }
     s->finished = 1;
@@ -186,60 +199,56 @@ size_t wv_available(const wv_state *s) {
     return n_hops > 0 ? (size_t)(n_hops * hop) - (size_t)s->n_out : 0;
 }
 
-/* n samples that are available, before the post-filter; returns frames used up */
-static size_t generate_samples(wv_state *s, const float *frames, size_t left, int16_t *pcm) {
+/* n samples that are available, before the post-filter */
+static void generate_samples(wv_state *s, size_t left, int16_t *pcm) {
     const wv_model *m = s->model;
     const int32_t sub_length = m->hop_length / m->n_sub;
-    size_t used = 0, written = 0;
     while (left > 0) {
         /* 1) conditioning, at the start of a frame and of a sub-frame */
-        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, frames + used * (size_t)m->n_mels);
+        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, window(s, 0));
         if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
         /* 2) samples up to the end of the sub-frame */
         int32_t n = sub_length - s->sample % sub_length;
         if ((size_t)n > left) n = (int32_t)left;
-        s->kernels->sample_loop(m, &s->lane, n, pcm + written);
-        written += (size_t)n;
+        s->kernels->sample_loop(m, &s->lane, n, pcm);
+        pcm += n;
         left -= (size_t)n;
         s->sample += n;
-        if (s->sample == m->hop_length) {
+        if (s->sample == m->hop_length) { /* on to the next frame */
             s->sample = 0;
-            used++;
+            s->first = (s->first + 1) % s->capacity;
+            s->n_frames--;
         }
     }
-    return used;
 }
 
-/* n samples that are available, through the post-filter; returns frames used up */
-static size_t generate_filtered(wv_state *s, size_t left, int16_t *pcm) {
-    const wv_model *m = s->model;
+/* n samples that are available, through the post-filter */
+static void generate_filtered(wv_state *s, size_t left, int16_t *pcm) {
     wv_filter *f = &s->filter;
-    const size_t centre = (size_t)(m->cond_width / 2) * (size_t)m->n_mels;
-    const int32_t n_frames = n_ready(s);
-    size_t used = 0;
     for (s->n_out += left; left > 0; left--) {
         while (s->ready == 0) { /* the next hop */
-            const int ours = (int32_t)used < n_frames;
-            const float *frames = s->frames + used * (size_t)m->n_mels;
+            const int ours = n_ready(s) > 0;
+            const float *centre = window(s, s->model->cond_width / 2); /* stays there until the next push */
             if (ours)
-                used += generate_samples(s, frames, (size_t)f->hop, f->pcm);
+                generate_samples(s, (size_t)f->hop, f->pcm);
             else
                 memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm);
-            if (wv_filter_hop(f, ours ? frames + centre : f->mels, ours)) s->ready = f->hop;
+            if (wv_filter_hop(f, ours ? centre : f->mels, ours)) s->ready = f->hop;
         }
         *pcm++ = f->pcm[f->hop - s->ready--];
     }
-    return used;
 }
 
 wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
     if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
-    const wv_model *m = s->model;
-    size_t n = wv_available(s), used;
+    size_t n = wv_available(s);
     if (n > n_samples) n = n_samples;
-    used = s->filtered ? generate_filtered(s, n, pcm) : generate_samples(s, s->frames, n, pcm);
-    s->n_frames -= (int32_t)used;
-    memmove(s->frames, s->frames + used * (size_t)m->n_mels, (size_t)s->n_frames * (size_t)m->n_mels * sizeof(float));
+    const wv_fp_mode mode = wv_fp_enter();
+    if (s->filtered)
+        generate_filtered(s, n, pcm);
+    else
+        generate_samples(s, n, pcm);
+    wv_fp_leave(mode);
     *written = n;
     return WV_OK;
 }

@@ -12,7 +12,8 @@
  *     wv_state_free(state);  wv_model_free(model);
  *
  * The audio depends on the model, the mels, the seed and the temperature alone: not on the CPU, the ISA, or
- * how the stream is cut into pushes and pulls (FORMAT.md and docs/numerics.md define every bit).
+ * how the stream is cut into pushes and pulls (FORMAT.md and docs/numerics.md define every bit), nor on the calling
+ * thread's floating-point mode: functions that compute set the mode they need and leave the caller's behind.
  * The library prints nothing, has no globals that change after load, and allocates only in wv_model_load and
  * wv_state_new. A model is immutable and may be shared by threads; a state belongs to one thread at a time.
  *
@@ -83,11 +84,13 @@ enum { WV_FILTER_AS_MODEL, WV_FILTER_OFF, WV_FILTER_ON };
 typedef struct {
     size_t struct_size;    /* sizeof(wv_options) */
     uint64_t seed;
-    float temperature;     /* > 0; logits are divided by it; 1 samples the model as trained */
+    float temperature;     /* WV_TEMPERATURE_MIN..MAX; logits are divided by it; 1 samples the model as trained */
     int32_t max_frames;    /* frames that may wait inside the state, 1..65536 */
     const char *isa;       /* one of wv_isa_name(); NULL takes $WV_ISA if set, else the best one */
     int32_t postfilter;    /* WV_FILTER_..; ON wants a model that has one */
 } wv_options;
+#define WV_TEMPERATURE_MIN 1e-6f
+#define WV_TEMPERATURE_MAX 1e6f
 #define WV_OPTIONS_DEFAULT {sizeof(wv_options), 0, 1.0f, 64, NULL, WV_FILTER_AS_MODEL}
 
 /* WV_ABI_VERSION and WV_VERSION of the library. */
@@ -102,8 +105,10 @@ WV_API const char *wv_status_name(wv_status status);
  * past the end. */
 WV_API const char *wv_isa_name(int32_t index);
 
-/* Checks everything FORMAT.md demands, once. `data` is used in place: 64-byte aligned (mmap gives that),
- * unchanged and alive until wv_model_free. */
+/* Checks everything FORMAT.md demands, once. `data` is used in place: 64-byte aligned, unchanged and alive until
+ * wv_model_free. Read the file into memory of your own (aligned_alloc(64, ..)) if others may write to it: a file that is
+ * mapped and changes afterwards makes indices that nothing checks any more, or SIGBUS. mmap is for files that only you
+ * can change, such as those of an app's package. */
 WV_API wv_status wv_model_load(const void *data, size_t n_bytes, wv_model **model);
 WV_API void wv_model_free(wv_model *model);
 WV_API wv_status wv_model_info(const wv_model *model, wv_info *info);

@@ -6,14 +6,12 @@
 #ifndef WV_KERNELS_H
 #define WV_KERNELS_H
 
+#include "../core/arithmetic.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 #include "wavernn.h"
-
-#ifdef __FAST_MATH__
-#error "-ffast-math changes the bits of the audio: compile without it, and with -ffp-contract=off"
-#endif
 
 enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
 enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
@@ -97,12 +95,15 @@ typedef struct {
 /* What an ISA provides: the twins compiled over that ISA's vector primitives. */
 typedef struct {
     const char *name;
+    int (*rounds_products)(void);
     void (*reset)(const wv_model *m, wv_lane *s);
     void (*condition_frame)(const wv_model *m, wv_lane *s, const float *window);
     void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
     void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
     void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
 } wv_kernels;
+
+extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot;
 
 /* Frames by which the post-filter's output comes later: 2 d */
 static inline int32_t wv_filter_delay(const struct wv_model *m) {
@@ -117,7 +118,8 @@ int wv_filter_hop(wv_filter *f, const float *mel, int ours);
 /* derive.c: fills what is made at load. WV_OK or WV_ERR_MEMORY */
 wv_status wv_derive(wv_model *model);
 
-/* dispatch.c: the kernels of that name if this CPU runs them, else NULL; NULL as name: $WV_ISA or the best. */
-const wv_kernels *wv_kernels_find(const char *name);
+/* dispatch.c: the kernels of that name if this CPU runs them, else NULL; NULL as name: $WV_ISA or the best. Portable
+ * where those of that name do not give `model` its bits. */
+const wv_kernels *wv_kernels_find(const char *name, const wv_model *model);
 
 #endif

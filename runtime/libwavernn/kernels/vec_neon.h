@@ -1,7 +1,7 @@
 /* vec_neon.h - vectors of 4 float and int32, of 8 int16, in NEON registers; AArch64 and armv7.
  *
- * armv7's NEON flushes subnormal floats to zero and has no division, so there divisions run one by one in VFP.
- * (FORMAT.md's arithmetic meets no subnormal that matters: they vanish in the sums they enter.)
+ * armv7's NEON has no division, so there divisions run one by one in VFP. It flushes subnormal floats to zero:
+ * dispatch.c gives it int8 models alone, and condition_frame stays out of it (WV_VECTORS_FLUSH).
  * With WV_NEON_DOT the int8 dot product is one sdot, else long multiplies and pairwise adds. */
 #ifndef WV_VEC_NEON_H
 #define WV_VEC_NEON_H
@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#if !defined(__aarch64__)
+#define WV_VECTORS_FLUSH 1
+#endif
 #define WV_INLINE static inline
 #define WV_Q_BIAS 0 /* the quantised input is kept as it is */
 

@@ -8,6 +8,10 @@ WV_INLINE float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) 
 /* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
  * window : (cond_width * n_mels,) */
 static void condition_frame(const wv_model *m, wv_lane *s, const float *window) {
+    if (WV_VECTORS_FLUSH) { /* mels and C1 may be subnormal */
+        wv_kernels_portable.condition_frame(m, s, window);
+        return;
+    }
     linear(&m->matrix[WV_C1], window, WV_NO_FLOOR, s->q, s->z);
     tanh_inplace(m->n_cond, s->z);
     linear(&m->matrix[WV_C2], s->z, WV_NO_FLOOR, s->q, s->b);

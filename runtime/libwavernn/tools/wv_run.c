@@ -32,6 +32,14 @@ static double to_double(const char *option, const char *text) {
     return x;
 }
 
+static float to_temperature(const char *text) {
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end || !((float)x >= WV_TEMPERATURE_MIN && (float)x <= WV_TEMPERATURE_MAX))
+        fail(BAD_USAGE, "--temperature: found %s, wanted a number from %g to %g", text, (double)WV_TEMPERATURE_MIN, (double)WV_TEMPERATURE_MAX);
+    return (float)x;
+}
+
 static uint64_t to_integer(const char *option, const char *text, uint64_t low, uint64_t high) {
     char *end;
     errno = 0;
@@ -69,7 +77,7 @@ static arguments parse_arguments(int argc, char **argv) {
         } else if ((value = value_of("--seed", argc, argv, &i))) {
             a.seed = to_integer("--seed", value, 0, UINT64_MAX);
         } else if ((value = value_of("--temperature", argc, argv, &i))) {
-            a.temperature = (float)to_double("--temperature", value);
+            a.temperature = to_temperature(value);
         } else if ((value = value_of("--isa", argc, argv, &i))) {
             a.isa = value;
         } else if ((value = value_of("--chunk-frames", argc, argv, &i))) {

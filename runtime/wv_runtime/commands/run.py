@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import os
 import sys
 import time
@@ -24,7 +23,7 @@ from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command
 from wv_runtime.commands.report import Report
-from wv_runtime.engine.synth import Voice
+from wv_runtime.engine.synth import Voice, check_temperature
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.model.binary import Model, load
@@ -64,7 +63,7 @@ def main(
 
     The audio depends on MODEL, MEL, --seed and --temperature alone, not on the machine.
     """
-    _check_temperature(temperature)
+    check_temperature(temperature, "--temperature")
     check_output(out)
     model = load(model_path)
     cfg = model.config.mel
@@ -93,13 +92,6 @@ def main(
         raise WaveRNNError(
             f"real-time factor {report.real_time_factor:.3f}, wanted at most {rtf_limit:g}: this machine is too slow"
         )
-
-
-def _check_temperature(temperature: float) -> None:
-    with np.errstate(over="ignore", under="ignore"):
-        single = np.float32(temperature)
-    if not (single > 0 and math.isfinite(single)):
-        raise ValueError(f"--temperature: found {temperature}, wanted a number above 0")
 
 
 def check_output(path: str, suffix: str = ".wav", option: str = "--out") -> None:

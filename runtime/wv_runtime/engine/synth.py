@@ -7,9 +7,9 @@ Usage: ``pcm = Voice(binary.load("voice.bin"))(mel, seed=0)``
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,15 @@ from wv_runtime.errors import MelError
 from wv_runtime.model.binary import Model, pack
 
 BACKENDS = ("numba", "c")
+CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
+TEMPERATURES = (1e-6, 1e6)  # WV_TEMPERATURE_MIN, WV_TEMPERATURE_MAX
+
+
+def check_temperature(temperature: float, where: str = "temperature") -> None:
+    """Raises ValueError unless the temperature is a number that logits may be divided by."""
+    low, high = TEMPERATURES
+    if not low <= temperature <= high:
+        raise ValueError(f"{where}: found {temperature}, wanted a number from {low:g} to {high:g}")
 
 
 class Stream(Protocol):
@@ -70,15 +79,17 @@ class Voice:
         if backend == "c":
             from wv_runtime.engine.native import NativeModel, NativeStream
 
-            native = NativeModel(pack(model))
+            native = NativeModel(pack(replace(model, metadata={})))  # which C does not read
             self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(
                 native, seed, t, isa, postfilter=on
             )
             self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
         else:
             from wv_runtime.engine.kernels import simd, wavernn
+            from wv_runtime.engine.kernels.fp_mode import defined_mode
 
-            net = wavernn.make_net(model)
+            with defined_mode():
+                net = wavernn.make_net(model)
             self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
             self.isa = simd.ISA
 
@@ -109,12 +120,11 @@ class Voice:
         Raises
         ------
         ValueError
-            If seed is not in 0..2^64-1 or temperature is not a positive number.
+            If seed is not in 0..2^64-1 or temperature not in `TEMPERATURES`.
         """
         if not 0 <= seed < 2**64:
             raise ValueError(f"seed: found {seed}, wanted 0..2^64-1")
-        if not (temperature > 0 and math.isfinite(temperature) and np.float32(temperature) > 0):
-            raise ValueError(f"temperature: found {temperature}, wanted a positive number")
+        check_temperature(temperature)
         return self._open(seed, temperature)
 
     def stream(
@@ -142,8 +152,7 @@ class Voice:
     ) -> NDArray[np.int16]:
         """The whole utterance: mel (n_mels, n_frames) float32 -> (n_frames * hop_length,) int16.
 
-        `progress`, if given, is called with the number of new samples after about each second of audio; without
-        it Numba runs the whole utterance in one compiled call.
+        `progress`, if given, is called with the number of new samples after about each second of audio.
         """
         stream = self.open(seed, temperature)
         at_most = self.config.mel.sample_rate if progress else 2**31 - 1
@@ -167,14 +176,17 @@ class NumbaStream:
     def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
         from wv_runtime.engine.kernels import postfilter as kernels
         from wv_runtime.engine.kernels import wavernn
+        from wv_runtime.engine.kernels.fp_mode import defined_mode
 
-        self._generate, self._net, self._state = wavernn.generate, net, wavernn.make_state(model)
+        self._defined_mode, self._kernels = defined_mode, wavernn
+        self._net, self._state = net, wavernn.make_state(model)
         self._config, self._seed = model.config, np.uint64(seed)
-        self._log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
+        with defined_mode():
+            self._log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
+            self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
         self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
         self._finished = False
         self._sample = 0  # next sample within the current frame
-        self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
         self._delay = kernels.filter_delay(model.config.mel)  # hops, with the filter
         self._ready, self._n_out = np.zeros(0, np.int16), 0
 
@@ -205,27 +217,25 @@ class NumbaStream:
         return n_out * hop - self._n_out
 
     def pull(self, n: int) -> NDArray[np.int16]:
-        n = max(0, min(n, self.available))
-        if self._filter is not None:
-            return self._pull_filtered(n)
+        n, at_once = max(0, min(n, self.available)), self._config.mel.sample_rate // CALLS_PER_S
+        one_call = self._pull_plain if self._filter is None else self._pull_filtered
+        parts = [one_call(min(at_once, n - i)) for i in range(0, n, at_once)]
+        return np.concatenate([np.zeros(0, np.int16), *parts])
+
+    def _pull_plain(self, n: int) -> NDArray[np.int16]:
+        """n samples that are available"""
         pcm = np.zeros(n, np.int16)
-        self._generate(
-            self._net,
-            self._state,
-            self._seed,
-            self._log2e_over_temperature,
-            self._frames.reshape(-1),
-            self._sample,
-            pcm,
-        )
+        with self._defined_mode():
+            self._kernels.generate(
+                self._net, self._state, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
+                self._sample, pcm,
+            )  # fmt: skip
         n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)
         self._frames = self._frames[n_frames:]
         return pcm
 
     def _pull_filtered(self, n: int) -> NDArray[np.int16]:
         """n samples that are available: whole hops are made, the rest waits in self._ready."""
-        from .kernels import wavernn
-
         hop, f = self._config.mel.hop_length, self._filter
         n_hops = -(-(n - len(self._ready)) // hop)
         if n_hops > 0:
@@ -233,10 +243,11 @@ class NumbaStream:
             n_in = n_hops + max(0, self._delay - int(f.n[0]))
             n_frames = min(n_in, max(0, len(self._frames) - (self._config.cond_width - 1)))
             pcm = np.zeros(n_hops * hop, np.int16)
-            wavernn.generate_filtered(
-                self._net, self._state, f, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
-                n_frames, n_in - n_frames, pcm,
-            )  # fmt: skip
+            with self._defined_mode():
+                self._kernels.generate_filtered(
+                    self._net, self._state, f, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
+                    n_frames, n_in - n_frames, pcm,
+                )  # fmt: skip
             self._frames = self._frames[n_frames:]
             self._ready = np.concatenate([self._ready, pcm])
         out, self._ready = self._ready[:n], self._ready[n:]
@@ -276,6 +287,7 @@ def teacher_forced(
         If the mel does not fit the model or covers less than the samples.
     """
     from wv_runtime.engine.kernels import wavernn
+    from wv_runtime.engine.kernels.fp_mode import defined_mode
 
     cfg, n = model.config, len(samples) - 1
     frames = mel_frames(mel, cfg.mel.n_mels)
@@ -284,8 +296,9 @@ def teacher_forced(
     frames = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge")
     logits_c, logits_f = np.empty((n, 256), np.float32), np.empty((n, 256), np.float32)
     byte = np.empty((n, 2), np.uint8)
-    wavernn.teacher_force(
-        wavernn.make_net(model), wavernn.make_state(model), frames.reshape(-1), samples.astype(np.int32),
-        byte, logits_c, logits_f,
-    )  # fmt: skip
+    with defined_mode():
+        wavernn.teacher_force(
+            wavernn.make_net(model), wavernn.make_state(model), frames.reshape(-1), samples.astype(np.int32),
+            byte, logits_c, logits_f,
+        )  # fmt: skip
     return logits_c, logits_f, byte

@@ -88,7 +88,8 @@ class WaveRNNConfig:
             "1..64, a divisor of hop_length",
         )
         _check(0 <= self.lpc_order <= 64, "lpc_order", self.lpc_order, "0..64")
-        _check(0.0 <= self.preemphasis < 1.0, "preemphasis", self.preemphasis, "0 up to, not including, 1")
+        # kernels take it in float32, to which more rounds to 1: a sum that never forgets
+        _check(0.0 <= self.preemphasis < 1.0 - 2.0**-25, "preemphasis", self.preemphasis, "0 up to, not including, 1")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WaveRNNConfig:
