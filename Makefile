@@ -18,7 +18,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify
 
-.PHONY: help demo voice picture docs test arm arm-bench apk apk-assets apk-test deps bench lint types wheel check clean
+.PHONY: help demo voice picture docs test arm arm-bench apk apk-assets apk-test deps bench lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -105,6 +105,9 @@ types: .venv/ready ## mypy
 
 wheel: .venv/ready ## build the wheel and run it in a clean environment
 	$(BIN)/python -m pytest -m wheel
+
+matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
+	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
 
 check: lint types wheel test ## exactly what CI runs
 

@@ -91,7 +91,8 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
             for chunk in (["--chunk-frames", 1], []):
                 args = ["m.bin", "m.npy", "-o", "o.wav", "--seed", 3, *chunk]
                 ours, wanted = run([qemu, "-cpu", cpu, program], *args), run([c_build / "wv_run"], *args)
-                assert ours["isa"] == isa and ours["sha256"] == wanted["sha256"], (dtype, block)
+                exact = "portable" if processor == "armv7l" and dtype != "int8" else isa  # its NEON flushes subnormals
+                assert ours["isa"] == exact and ours["sha256"] == wanted["sha256"], (dtype, block)
     golden = DATA / "golden_v2_int8.bin"  # linear prediction and the post-filter
     args = [golden, "m.npy", "-o", "o.wav", "--seed", 3, "--chunk-frames", 1]
     assert run([qemu, "-cpu", cpu, program], *args)["sha256"] == run([c_build / "wv_run"], *args)["sha256"]

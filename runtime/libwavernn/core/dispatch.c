@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
+#include "fp_mode.h"
 
 #if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512VNNI)
 #include <cpuid.h>
@@ -101,7 +102,12 @@ static const candidate candidates[] = {
 enum { N_CANDIDATES = sizeof candidates / sizeof candidates[0] };
 
 /* A build that fuses products and sums has no ISA at all, rather than other samples. */
-static int usable(const candidate *c) { return c->runs_here() && c->kernels->rounds_products(); }
+static int usable(const candidate *c) {
+    const wv_fp_mode mode = wv_fp_enter();
+    const int rounds = c->runs_here() && c->kernels->rounds_products();
+    wv_fp_leave(mode);
+    return rounds;
+}
 
 const char *wv_isa_name(int32_t index) {
     if (index < 0) return NULL;

@@ -427,7 +427,10 @@ def _refuse(constant: str) -> None:
 
 
 def _finite(text: str) -> float:
-    return float(text) if np.isfinite(float(text)) else _refuse(text)  # type: ignore[return-value]
+    value = float(text)
+    if not np.isfinite(value):
+        raise ValueError(f"{text} is no number of f64")
+    return value
 
 
 def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:

@@ -130,9 +130,7 @@ def block_matrix(
     # y = scale * sum(w (q - x_zero)) + bias; the constant part of the sum moves into the bias
     bias = bias - scale * x_zero * w.sum(axis=1, dtype=np.int64)
     blocks = to_blocks(w, mask, block_h, block_w, row_major=True)
-    return Matrix(
-        name, rows, cols, block_h, block_w, *blocks, to_f32(bias), scale.astype(np.float32), x_scale, x_zero
-    )
+    return Matrix(name, rows, cols, block_h, block_w, *blocks, to_f32(bias), scale.astype(np.float32), x_scale, x_zero)
 
 
 def stored(m: Matrix) -> NDArray[Any]:

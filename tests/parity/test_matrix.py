@@ -1,0 +1,118 @@
+"""One hash whatever compiles it: support/hashes.c and the library under every compiler, flag and CPU at hand.
+
+The x86 and Arm builds of Debian's compilers are always tested; `make matrix` runs the others, and more models. What
+they must give comes from the installed library, which the other tests hold to Numba.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import LIBWAVERNN, ROOT
+from hostile_models import delicate, hostile
+from wv_runtime.engine.synth import Voice
+from wv_runtime.model import binary
+
+X86 = {"avx2": "-mavx2 -mf16c", "avx512vnni": "-mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni"}
+A64 = {"neon": "", "neon_dot": "-march=armv8.2-a+dotprod"}
+N_HOSTILE = 2  # in each of the quick builds
+TIMEOUT_S = 900
+
+
+class Build(NamedTuple):
+    compiler: str
+    flags: str
+    isas: dict[str, str]
+    emulator: str = ""
+
+
+QUICK = {
+    "gcc -O2": Build("gcc", "-O2", X86),
+    "aarch64": Build("aarch64-linux-gnu-gcc", "-O2 -static", A64, "qemu-aarch64 -cpu max"),
+    "armv7": Build("arm-linux-gnueabihf-gcc", "-O2 -static", {"neon": "-mfpu=neon"}, "qemu-arm -cpu max"),
+}
+SLOW = {
+    "gcc -O0": Build("gcc", "-O0", X86),
+    "gcc -O3 -flto": Build("gcc", "-O3 -flto", X86),
+    "gcc native": Build("gcc", "-O3 -march=native", X86),
+    "gcc fuse": Build("gcc", "-O3 -march=native -std=gnu11 -ffp-contract=fast", X86),
+    "gcc -m32": Build("gcc", "-O2 -m32 -msse2 -mfpmath=sse", {}),
+    "musl": Build("musl-gcc", "-O2 -static", X86),
+    **{
+        f"{cc} {flags}": Build(cc, flags, X86)
+        for cc in ("clang-14", "clang-15", "clang-16", "clang-19")
+        for flags in ("-O0", "-O2", "-O3 -march=native")
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def wanted(tmp_path_factory):
+    """The models' paths, `n_hostile` hostile ones among them, and for each the hash of its audio."""
+    folder, made = tmp_path_factory.mktemp("models"), {}
+
+    def get(n_hostile):
+        models = {f"delicate_{dtype}": lambda d=dtype: delicate(d) for dtype in ("f32", "f16", "int8")}
+        models |= {f"hostile_{seed}": lambda s=seed: hostile(s) for seed in range(n_hostile)}
+        for name, make in models.items():
+            if name not in made:
+                binary.save(make(), folder / f"{name}.bin")
+                made[name] = folder / f"{name}.bin"
+        goldens = sorted((ROOT / "tests/data").glob("golden_*.bin"))
+        return {path: audio_hash(path) for path in (*goldens, *(made[name] for name in models))}
+
+    return get
+
+
+def audio_hash(path: Path, seen: dict[Path, str] = {}) -> str:  # noqa: B006
+    if path not in seen:
+        model = binary.load(path)
+        band, frame = np.mgrid[: model.config.mel.n_mels, :17]
+        mel = (((7 * band + 3 * frame) % 11) / 4 - 2).astype(np.float32)
+        seen[path] = hashlib.sha256(Voice(model, "c", "portable")(mel, seed=7).astype("<i2").tobytes()).hexdigest()
+    return seen[path]
+
+
+def build(b: Build, folder: Path) -> list[str]:
+    """Compile the library and hashes.c; returns the command."""
+    flags = ["-std=c11", *b.flags.split(), "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-Iinclude"]
+    flags += [f"-DWV_HAVE_{isa.upper()}" for isa in b.isas]
+    sources = {path: "" for path in (*sorted(LIBWAVERNN.glob("core/*.c")), LIBWAVERNN / "kernels/postfilter.c")}
+    sources |= {LIBWAVERNN / f"kernels/{isa}.c": own for isa, own in {"portable": "", **b.isas}.items()}
+    sources |= {LIBWAVERNN / "tools/sha256.c": "", ROOT / "tests/support/hashes.c": ""}
+    objects = []
+    for source, own in sources.items():
+        objects.append(folder / f"{source.stem}.o")
+        command = [b.compiler, *flags, *own.split(), "-c", source, "-o", objects[-1]]
+        done = subprocess.run(command, cwd=LIBWAVERNN, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    program = folder / "hashes"
+    done = subprocess.run(
+        [b.compiler, *b.flags.split(), *objects, "-lm", "-o", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return [*b.emulator.split(), str(program)]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_hostile"),
+    [
+        *(pytest.param(name, N_HOSTILE, marks=pytest.mark.slow if QUICK[name].emulator else ()) for name in QUICK),
+        *(pytest.param(name, 20, marks=pytest.mark.matrix) for name in SLOW),
+    ],
+)
+def test_one_hash(name, n_hostile, wanted, tmp_path):
+    b = {**QUICK, **SLOW}[name]
+    for program in (b.compiler, *b.emulator.split()[:1]):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    command, hashes = build(b, tmp_path), wanted(n_hostile)
+    done = subprocess.run([*command, "1", *map(str, hashes)], capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    assert {Path(line[65:]): line[:64] for line in done.stdout.splitlines()} == hashes
