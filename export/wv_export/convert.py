@@ -20,7 +20,13 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.features.prediction import prediction_matrix
 from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model
 from wv_runtime.model.blocks import (
-    block_matrix, block_name, block_widths, check_block, default_block, parse_block, to_f32,
+    block_matrix,
+    block_name,
+    block_widths,
+    check_block,
+    default_block,
+    parse_block,
+    to_f32,
 )  # fmt: skip
 from wv_runtime.model.config import WaveRNNConfig, precondition
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from model_fixtures import tiny_config, tiny_model
 from numpy.typing import NDArray
-from wv_export.blocksparse import block_matrix
 from wv_runtime.model import binary
+from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig
 
 DELICATE_TEMPERATURE = 0.02
