@@ -30,6 +30,8 @@ from . import convert
     show_default=True,
     help="Store the tables of the mel post-filter, and whether it is on unless wv-run is told otherwise.",
 )
+@click.option("--comb", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Strength of a pitch comb that removes noise between the harmonics.")  # fmt: skip
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
@@ -43,6 +45,7 @@ def main(
     dtype: str,
     block: tuple[int, int] | None,
     postfilter: str,
+    comb: float,
     temperature: float,
     meta: tuple[str, ...],
     clip: tuple[str, str] | None,
@@ -50,13 +53,18 @@ def main(
 ) -> None:
     """Pack a checkpoint of wv-train into the file that wv-run and the C library read."""
     _distinct(checkpoint, out, onnx_path)
+    if comb and postfilter == "none":
+        raise click.UsageError(f"--comb: found {comb:g} without a post-filter, wanted --postfilter off or on with it")
+    if 0 < comb < bin_format.COMB_MIN:
+        raise click.UsageError(f"--comb: found {comb:g}, wanted 0 or {bin_format.COMB_MIN:g}..1")
     extra = dict(_key_value(text) for text in meta)
 
     # 1) convert
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
     model = convert.with_metadata(convert.to_model(ckpt, dtype, block), **extra)
     if postfilter != "none":
-        model = replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=postfilter == "on"))
+        tables = filter_tables(model.config.mel)
+        model = replace(model, postfilter=Postfilter(*tables, on=postfilter == "on", comb=comb))
     data = bin_format.pack(model)
 
     # 2) everything that may fail, before anything is written

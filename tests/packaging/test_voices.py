@@ -23,7 +23,7 @@ def test_voice_bin_is_the_export_of_its_checkpoint(path, folder, command):
     model = binary.load(path)
     postfilter = "none" if model.postfilter is None else "on" if model.postfilter.on else "off"
     options = ["--dtype", model.metadata["dtype"], "--temperature", model.metadata.get("temperature", 1)]
-    options += ["--postfilter", postfilter]
+    options += ["--postfilter", postfilter, "--comb", str(model.postfilter.comb if model.postfilter else 0)]
     done = command(main, path.with_name("model.pt"), "again.bin", *options)
     assert done.code == 0, done.err
     assert Path("again.bin").read_bytes() == path.read_bytes(), "run `make voice`"

@@ -69,10 +69,11 @@ def test_tables_are_the_mel_basis(name):
     assert not basis[0].any() and not basis[-1].any()
 
 
-def filtered(pcm, mel, cfg=CFG):
-    f = k.make_filter(cfg, Postfilter(*filter_tables(cfg)))
+def filtered(pcm, mel, cfg=CFG, comb=0.0):
+    tables = Postfilter(*filter_tables(cfg), comb=comb)
+    f = k.make_filter(cfg, tables)
     out, frames, n = [], np.ascontiguousarray(mel.T), mel.shape[1]
-    for i in range(n + k.filter_delay(cfg)):
+    for i in range(n + k.filter_delay(cfg, tables)):
         f.hop[:] = pcm[i * cfg.hop_length : (i + 1) * cfg.hop_length] if i < n else 0
         if filter_hop(f, frames[min(i, n - 1)], i < n):
             out.append(f.hop.copy())

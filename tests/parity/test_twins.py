@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 RUNTIME = ROOT / "runtime"
-STEMS = ("spmv", "gates", "sample", "predict", "postfilter", "wavernn", "derive")
+STEMS = ("spmv", "gates", "sample", "predict", "comb", "postfilter", "wavernn", "derive")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {
     "tile",
@@ -18,16 +18,20 @@ PYTHON_ONLY = {
     "make_state",
     "make_filter",
     "filter_delay",
+    "filter_reach",
+    "comb_lags",
+    "comb_margin",
+    "make_comb",
     "generate",
     "generate_samples",
     "generate_filtered",
     "teacher_force",
 }
-C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int"}
+C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32"}
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict",
-                   "make_tables", "filter_hop"}  # fmt: skip
+                   "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame"}  # fmt: skip
 
 
 def python_functions(stem):

@@ -29,6 +29,7 @@
 
 enum { ALIGN = 64, MAX_FILE_BYTES = 0x7fffffff - 63, MAX_METADATA_BYTES = 1 << 20 };
 static const float M_MIN = 1e-20f; /* of row 0 of M */
+static const float COMB_MIN = 1e-3f; /* smallest strength of a pitch comb, if there is one */
 static const char MAGIC[8] = {'W', 'a', 'v', 'e', 'R', 'N', 'N', '\n'};
 
 /* FORMAT.md, "Header" */
@@ -39,7 +40,9 @@ typedef struct {
     char mel_name[32];
     uint32_t sample_rate, n_fft, hop_length, win_length, n_mels, reserved_0;
     double fmin, fmax, log_floor;
-    uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, reserved_1[8];
+    uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, reserved_1;
+    float comb;
+    uint32_t reserved_2[6];
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -109,7 +112,7 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
     memset(h, 0, sizeof *h);
     memcpy(h, data, 16);
     NEED(memcmp(h->magic, MAGIC, sizeof MAGIC) == 0, WV_ERR_MAGIC);
-    NEED(h->version == 1 || h->version == 2, WV_ERR_VERSION);
+    NEED(in_range(h->version, 1, 3), WV_ERR_VERSION);
     NEED(n >= HEADER_BYTES, WV_ERR_TRUNCATED);
     memcpy(h, data, sizeof *h);
     NEED(h->file_bytes <= n, WV_ERR_TRUNCATED);
@@ -122,9 +125,13 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
 /* 2) are the header's fields in range? config.py has the same limits. */
 static wv_status read_config(const header *h, struct wv_model *m)
 {
-    NEED(h->reserved_0 == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
-    NEED(h->version == 2 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
-    NEED(h->version == 1 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
+    const int has_comb = !all_zero(&h->comb, sizeof h->comb);
+    NEED(h->reserved_0 == 0 && h->reserved_1 == 0 && all_zero(h->reserved_2, sizeof h->reserved_2), WV_ERR_HEADER);
+    NEED(h->version > 1 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
+    NEED(h->version > 2 || !has_comb, WV_ERR_HEADER);
+    NEED(h->version != 2 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
+    NEED(h->version < 3 || has_comb, WV_ERR_HEADER);
+    NEED(!has_comb || (h->postfilter > 0 && COMB_MIN <= h->comb && h->comb <= 1), WV_ERR_HEADER);
     NEED(h->lpc_order > 0 || h->M == 0, WV_ERR_HEADER);
     NEED(h->postfilter <= 2, WV_ERR_HEADER);
     NEED(h->postfilter > 0 || (h->band | h->weight) == 0, WV_ERR_HEADER);
@@ -159,6 +166,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->n_sub = (int32_t)h->n_sub;
     m->lpc_order = (int32_t)h->lpc_order;
     m->postfilter = (int32_t)h->postfilter;
+    m->comb = h->comb;
     m->n_x = h->lpc_order > 0 ? WV_N_X : 3;
     m->preemphasis = (float)h->preemphasis;
     m->sample_rate = (int32_t)h->sample_rate;

@@ -23,18 +23,27 @@ static void *take(char *base, size_t *used, size_t bytes) {
 }
 
 static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *used) {
-    const size_t size = sizeof(float), n_fft = (size_t)m->n_fft, d = (size_t)wv_filter_delay(m) / 2;
-    const size_t width = (2 * d + 1) * (size_t)m->hop_length;
+    const size_t size = sizeof(float), n_fft = (size_t)m->n_fft, hop = (size_t)m->hop_length;
+    wv_filter_reach(m, &f->d, &f->c);
+    const size_t d = (size_t)f->d, c = (size_t)f->c, width = (2 * d + 1) * hop, win = (size_t)m->win_length;
     f->hop = m->hop_length;
     f->win_length = m->win_length;
     f->n_fft = m->n_fft;
     f->n_mels = m->n_mels;
-    f->delay = wv_filter_delay(m);
-    f->x = take(base, used, width * size);
+    f->comb.strength = m->comb;
+    wv_comb_lags(m->sample_rate, &f->comb);
+    const size_t step = (size_t)f->comb.step, n_lags = (size_t)f->comb.lag_max / step + 1, n_z = win / step + 2 * n_lags;
+    f->comb.wide = take(base, used, n_z * sizeof(int32_t));
+    f->comb.z = take(base, used, n_z * sizeof(int16_t));
+    f->comb.x = take(base, used, (win + 2 * (size_t)f->comb.reach) * sizeof(int16_t));
+    f->comb.rho = take(base, used, (n_lags + 2 * step + 3) * sizeof(double));
+    f->comb.y = take(base, used, win * size);
+    f->comb.side = take(base, used, win * size);
+    f->x = take(base, used, (width + 2 * c * hop) * sizeof(int16_t));
     f->y = take(base, used, width * size);
     f->norm = take(base, used, width * size);
-    f->mels = take(base, used, (d + 1) * (size_t)m->n_mels * size);
-    f->window = take(base, used, (size_t)m->win_length * size);
+    f->mels = take(base, used, (d + c + 1) * (size_t)m->n_mels * size);
+    f->window = take(base, used, win * size);
     f->cosine = take(base, used, n_fft / 2 * size);
     f->sine = take(base, used, n_fft / 2 * size);
     f->re = take(base, used, n_fft * size);
@@ -44,18 +53,17 @@ static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *
     f->gain = take(base, used, n_fft * size);
     f->magnitude = take(base, used, (n_fft / 2 + 1) * size);
     f->bands = take(base, used, ((size_t)m->n_mels + 2) * size);
-    f->pcm = take(base, used, (size_t)m->hop_length * sizeof(int16_t));
+    f->pcm = take(base, used, hop * sizeof(int16_t));
     f->band = m->band;
     f->weight = m->weight;
 }
 
-static void reset_filter(wv_state *s) {
-    wv_filter *f = &s->filter;
-    const int32_t width = (f->delay + 1) * f->hop;
-    for (int32_t k = 0; k < width; k++) f->x[k] = f->y[k] = f->norm[k] = 0.0f;
-    for (int32_t k = 0; k < (f->delay / 2 + 1) * f->n_mels; k++) f->mels[k] = 0.0f;
+static void reset_filter(wv_filter *f) {
+    const int32_t width = (2 * f->d + 1) * f->hop;
+    for (int32_t k = 0; k < width; k++) f->y[k] = f->norm[k] = 0.0f;
+    for (int32_t k = 0; k < width + 2 * f->c * f->hop; k++) f->x[k] = 0;
+    for (int32_t k = 0; k < (f->d + f->c + 1) * f->n_mels; k++) f->mels[k] = 0.0f;
     f->n_in = f->n_ours = 0;
-    wv_filter_tables(f);
 }
 
 static size_t lay_out(wv_state *s, char *base) {
@@ -90,11 +98,7 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     s->lane.seed = seed;
     s->first = s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
     s->n_out = 0;
-    if (s->filtered) {
-        const wv_fp_mode mode = wv_fp_enter();
-        reset_filter(s);
-        wv_fp_leave(mode);
-    }
+    if (s->filtered) reset_filter(&s->filter);
     return WV_OK;
 }
 
@@ -126,6 +130,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     s->kernels = kernels;
     s->filtered = options.postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2 : options.postfilter == WV_FILTER_ON;
     s->capacity = options.max_frames + 2 * model->cond_width;
+    if (s->filtered) s->capacity += wv_filter_delay(model); /* no sample comes out before so many are in */
     s->storage = malloc(lay_out(s, NULL) + 63);
     if (s->storage == NULL) {
         free(s);
@@ -134,6 +139,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     lay_out(s, (char *)padded((size_t)(uintptr_t)s->storage));
     const wv_fp_mode mode = wv_fp_enter();
     s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
+    if (s->filtered) wv_filter_tables(&s->filter);
     wv_fp_leave(mode);
     wv_reset(s, options.seed);
     *state = s;
@@ -195,7 +201,7 @@ size_t wv_available(const wv_state *s) {
     if (s == NULL) return 0;
     const int64_t hop = s->model->hop_length;
     if (!s->filtered) return (size_t)(n_ready(s) * hop - s->sample);
-    int64_t n_hops = s->filter.n_ours + n_ready(s) - (s->finished ? 0 : s->filter.delay);
+    int64_t n_hops = s->filter.n_ours + n_ready(s) - (s->finished ? 0 : 2 * s->filter.d + s->filter.c);
     return n_hops > 0 ? (size_t)(n_hops * hop) - (size_t)s->n_out : 0;
 }
 

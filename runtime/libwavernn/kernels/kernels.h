@@ -43,6 +43,7 @@ struct wv_model {
     int32_t postfilter;        /* 0 none, 1 off, 2 on by default */
     const int32_t *band;       /* (n_fft / 2 + 1,) of the post-filter, or NULL */
     const float *weight;       /* (3, n_fft / 2 + 1) */
+    float comb;                /* strength of the post-filter's pitch comb, 0..1; 0 is none */
     const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
     const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
     int32_t I_shift;
@@ -75,12 +76,23 @@ typedef struct {
     int32_t coarse, fine;            /* last bytes drawn */
 } wv_lane;
 
-/* The mutable state of one stream's post-filter, and its tables; all floats of one storage. */
+/* The pitch comb of a post-filter: lags in samples, and scratch. */
 typedef struct {
-    int32_t hop, win_length, n_fft, n_mels, delay; /* delay: 2 d */
-    float *x;       /* ((2 d + 1) * hop,) the last hops of input */
-    float *y, *norm; /* likewise, sums of windowed frames and of squared windows */
-    float *mels;    /* ((d + 1) * n_mels,) frames of the last hops, the oldest first */
+    float strength;   /* 0..1; 0 is no comb */
+    int32_t lag_min, lag_max, step, smooth, reach; /* step: of the coarse search; reach: beyond a frame */
+    int32_t *wide;    /* (win_length / step + 2 lag_max / step + 2,) the input, smoothed, every step samples */
+    int16_t *z, *x;   /* the same in fewer bits; (win_length + 2 reach,) the input in fewer bits */
+    double *rho;      /* (lag_max / step + 1 or 2 step + 3,) */
+    float *y, *side;  /* (win_length,) the frame, combed; scratch */
+} wv_comb;
+
+/* The mutable state of one stream's post-filter, and its tables. */
+typedef struct {
+    int32_t hop, win_length, n_fft, n_mels, d, c; /* hops on each side that a frame and the comb read */
+    wv_comb comb;
+    int16_t *x;     /* ((2 d + 1 + 2 c) * hop,) the last hops of input */
+    float *y, *norm; /* ((2 d + 1) * hop,) sums of windowed frames and of squared windows */
+    float *mels;    /* ((d + c + 1) * n_mels,) frames of the last hops, the oldest first */
     float *window;  /* (win_length,) */
     float *cosine, *sine;                 /* (n_fft / 2,) */
     float *re, *im, *re_2, *im_2, *gain;  /* (n_fft,) */
@@ -105,11 +117,35 @@ typedef struct {
 
 extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot;
 
-/* Frames by which the post-filter's output comes later: 2 d */
-static inline int32_t wv_filter_delay(const struct wv_model *m) {
-    return 2 * ((m->win_length - m->hop_length + 2 * m->hop_length - 1) / (2 * m->hop_length));
+enum { WV_PITCH_MIN = 60, WV_PITCH_MAX = 400, WV_COARSE_RATE = 8000, WV_SMOOTH_RATE = 4000 }; /* Hz */
+enum { WV_TAPS = 8 };
+
+static inline void wv_comb_lags(int32_t sample_rate, wv_comb *c) {
+    const int32_t step = sample_rate / WV_COARSE_RATE, smooth = sample_rate / WV_SMOOTH_RATE;
+    c->step = step > 1 ? step : 1;
+    c->smooth = smooth > 1 ? smooth : 1;
+    c->lag_min = sample_rate / WV_PITCH_MAX;
+    c->lag_max = sample_rate / WV_PITCH_MIN;
+    c->reach = c->lag_max + 2 * c->step + (c->smooth > WV_TAPS ? c->smooth : WV_TAPS);
 }
 
+/* Hops on each side of a hop that its frame (d) and the comb beyond it (c) read */
+static inline void wv_filter_reach(const struct wv_model *m, int32_t *d, int32_t *c) {
+    wv_comb comb;
+    wv_comb_lags(m->sample_rate, &comb);
+    *d = (m->win_length - m->hop_length + 2 * m->hop_length - 1) / (2 * m->hop_length);
+    *c = m->comb > 0.0f ? (comb.reach + m->hop_length - 1) / m->hop_length : 0;
+}
+
+/* Frames by which the post-filter's output comes later: 2 d + c */
+static inline int32_t wv_filter_delay(const struct wv_model *m) {
+    int32_t d, c;
+    wv_filter_reach(m, &d, &c);
+    return 2 * d + c;
+}
+
+/* comb.c: c->y = x[first .. first + n), combed if it is voiced */
+void wv_comb_frame(const wv_comb *c, const int16_t *x, int32_t first, int32_t n);
 /* postfilter.c: fills window, cosine and sine */
 void wv_filter_tables(wv_filter *f);
 /* One hop in, one out; whether one came out. */

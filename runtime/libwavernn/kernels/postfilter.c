@@ -135,21 +135,23 @@ static void filter_gains(int32_t n_bins, int32_t n_mels, const int32_t *band, co
     }
 }
 
-/* The hop in f->pcm goes in; out of it comes the one before by 2 d hops. Returns whether there was one. */
+/* The hop in f->pcm goes in; out of it comes the one before by 2 d + c hops. Returns whether there was one. */
 static int filter_hop(wv_filter *f, const float *mel, int ours) {
-    const int32_t hop = f->hop, n_fft = f->n_fft, n_mels = f->n_mels, width = (f->delay + 1) * hop;
-    const int32_t n_bins = n_fft / 2 + 1, first = (width - f->win_length) / 2, d = f->delay / 2;
-    /* 1) the hop joins the last 2 d, its mel the last d */
-    for (int32_t k = 0; k < d * n_mels; k++) f->mels[k] = f->mels[k + n_mels];
-    for (int32_t k = 0; k < n_mels; k++) f->mels[d * n_mels + k] = mel[k];
+    const int32_t hop = f->hop, n_fft = f->n_fft, n_mels = f->n_mels, width = (2 * f->d + 1) * hop;
+    const int32_t n_x = width + 2 * f->c * hop, n_bins = n_fft / 2 + 1, first = (width - f->win_length) / 2;
+    const int32_t wait = f->d + f->c;
+    /* 1) the hop joins the last 2 (d + c), its mel the last d + c */
+    for (int32_t k = 0; k < wait * n_mels; k++) f->mels[k] = f->mels[k + n_mels];
+    for (int32_t k = 0; k < n_mels; k++) f->mels[wait * n_mels + k] = mel[k];
     f->n_in += 1;
     f->n_ours += ours ? 1 : 0;
-    for (int32_t k = 0; k < width - hop; k++) f->x[k] = f->x[k + hop];
-    for (int32_t k = 0; k < hop; k++) f->x[width - hop + k] = (float)f->pcm[k] * (1.0f / 32768.0f);
-    if (f->n_in > d && f->n_in - d <= f->n_ours) {
-        /* 2) the spectrum of the frame in their middle */
+    for (int32_t k = 0; k < n_x - hop; k++) f->x[k] = f->x[k + hop];
+    for (int32_t k = 0; k < hop; k++) f->x[n_x - hop + k] = f->pcm[k];
+    if (f->n_in > wait && f->n_in - wait <= f->n_ours) {
+        /* 2) the frame in their middle, combed, and its spectrum */
+        wv_comb_frame(&f->comb, f->x, f->c * hop + first, f->win_length);
         for (int32_t k = 0; k < n_fft; k++) f->re[k] = f->im[k] = 0.0f;
-        for (int32_t k = 0; k < f->win_length; k++) f->re[k] = f->x[first + k] * f->window[k];
+        for (int32_t k = 0; k < f->win_length; k++) f->re[k] = f->comb.y[k] * (1.0f / 32768.0f) * f->window[k];
         fft(n_fft, f->cosine, f->sine, f->re, f->im, f->re_2, f->im_2);
         /* 3) its gains */
         for (int32_t k = 0; k < n_bins; k++) {
@@ -182,7 +184,7 @@ static int filter_hop(wv_filter *f, const float *mel, int ours) {
         f->norm[k] = f->norm[k + hop];
     }
     for (int32_t k = width - hop; k < width; k++) f->y[k] = f->norm[k] = 0.0f;
-    return f->n_in > f->delay;
+    return f->n_in > wait + f->d;
 }
 
 void wv_filter_tables(wv_filter *f) { make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine); }

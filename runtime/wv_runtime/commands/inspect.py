@@ -80,7 +80,8 @@ def pattern(m: Matrix) -> NDArray[np.bool_]:
 def _filter(model: Model) -> str:
     if not model.postfilter:
         return "no mel post-filter"
-    return f"mel post-filter, {'on' if model.postfilter.on else 'off'} by default"
+    comb = f" with a pitch comb of {model.postfilter.comb:g}" if model.postfilter.comb else ""
+    return f"mel post-filter{comb}, {'on' if model.postfilter.on else 'off'} by default"
 
 
 def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:

@@ -98,7 +98,9 @@ class Voice:
         """Frames that must have been pushed beyond the one whose samples come out."""
         from .kernels.postfilter import filter_delay
 
-        return self.config.cond_width // 2 + (filter_delay(self.config.mel) if self.postfilter else 0)
+        return self.config.cond_width // 2 + (
+            filter_delay(self.config.mel, self.model.postfilter) if self.postfilter else 0
+        )
 
     @property
     def sample_rate(self) -> int:
@@ -187,7 +189,7 @@ class NumbaStream:
         self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
         self._finished = False
         self._sample = 0  # next sample within the current frame
-        self._delay = kernels.filter_delay(model.config.mel)  # hops, with the filter
+        self._delay = kernels.filter_delay(model.config.mel, model.postfilter) if postfilter else 0  # hops
         self._ready, self._n_out = np.zeros(0, np.int16), 0
 
     def push(self, mel: NDArray[np.float32]) -> int:

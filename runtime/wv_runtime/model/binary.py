@@ -23,11 +23,12 @@ from wv_runtime.errors import FormatError
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 
 MAGIC = b"WaveRNN\n"
-VERSIONS = (1, 2)  # 2 has linear prediction, or the post-filter's tables
+VERSIONS = (1, 2, 3)  # 2 has linear prediction, or the post-filter's tables; 3 its pitch comb
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
 MAX_METADATA_BYTES = 2**20
 M_MIN = 1e-20  # of row 0 of M: a power in squares of 16-bit steps
+COMB_MIN = 1e-3  # smallest strength of a pitch comb, if there is one
 BLOCK_H = (4, 8, 16, 32)
 BLOCK_W = (1, 2, 4)
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -71,7 +72,9 @@ HEADER = np.dtype(
         ("postfilter", "<u4"),
         ("band", "<u4"),
         ("weight", "<u4"),
-        ("reserved_1", "<u4", 8),
+        ("reserved_1", "<u4"),
+        ("comb", "<f4"),
+        ("reserved_2", "<u4", 6),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.
@@ -171,11 +174,13 @@ class Postfilter:
     """The mel post-filter's tables, as features/postfilter.py makes them, and whether it is on unless asked otherwise.
 
     band : (n_fft / 2 + 1,) int32    weight : (3, n_fft / 2 + 1) float32, 0..1
+    comb : strength of the pitch comb before it, COMB_MIN..1; 0 is none
     """
 
     band: NDArray[np.int32]
     weight: NDArray[np.float32]
     on: bool = True
+    comb: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "band", _read_only(self.band))
@@ -214,6 +219,8 @@ class Model:
     @property
     def version(self) -> int:
         """Of the format: the oldest that holds this model, which is what `pack` writes."""
+        if self.postfilter and self.postfilter.comb:
+            return 3
         return 2 if self.config.lpc_order or self.postfilter else 1
 
 
@@ -288,6 +295,7 @@ def pack(model: Model) -> bytes:
         header["M"] = add(np.ascontiguousarray(model.M, "<f4").tobytes())
     if model.postfilter:
         header["postfilter"] = 2 if model.postfilter.on else 1
+        header["comb"] = model.postfilter.comb
         header["band"] = add(np.ascontiguousarray(model.postfilter.band, "<i4").tobytes())
         header["weight"] = add(np.ascontiguousarray(model.postfilter.weight, "<f4").tobytes())
     header["metadata"] = add(metadata)
@@ -356,7 +364,7 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         _need(legal, "values", where, f"section band: {found}, expected -1..{cfg.mel.n_mels - 1}")
         legal = ((weight >= 0) & (weight <= 1)).all()
         _need(legal, "values", where, "section weight: expected numbers in 0..1")
-        postfilter = Postfilter(band, weight.reshape(3, -1), bool(header["postfilter"] == 2))
+        postfilter = Postfilter(band, weight.reshape(3, -1), bool(header["postfilter"] == 2), float(header["comb"]))
     text = _view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes()
     try:
         metadata = json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite)
@@ -440,7 +448,7 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
     magic = raw[:8].tobytes()
     _need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r}")
     version, wanted = (int(v) for v in raw[8:16].view("<u4"))
-    _need(version in VERSIONS, "version", where, f"version {version}, expected 1 or 2")
+    _need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2 or 3")
     _need(n >= HEADER_BYTES, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")
     header = raw[: HEADER.itemsize].view(HEADER)[0]
     size = int(header["file_bytes"])
@@ -455,13 +463,17 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
 
 def _read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
-    zero = not header["reserved_0"] and not header["reserved_1"].any()
+    version, comb, has_comb = int(header["version"]), float(header["comb"]), any(header["comb"].tobytes())
+    zero = not header["reserved_0"] and not header["reserved_1"].any() and not header["reserved_2"].any()
     new = [int(header[name]) for name in ("lpc_order", "M", "postfilter", "band", "weight")]
-    zero &= header["version"] == 2 or not any(new)
+    zero &= (version > 1 or not any(new)) and (version > 2 or not has_comb)
     _need(zero, "header", where, "reserved bytes of the header, expected zeros")
     lpc_order, M, postfilter, band, weight = new  # noqa: N806
-    used = header["version"] == 1 or lpc_order or postfilter
+    used = version != 2 or lpc_order or postfilter
     _need(bool(used), "header", where, "lpc_order 0 and postfilter 0, expected one of them above 0 in version 2")
+    _need(version < 3 or has_comb, "header", where, "comb 0, expected one in version 3")
+    legal = not has_comb or (postfilter > 0 and COMB_MIN <= comb <= 1)
+    _need(legal, "header", where, f"comb {comb}, expected 0, or with a post-filter {COMB_MIN}..1")
     _need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
     _need(postfilter <= 2, "header", where, f"postfilter {postfilter}, expected 0..2")
     _need(postfilter > 0 or not (band or weight), "header", where, "band or weight without postfilter, expected 0")

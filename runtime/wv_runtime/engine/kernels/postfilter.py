@@ -7,7 +7,8 @@ scaled by
 
 and bin k of Y is multiplied by the gain that lies on a straight line between the centres of its two bands. Frames are
 added up under the same window again and divided by the sum of squared windows. It works on finished samples, so it
-knows nothing of the network. Output comes 2 d hops after input, d = ceil((win_length - hop_length) / 2 hop_length).
+knows nothing of the network. Output comes 2 d + c hops after input: d = ceil((win_length - hop_length) / 2 hop_length)
+hops lie on each side of a frame's hop, and the pitch comb, if there is one, reads c more (comb.py).
 
 C twin: libwavernn/kernels/postfilter.c
 """
@@ -20,6 +21,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from .comb import Comb, comb_frame, comb_margin, make_comb
 from .jit import OVERLOAD, kernel
 from .predict import LOG2E_2, exp2_double
 
@@ -36,10 +38,11 @@ SIN = np.array([1.0, -0.16666666666666666, 0.008333333333333333, -0.000198412698
 class Filter(NamedTuple):
     """The mutable state of one stream's post-filter, and its tables."""
 
-    x: NDArray[np.float32]  # ((2 d + 1) * hop_length,) the last hops of input
-    y: NDArray[np.float32]  # likewise, sums of windowed frames
+    comb: Comb
+    x: NDArray[np.int16]  # ((2 d + 1 + 2 c) * hop_length,) the last hops of input
+    y: NDArray[np.float32]  # ((2 d + 1) * hop_length,) sums of windowed frames
     norm: NDArray[np.float32]  # likewise, sums of squared windows
-    mels: NDArray[np.float32]  # ((d + 1) * n_mels,) frames of the last hops, the oldest first
+    mels: NDArray[np.float32]  # ((d + c + 1) * n_mels,) frames of the last hops, the oldest first
     hop: NDArray[np.int16]  # (hop_length,)
     n: NDArray[np.int64]  # (2,) hops that came in, those of them that were the stream's
     window: NDArray[np.float32]  # (win_length,)
@@ -56,21 +59,29 @@ class Filter(NamedTuple):
     weight: NDArray[np.float32]  # (3 * (n_fft / 2 + 1),)
 
 
-def filter_delay(cfg: Any) -> int:
-    """Frames by which the output of a MelConfig's post-filter comes later: 2 d."""
-    return 2 * -(-(cfg.win_length - cfg.hop_length) // (2 * cfg.hop_length))
+def filter_reach(cfg: Any, tables: Any) -> tuple[int, int]:
+    """Hops d and c on each side of a hop that its frame and the comb read. cfg : MelConfig    tables : Postfilter"""
+    d = -(-(cfg.win_length - cfg.hop_length) // (2 * cfg.hop_length))
+    return d, comb_margin(cfg) if tables.comb else 0
+
+
+def filter_delay(cfg: Any, tables: Any) -> int:
+    """Frames by which the post-filter's output comes later: 2 d + c."""
+    d, c = filter_reach(cfg, tables)
+    return 2 * d + c
 
 
 def make_filter(cfg: Any, tables: Any) -> Filter:
     """cfg : MelConfig    tables : binary.Postfilter"""
-    delay = filter_delay(cfg)
+    d, c = filter_reach(cfg, tables)
 
     def zeros(n: int) -> NDArray[np.float32]:
         return np.zeros(n, np.float32)
 
-    width = (delay + 1) * cfg.hop_length
+    width = (2 * d + 1) * cfg.hop_length
     f = Filter(
-        x=zeros(width), y=zeros(width), norm=zeros(width), mels=zeros((delay // 2 + 1) * cfg.n_mels),
+        comb=make_comb(cfg, tables.comb), x=np.zeros(width + 2 * c * cfg.hop_length, np.int16), y=zeros(width),
+        norm=zeros(width), mels=zeros((d + c + 1) * cfg.n_mels),
         hop=np.zeros(cfg.hop_length, np.int16), n=np.zeros(2, np.int64), window=zeros(cfg.win_length),
         cosine=zeros(cfg.n_fft // 2), sine=zeros(cfg.n_fft // 2), re=zeros(cfg.n_fft), im=zeros(cfg.n_fft),
         re_2=zeros(cfg.n_fft), im_2=zeros(cfg.n_fft), gain=zeros(cfg.n_fft), magnitude=zeros(cfg.n_fft // 2 + 1),
@@ -197,30 +208,31 @@ def filter_gains(n_bins, n_mels, band, weight, mel, magnitude, bands, gain):
 
 @register_jitable(**OVERLOAD)
 def filter_hop(f, mel, ours):
-    """The hop in f.hop goes in; out of it comes the one before by 2 d hops. Returns whether there was one.
+    """The hop in f.hop goes in; out of it comes the one before by 2 d + c hops. Returns whether there was one.
 
     mel : (n_mels,) float32 of this hop    ours : whether the hop is the stream's, not one after its end
     """
-    hop, n_fft, width, n_mels = len(f.hop), len(f.re), len(f.x), len(mel)
-    n_bins, first, d = n_fft // 2 + 1, (width - len(f.window)) // 2, len(f.mels) // n_mels - 1
-    # 1) the hop joins the last 2 d, its mel the last d
-    for k in range(d * n_mels):
+    hop, n_fft, n_x, width, n_mels = len(f.hop), len(f.re), len(f.x), len(f.y), len(mel)
+    n_bins, first, wait = n_fft // 2 + 1, (width - len(f.window)) // 2, len(f.mels) // n_mels - 1
+    # 1) the hop joins the last 2 (d + c), its mel the last d + c
+    for k in range(wait * n_mels):
         f.mels[k] = f.mels[k + n_mels]
     for k in range(n_mels):
-        f.mels[d * n_mels + k] = mel[k]
+        f.mels[wait * n_mels + k] = mel[k]
     f.n[0] += 1
     f.n[1] += 1 if ours else 0
-    for k in range(width - hop):
+    for k in range(n_x - hop):
         f.x[k] = f.x[k + hop]
     for k in range(hop):
-        f.x[width - hop + k] = np.float32(f.hop[k]) * np.float32(1.0 / 32768.0)
-    if f.n[0] > d and f.n[0] - d <= f.n[1]:
-        # 2) the spectrum of the frame in their middle
+        f.x[n_x - hop + k] = f.hop[k]
+    if f.n[0] > wait and f.n[0] - wait <= f.n[1]:
+        # 2) the frame in their middle, combed, and its spectrum
+        comb_frame(f.comb, f.x, (n_x - width) // 2 + first)
         for k in range(n_fft):
             f.re[k] = np.float32(0.0)
             f.im[k] = np.float32(0.0)
         for k in range(len(f.window)):
-            f.re[k] = f.x[first + k] * f.window[k]
+            f.re[k] = f.comb.y[k] * np.float32(1.0 / 32768.0) * f.window[k]
         fft(n_fft, f.cosine, f.sine, f.re, f.im, f.re_2, f.im_2)
         # 3) its gains
         for k in range(n_bins):
@@ -251,7 +263,7 @@ def filter_hop(f, mel, ours):
     for k in range(hop):
         f.y[width - hop + k] = np.float32(0.0)
         f.norm[width - hop + k] = np.float32(0.0)
-    return f.n[0] > 2 * d
+    return f.n[0] > wait + (width // hop - 1) // 2  # d
 
 
 @kernel
