@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import wv_runtime
 from wv_runtime.engine.kernels.isa import HOST_ISAS
 
@@ -18,12 +19,18 @@ print(use.run(), sum(use.run.stats.cache_hits.values()))
 """
 
 
-def test_an_edit_next_door_is_seen(tmp_path):
+@pytest.fixture
+def package(tmp_path):
+    """A package with jit.py of the kernels, and none of them."""
     package = tmp_path / "kernels_copy"
     package.mkdir()
     for name in ("isa.py", "jit.py"):
         shutil.copy(Path(wv_runtime.__file__).parent / "engine/kernels" / name, package)
     (package / "__init__.py").touch()
+    return package
+
+
+def test_an_edit_next_door_is_seen(package, tmp_path):
     (package / "use.py").write_text(
         "from .jit import kernel\nfrom .neighbour import value\n\n@kernel\ndef run():\n    return value()\n"
     )
@@ -42,3 +49,30 @@ def test_an_edit_next_door_is_seen(tmp_path):
     assert run(2) == ["2", "0"], "a stale kernel ran"
     if HOST_ISAS[0] != "portable":
         assert run(2, "portable") == ["2", "0"], "a kernel of another ISA ran"
+
+
+def test_functions_apart_keep_their_meaning_when_caches_of_two_processes_meet(package, tmp_path):
+    """Both captured another value under one name and number; linked together, a kernel must still call its own."""
+    (package / "shared.py").write_text(
+        "from .jit import apart\n\n"
+        "def storing(value):\n    def body(a):\n        a[0] = value\n    return apart(body)\n"
+    )
+    for name, value in (("one", 1), ("two", 2)):
+        (package / f"{name}.py").write_text(
+            f"from .jit import kernel\nfrom .shared import storing\n\ncall = storing({value})\n\n"
+            f"@kernel\ndef {name}(a):\n    call((a,))\n"
+        )
+
+    def run(*names):
+        script = (
+            "import sys, numpy as np; sys.path.insert(0, sys.argv[1])\nfrom importlib import import_module\n"
+            "for name in sys.argv[2:]:\n    a = np.zeros(1, np.int64)\n"
+            "    getattr(import_module('kernels_copy.' + name), name)(a)\n    print(a[0])\n"
+        )
+        command = [sys.executable, "-c", script, tmp_path, *names]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert run("one") == ["1"] and run("two") == ["2"]
+    assert run("one", "two") == ["1", "2"] and run("two", "one") == ["2", "1"]

@@ -6,6 +6,7 @@ No fast-math, no contraction: every written float operation is one IEEE-754 roun
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ OVERLOAD = {"fastmath": False, "nogil": True, "error_model": "numpy", "forceinli
 # Numba invalidates its cache per file. Our kernels inline others and depend on the ISA: the stamp hashes all of that.
 _sources = b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
 STAMP = hashlib.sha256(_sources + ISA.encode()).hexdigest()
+# Numba numbers the functions of a process from 1. Kernels that two processes have cached meet in a third: there, two
+# closures with one name and number but other captured values would be one symbol, and a kernel calls the wrong one.
+_PROCESS = uuid.uuid4().hex
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -37,6 +41,7 @@ def apart(function: Callable[..., Any]) -> Any:
     Its loops have the registers to themselves: inlined into the sample loop, they read the pointers of five matrices
     from the stack again and again.
     """
+    function.__qualname__ += f".{_PROCESS}"
 
     @intrinsic
     def call(typingctx, arguments):
