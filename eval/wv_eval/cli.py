@@ -18,7 +18,17 @@ from wv_runtime.engine.synth import BACKENDS
 from wv_runtime.features.speech import SPLITS
 
 from . import report as pages
-from .evaluate import Evaluator, Settings, clip_entry, differences, evaluate_all, find_clips, long_synthesis, means
+from .evaluate import (
+    Evaluator,
+    Settings,
+    clip_entry,
+    differences,
+    evaluate_all,
+    find_clips,
+    find_copy,
+    long_synthesis,
+    means,
+)
 from .report import NAMES
 from .scores import NEEDS, missing
 
@@ -62,6 +72,9 @@ def main(
     peers = tuple(_peer(text) for text in compare)
     evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers))
     clips = find_clips(Path(data_dir), split, n_clips)
+    for _, folder in peers:  # before the work: a run may take an hour
+        for clip in clips:
+            find_copy(Path(folder), clip)
     for library in missing():
         if asr or library != "pocketsphinx":
             click.echo(f"wv-eval: {library} cannot be imported, so there is no {', '.join(NEEDS[library])}; "

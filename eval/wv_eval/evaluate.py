@@ -85,20 +85,26 @@ def find_clips(folder: Path, split: str, n: int | None = None) -> list[Clip]:
     return clips[:n]
 
 
+def find_copy(folder: Path, clip: Clip) -> Path:
+    """Another system's copy of a clip, FOLDER/STEM.wav or .flac. Raises AudioError if there is none."""
+    for suffix in (".wav", ".flac"):
+        if (file := folder / f"{clip.path.stem}{suffix}").exists():
+            return file
+    raise AudioError(f"{folder}: found no {clip.path.stem}.wav or .flac, wanted a copy of every clip (--compare)")
+
+
 def finished_copy(folder: Path, clip: Clip, rate: int, n_samples: int) -> NDArray[np.float32]:
-    """Another system's copy of a clip, FOLDER/STEM.wav or .flac, resampled; cut, or filled with silence, to n_samples.
+    """`find_copy`, resampled; cut, or filled with silence, to n_samples.
 
     Raises
     ------
     AudioError
         If there is none, or its length is off by more than 50 ms.
     """
-    found = [file for suffix in (".wav", ".flac") if (file := folder / f"{clip.path.stem}{suffix}").exists()]
-    if not found:
-        raise AudioError(f"{folder}: found no {clip.path.stem}.wav or .flac, wanted a copy of every clip (--compare)")
-    audio = load_audio(found[0], rate)
+    file = find_copy(folder, clip)
+    audio = load_audio(file, rate)
     if abs(len(audio) - n_samples) > 0.05 * rate:
-        raise AudioError(f"{found[0]}: found {len(audio)} samples at {rate} Hz, wanted about {n_samples}")
+        raise AudioError(f"{file}: found {len(audio)} samples at {rate} Hz, wanted about {n_samples}")
     return np.pad(audio[:n_samples], (0, max(0, n_samples - len(audio))))
 
 

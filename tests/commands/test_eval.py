@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,14 @@ def test_finished_copies_are_scored_beside_the_model(speech, command):
 def test_copies_that_cannot_be_used(speech, command, text):
     done = command(main, "tiny.bin", "--data", "data", "--compare", text)
     assert done.code == 2 and done.err.strip().splitlines()[-1].endswith("a new name and an existing folder")
+
+
+def test_a_missing_copy_is_named_before_the_first_clip(speech, command):
+    last = sorted(Path("data").glob("*.flac"))[-1]
+    shutil.copytree("data", "copies")
+    Path("copies", last.name).unlink()
+    done = command(main, "tiny.bin", "--data", "data", "--compare", "peer=copies")
+    assert done.code == 1 and f"copies: found no {last.stem}.wav or .flac" in done.err and "clips:" not in done.err
 
 
 def test_table(speech, command):
