@@ -8,7 +8,7 @@ VOICE := voices/kathleen16/voice.bin
 CHECKPOINT := $(dir $(VOICE))model.pt
 DEMO := $(dir $(VOICE))demo
 # The sampling temperature that the bundled voice is exported with; its model card says why
-TEMPERATURE := 0.9
+TEMPERATURE := 0.8
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
@@ -43,7 +43,7 @@ demo: .venv/runtime ## speak with the bundled voice: demo.wav and a report, whos
 	@grep -qF "$$(cat $(DEMO).sha256)" demo.txt || { echo "demo.wav: wanted the hash of $(DEMO).sha256"; exit 1; }
 
 voice: .venv/ready ## export the bundled voice again, with the mels of the demo and their hash
-	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE) --postfilter on
+	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE) --postfilter on --comb 1
 	$(BIN)/wv-mel $(CLIP) $(DEMO).npy --model $(VOICE)
 	$(BIN)/wv-run $(VOICE) $(DEMO).npy --backend c -o demo.wav >demo.txt
 	sed -n 's/^sha256 of PCM *//p' demo.txt >$(DEMO).sha256

@@ -1,11 +1,11 @@
 """What the app bundles: a voice in two dtypes, the clips as mels and recordings, and the hashes to expect.
 
-    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a sampling temperature
+    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a sampling temperature, with post-filter
     clips/*.npy, *.wav                    from a folder of audio files, at the voice's sample rate
     words.tsv                             mel file, what is said in it (from the table in the folder's README.md)
     hashes.tsv                            voice, mel file, SHA-256 of the PCM with seed 0: the phone must give the same
 
-Usage: ``python assets.py voices/kathleen16/model.pt 0.9 tests/data/clips build/android/assets``
+Usage: ``python assets.py voices/kathleen16/model.pt 0.8 tests/data/clips build/android/assets``
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def main(checkpoint: Path, temperature: float, clips: Path, out: Path) -> None:
     ckpt = convert.at_temperature(convert.read_checkpoint(str(checkpoint)), temperature)
     for dtype in DTYPES:
         name = f"{checkpoint.parent.name}-{dtype}.bin"
-        bin_format.save(convert.to_model(ckpt, dtype), out / "voices" / name)
+        model = convert.with_postfilter(convert.to_model(ckpt, dtype), on=True, comb=1.0)
+        bin_format.save(model, out / "voices" / name)
         voices[name] = Voice(bin_format.load(out / "voices" / name), backend="c")
     said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
     cfg = next(iter(voices.values())).model.config.mel

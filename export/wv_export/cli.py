@@ -5,15 +5,12 @@ Usage: ``wv-export model.pt out.bin --dtype int8 --check clip.npy clip.wav``
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
-from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import Postfilter
 
 from . import convert
 
@@ -63,8 +60,7 @@ def main(
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
     model = convert.with_metadata(convert.to_model(ckpt, dtype, block), **extra)
     if postfilter != "none":
-        tables = filter_tables(model.config.mel)
-        model = replace(model, postfilter=Postfilter(*tables, on=postfilter == "on", comb=comb))
+        model = convert.with_postfilter(model, postfilter == "on", comb)
     data = bin_format.pack(model)
 
     # 2) everything that may fail, before anything is written

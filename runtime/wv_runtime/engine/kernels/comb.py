@@ -143,16 +143,16 @@ def comb_pitch(c, m):
     z, at = c.z, high + 1
     xx = 2.0 * np.float64(dot(z, at, z, at, m))
     # 1) correlation with both sides at every lag
-    energy = np.int64(dot(z, at - low, z, at - low, m)) + np.int64(dot(z, at + low, z, at + low, m))
+    before, after = dot(z, at - low, z, at - low, m), dot(z, at + low, z, at + low, m)
     largest = 0.0
     for lag in range(low, high + 1):
         xy = np.float64(dot(z, at, z, at - lag, m)) + np.float64(dot(z, at, z, at + lag, m))
-        c.rho[lag] = rho_of(xy, xx, np.float64(energy))
+        c.rho[lag] = rho_of(xy, xx, np.float64(before) + np.float64(after))
         largest = max(largest, c.rho[lag])
-        # the next lag's energy
+        # the next lag's energies
         i, j = at - lag - 1, at + lag
-        energy += np.int64(z[i]) * z[i] - np.int64(z[i + m]) * z[i + m]
-        energy += np.int64(z[j + m]) * z[j + m] - np.int64(z[j]) * z[j]
+        before = np.int32(before - np.int32(z[i + m]) * z[i + m] + np.int32(z[i]) * z[i])
+        after = np.int32(after - np.int32(z[j]) * z[j] + np.int32(z[j + m]) * z[j + m])
     if largest <= RHO_LOW:
         return 0
     # 2) the shortest lag that is nearly as good, up to its peak
