@@ -27,7 +27,10 @@ PYTHON_ONLY = {
     "generate_filtered",
     "teacher_force",
 }
-C_ONLY = {"reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32"}
+C_ONLY = {
+    "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32",
+    "stage_pcm", "lane_coarse", "lane_draw", "lane_fine",  # the sample loop, in parts for lanes.c
+}  # fmt: skip
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict",

@@ -1,4 +1,4 @@
-/* state.h - the stream state of synth.c, shared with bench.c. */
+/* state.h - the stream state of synth.c, shared with batch.c and bench.c. */
 #ifndef WV_STATE_H
 #define WV_STATE_H
 
@@ -20,6 +20,29 @@ struct wv_state {
     uint64_t n_out;         /* samples pulled, with the filter */
     wv_filter filter;
     void *storage;
+    int32_t in_batch;       /* whether a wv_batch_pull has it */
 };
+
+/* One pull of a state, in runs of samples under one g. */
+typedef struct {
+    wv_state *state;
+    int16_t *pcm;           /* where the next samples go that leave */
+    size_t left;            /* of them */
+} wv_job;
+
+/* Of up to n_samples that are available */
+void wv_job_begin(wv_job *job, wv_state *state, int16_t *pcm, size_t n_samples);
+/* The samples to draw next, after their conditioning, and where they go; 0 at the end. */
+int32_t wv_job_next(wv_job *job, int16_t **to);
+/* n of them were drawn, or all */
+void wv_job_drawn(wv_job *job, int32_t n);
+
+/* Hands out 64-byte aligned parts of `base`, or only counts bytes when base is NULL. */
+static inline size_t wv_padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+static inline void *wv_take(char *base, size_t *used, size_t bytes) {
+    void *part = base ? base + *used : NULL;
+    *used += wv_padded(bytes);
+    return part;
+}
 
 #endif

@@ -11,16 +11,7 @@
 
 enum { MAX_OPTIONS_BYTES = 4096 }; /* a struct_size beyond is no size */
 
-static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 static int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
-
-/* Hands out 64-byte aligned parts of `base`, or only counts bytes when base is NULL. */
-static void *take(char *base, size_t *used, size_t bytes) {
-    void *part = base ? base + *used : NULL;
-    *used += padded(bytes);
-    return part;
-}
 
 static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *used) {
     const size_t size = sizeof(float), n_fft = (size_t)m->n_fft, hop = (size_t)m->hop_length;
@@ -33,27 +24,27 @@ static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *
     f->comb.strength = m->comb;
     wv_comb_lags(m->sample_rate, &f->comb);
     const size_t step = (size_t)f->comb.step, n_lags = (size_t)f->comb.lag_max / step + 1, n_z = win / step + 2 * n_lags;
-    f->comb.wide = take(base, used, n_z * sizeof(int32_t));
-    f->comb.z = take(base, used, n_z * sizeof(int16_t));
-    f->comb.x = take(base, used, (win + 2 * (size_t)f->comb.reach) * sizeof(int16_t));
-    f->comb.rho = take(base, used, (n_lags + 2 * step + 3) * sizeof(double));
-    f->comb.y = take(base, used, win * size);
-    f->comb.side = take(base, used, win * size);
-    f->x = take(base, used, (width + 2 * c * hop) * sizeof(int16_t));
-    f->y = take(base, used, width * size);
-    f->norm = take(base, used, width * size);
-    f->mels = take(base, used, (d + c + 1) * (size_t)m->n_mels * size);
-    f->window = take(base, used, win * size);
-    f->cosine = take(base, used, n_fft / 2 * size);
-    f->sine = take(base, used, n_fft / 2 * size);
-    f->re = take(base, used, n_fft * size);
-    f->im = take(base, used, n_fft * size);
-    f->re_2 = take(base, used, n_fft * size);
-    f->im_2 = take(base, used, n_fft * size);
-    f->gain = take(base, used, n_fft * size);
-    f->magnitude = take(base, used, (n_fft / 2 + 1) * size);
-    f->bands = take(base, used, ((size_t)m->n_mels + 2) * size);
-    f->pcm = take(base, used, hop * sizeof(int16_t));
+    f->comb.wide = wv_take(base, used, n_z * sizeof(int32_t));
+    f->comb.z = wv_take(base, used, n_z * sizeof(int16_t));
+    f->comb.x = wv_take(base, used, (win + 2 * (size_t)f->comb.reach) * sizeof(int16_t));
+    f->comb.rho = wv_take(base, used, (n_lags + 2 * step + 3) * sizeof(double));
+    f->comb.y = wv_take(base, used, win * size);
+    f->comb.side = wv_take(base, used, win * size);
+    f->x = wv_take(base, used, (width + 2 * c * hop) * sizeof(int16_t));
+    f->y = wv_take(base, used, width * size);
+    f->norm = wv_take(base, used, width * size);
+    f->mels = wv_take(base, used, (d + c + 1) * (size_t)m->n_mels * size);
+    f->window = wv_take(base, used, win * size);
+    f->cosine = wv_take(base, used, n_fft / 2 * size);
+    f->sine = wv_take(base, used, n_fft / 2 * size);
+    f->re = wv_take(base, used, n_fft * size);
+    f->im = wv_take(base, used, n_fft * size);
+    f->re_2 = wv_take(base, used, n_fft * size);
+    f->im_2 = wv_take(base, used, n_fft * size);
+    f->gain = wv_take(base, used, n_fft * size);
+    f->magnitude = wv_take(base, used, (n_fft / 2 + 1) * size);
+    f->bands = wv_take(base, used, ((size_t)m->n_mels + 2) * size);
+    f->pcm = wv_take(base, used, hop * sizeof(int16_t));
     f->band = m->band;
     f->weight = m->weight;
 }
@@ -71,23 +62,23 @@ static size_t lay_out(wv_state *s, char *base) {
     size_t used = 0, f = sizeof(float), n_units = (size_t)m->n_units;
     int32_t q_bytes = 0;
     for (int32_t i = 0; i < WV_N_MATRICES; i++) q_bytes = max_i32(q_bytes, m->matrix[i].cols);
-    s->lane.h = take(base, &used, n_units * f);
-    s->lane.a = take(base, &used, 3 * n_units * f);
-    s->lane.g = take(base, &used, 3 * n_units * f);
-    s->lane.h_q15 = take(base, &used, n_units * sizeof(int16_t));
-    s->lane.a_q10 = take(base, &used, 3 * n_units * sizeof(int16_t));
-    s->lane.g_q10 = take(base, &used, 3 * n_units * sizeof(int16_t));
-    s->lane.h_q = take(base, &used, n_units);
-    s->lane.b = take(base, &used, (size_t)m->n_sub * (size_t)m->n_cond * f);
-    s->lane.z = take(base, &used, (size_t)max_i32(m->n_out, m->n_cond) * f);
-    s->lane.logits = take(base, &used, 256 * f);
-    s->lane.p_softmax = take(base, &used, 256 * sizeof(int32_t));
-    s->lane.q = take(base, &used, (size_t)q_bytes);
-    s->lane.past = take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
-    s->lane.lpc = take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
-    s->lane.inverse = take(base, &used, 2 * sizeof(int64_t));
-    s->lane.work = take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
-    s->frames = take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
+    s->lane.h = wv_take(base, &used, n_units * f);
+    s->lane.a = wv_take(base, &used, 3 * n_units * f);
+    s->lane.g = wv_take(base, &used, 3 * n_units * f);
+    s->lane.h_q15 = wv_take(base, &used, n_units * sizeof(int16_t));
+    s->lane.a_q10 = wv_take(base, &used, 3 * n_units * sizeof(int16_t));
+    s->lane.g_q10 = wv_take(base, &used, 3 * n_units * sizeof(int16_t));
+    s->lane.h_q = wv_take(base, &used, n_units);
+    s->lane.b = wv_take(base, &used, (size_t)m->n_sub * (size_t)m->n_cond * f);
+    s->lane.z = wv_take(base, &used, (size_t)max_i32(m->n_out, m->n_cond) * f);
+    s->lane.logits = wv_take(base, &used, 256 * f);
+    s->lane.p_softmax = wv_take(base, &used, 256 * sizeof(int32_t));
+    s->lane.q = wv_take(base, &used, (size_t)q_bytes);
+    s->lane.past = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
+    s->lane.lpc = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
+    s->lane.inverse = wv_take(base, &used, 2 * sizeof(int64_t));
+    s->lane.work = wv_take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
+    s->frames = wv_take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
     if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
     return used;
 }
@@ -136,7 +127,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
         free(s);
         return WV_ERR_MEMORY;
     }
-    lay_out(s, (char *)padded((size_t)(uintptr_t)s->storage));
+    lay_out(s, (char *)wv_padded((size_t)(uintptr_t)s->storage));
     const wv_fp_mode mode = wv_fp_enter();
     s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
     if (s->filtered) wv_filter_tables(&s->filter);
@@ -205,56 +196,65 @@ size_t wv_available(const wv_state *s) {
     return n_hops > 0 ? (size_t)(n_hops * hop) - (size_t)s->n_out : 0;
 }
 
-/* n samples that are available, before the post-filter */
-static void generate_samples(wv_state *s, size_t left, int16_t *pcm) {
-    const wv_model *m = s->model;
-    const int32_t sub_length = m->hop_length / m->n_sub;
-    while (left > 0) {
-        /* 1) conditioning, at the start of a frame and of a sub-frame */
-        if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, window(s, 0));
-        if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
-        /* 2) samples up to the end of the sub-frame */
-        int32_t n = sub_length - s->sample % sub_length;
-        if ((size_t)n > left) n = (int32_t)left;
-        s->kernels->sample_loop(m, &s->lane, n, pcm);
-        pcm += n;
-        left -= (size_t)n;
-        s->sample += n;
-        if (s->sample == m->hop_length) { /* on to the next frame */
-            s->sample = 0;
-            s->first = (s->first + 1) % s->capacity;
-            s->n_frames--;
-        }
-    }
+void wv_job_begin(wv_job *j, wv_state *s, int16_t *pcm, size_t n_samples) {
+    const size_t n = wv_available(s);
+    *j = (wv_job){s, pcm, n < n_samples ? n : n_samples};
+    s->n_out += j->left;
 }
 
-/* n samples that are available, through the post-filter */
-static void generate_filtered(wv_state *s, size_t left, int16_t *pcm) {
+/* Through the post-filter: hands out what is ready; returns whether another hop has to be drawn. */
+static int hop_is_wanted(wv_job *j) {
+    wv_state *s = j->state;
     wv_filter *f = &s->filter;
-    for (s->n_out += left; left > 0; left--) {
-        while (s->ready == 0) { /* the next hop */
-            const int ours = n_ready(s) > 0;
-            const float *centre = window(s, s->model->cond_width / 2); /* stays there until the next push */
-            if (ours)
-                generate_samples(s, (size_t)f->hop, f->pcm);
-            else
-                memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm);
-            if (wv_filter_hop(f, ours ? centre : f->mels, ours)) s->ready = f->hop;
-        }
-        *pcm++ = f->pcm[f->hop - s->ready--];
+    while (s->sample == 0) {
+        for (; j->left > 0 && s->ready > 0; j->left--) *j->pcm++ = f->pcm[f->hop - s->ready--];
+        if (j->left == 0) return 0;
+        if (n_ready(s) > 0) break;
+        memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm); /* after the last hop */
+        if (wv_filter_hop(f, f->mels, 0)) s->ready = f->hop;
     }
+    return 1;
+}
+
+int32_t wv_job_next(wv_job *j, int16_t **to) {
+    wv_state *s = j->state;
+    const wv_model *m = s->model;
+    const int32_t sub_length = m->hop_length / m->n_sub;
+    if (s->filtered ? !hop_is_wanted(j) : j->left == 0) return 0;
+    /* 1) conditioning, at the start of a frame and of a sub-frame */
+    if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, window(s, 0));
+    if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
+    /* 2) samples up to the end of the sub-frame */
+    int32_t n = sub_length - s->sample % sub_length;
+    if (!s->filtered && (size_t)n > j->left) n = (int32_t)j->left;
+    *to = s->filtered ? s->filter.pcm + s->sample : j->pcm;
+    return n;
+}
+
+void wv_job_drawn(wv_job *j, int32_t n) {
+    wv_state *s = j->state;
+    const wv_model *m = s->model;
+    if (!s->filtered) {
+        j->pcm += n;
+        j->left -= (size_t)n;
+    }
+    s->sample += n;
+    if (s->sample < m->hop_length) return;
+    const float *centre = window(s, m->cond_width / 2); /* stays there until the next push */
+    s->sample = 0; /* on to the next frame */
+    s->first = (s->first + 1) % s->capacity;
+    s->n_frames--;
+    if (s->filtered && wv_filter_hop(&s->filter, centre, 1)) s->ready = m->hop_length;
 }
 
 wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
     if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
-    size_t n = wv_available(s);
-    if (n > n_samples) n = n_samples;
     const wv_fp_mode mode = wv_fp_enter();
-    if (s->filtered)
-        generate_filtered(s, n, pcm);
-    else
-        generate_samples(s, n, pcm);
+    wv_job job;
+    int16_t *to;
+    wv_job_begin(&job, s, pcm, n_samples);
+    *written = job.left;
+    for (int32_t n; (n = wv_job_next(&job, &to)) > 0; wv_job_drawn(&job, n)) s->kernels->sample_loop(s->model, &s->lane, n, to);
     wv_fp_leave(mode);
-    *written = n;
     return WV_OK;
 }

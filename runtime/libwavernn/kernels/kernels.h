@@ -1,7 +1,7 @@
 /* kernels.h - what format.c hands to the kernels, and the table of kernels an ISA provides.
  *
  * Kernels check nothing: format.c has checked every index, size and alignment once, at load.
- * Twins of wv_runtime/engine/kernels/{spmv,gates,sample,wavernn}.py. format.c makes every length a multiple of 16.
+ * Twins of wv_runtime/engine/kernels/{spmv,spmm,gates,sample,wavernn,lanes}.py. format.c makes every length a multiple of 16.
  */
 #ifndef WV_KERNELS_H
 #define WV_KERNELS_H
@@ -15,6 +15,7 @@
 
 enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
 enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
+#define WV_NO_FLOOR (-3.402823466e+38f) /* y_min of a product without relu */
 
 /* One block-CSR matrix; the arrays lie in the mapped file except row_offset. */
 typedef struct {
@@ -76,6 +77,11 @@ typedef struct {
     int32_t coarse, fine;            /* last bytes drawn */
 } wv_lane;
 
+enum { WV_MAX_LANES = 16 };
+/* Floats from the logits of a lane to those of the next. The p of a draw lie between: were they a multiple of 4096 bytes
+ * from the logits of any lane, the CPU would take reads of one for reads of the other and wait. */
+enum { WV_LOGITS_STRIDE = 512 };
+
 /* The pitch comb of a post-filter: lags in samples, and scratch. */
 typedef struct {
     float strength;   /* 0..1; 0 is no comb */
@@ -113,7 +119,43 @@ typedef struct {
     void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
     void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
     void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
+    void (*lane_coarse)(const wv_model *m, wv_lane *s);
+    void (*lane_fine)(const wv_model *m, wv_lane *s, int32_t coarse);
+    int32_t (*lane_draw)(wv_lane *s, int32_t shift);
+    int16_t (*stage_pcm)(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine);
 } wv_kernels;
+
+/* Of <isa>_lanes.c: y = W x + b of n lanes, as spmm.c says */
+typedef struct {
+    const char *name;
+    void (*q_to_float)(const wv_matrix *m, int32_t n, const int8_t *q, size_t q_stride, float *y, size_t y_stride);
+    void (*q_to_q10)(const wv_matrix *m, int32_t n, const int8_t *q, size_t q_stride, int16_t *y, size_t y_stride);
+    void (*q_to_q)(const wv_matrix *m, int32_t n, const int8_t *q, size_t q_stride, const wv_matrix *next, int8_t *y,
+                   size_t y_stride);
+    void (*to_float)(const wv_matrix *m, int32_t n, const float *x, size_t x_stride, float y_min, float *y, size_t y_stride);
+} wv_lane_kernels;
+
+/* Streams in step. While a stream is in lane l, its wv_lane's h, a, a_q10, h_q, logits and p_softmax point to row l here. */
+typedef struct {
+    const wv_kernels *kernels;
+    const wv_lane_kernels *matrices;
+    int32_t n;                           /* lanes in use, the first ones */
+    wv_lane *lane[WV_MAX_LANES];
+    int16_t *pcm[WV_MAX_LANES];          /* where each one's samples go */
+    float *h, *a;                        /* (n_lanes, n_units), (n_lanes, 3 n_units) of a float model */
+    int8_t *h_q;                         /* the same of an int8 model */
+    int16_t *a_q10;
+    float *z;                            /* (n_lanes, n_out) */
+    int8_t *q;                           /* likewise */
+    float *logits;                       /* (n_lanes, WV_LOGITS_STRIDE): 256 logits, then room for p_softmax */
+    int32_t coarse[WV_MAX_LANES], fine[WV_MAX_LANES];
+} wv_lanes;
+
+/* lanes.c: the sample loop of several streams in step, n samples each, and one stage of it for benchmarks */
+void wv_lanes_loop(const wv_model *m, wv_lanes *b, int32_t n);
+void wv_lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_stage stage, size_t n_times);
+/* The lane kernels that go with an ISA's kernels */
+const wv_lane_kernels *wv_lane_kernels_of(const wv_kernels *kernels);
 
 extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot;
 

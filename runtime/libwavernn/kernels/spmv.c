@@ -124,20 +124,12 @@ WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_ou
 
 #else
 
-typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
+#include "blocks.h"
 
 #if defined(WV_NEON_DOT) && defined(__aarch64__)
 #define WV_ROWS_BY_HAND
 #include "rows_neon_dot.h"
 #endif
-
-/* The vectors of f16 blocks: those of f32 unless the ISA has said otherwise. */
-#define WV_HALF_4 4
-#define WV_HALF_8 8
-#ifndef WV_HALF_16
-#define WV_HALF_16 16
-#endif
-#define WV_HALF_32 32
 
 #define WV_H 4
 #include "spmv.c"
@@ -159,14 +151,6 @@ static void quantize(int32_t n, const float *x, float x_scale, int32_t x_zero, i
         vf16_store_q(q + i, vf16_add(vf16_mul(vf16_load(x + i), scale), zero));
     }
 }
-
-#define WV_DISPATCH_H(name, m, ...)           \
-    switch ((m)->block_h) {                   \
-    case 4: name##4(m, __VA_ARGS__); break;   \
-    case 8: name##8(m, __VA_ARGS__); break;   \
-    case 16: name##16(m, __VA_ARGS__); break; \
-    default: name##32(m, __VA_ARGS__); break; \
-    }
 
 /* y = W q + bias as float */
 static void linear_q_to_float(const wv_matrix *m, const int8_t *q, float *y) {

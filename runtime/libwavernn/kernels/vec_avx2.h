@@ -14,6 +14,27 @@ WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+/* For lanes */
+typedef __m128i vb4;
+typedef __m256i vb8;
+WV_INLINE vb4 vb4_load(const int8_t *w) {
+    vb4 b = _mm_loadu_si128((const void *)w);
+    WV_IN_REGISTER(b, x);
+    return b;
+}
+WV_INLINE vb8 vb8_load(const int8_t *w) {
+    vb8 b = _mm256_loadu_si256((const void *)w);
+    WV_IN_REGISTER(b, x);
+    return b;
+}
+WV_INLINE vi4 vl4_dot1(vi4 acc, vb4 w, const int8_t *x) {
+    return _mm_add_epi32(acc, _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi32(load_quad(x)), w), _mm_set1_epi16(1)));
+}
+WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) {
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(load_quad(x)), w);
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
 /* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. */
 WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
     const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
@@ -35,5 +56,10 @@ WV_EVEN_ODD(4)
 WV_EVEN_ODD(8)
 WV_PAIR_SUMS(16, 8)
 WV_PAIR_SUMS(32, 16)
+WV_LANES_ONE_SUM(4)
+WV_LANES_ONE_SUM(8)
+WV_LANES_PAIR(16, 8)
+WV_LANES_PAIR(32, 16)
+#define WV_TILE_ROWS 64 /* 8 registers of sums */
 
 #endif

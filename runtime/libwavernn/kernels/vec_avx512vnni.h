@@ -45,9 +45,61 @@ WV_INLINE vi16 vi16_dot4(vi16 acc, const int8_t *w, const int8_t *x) {
     return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(load_quad(x)), _mm512_loadu_si512(w));
 }
 
-WV_INLINE vs16 vs16_segment(vs16 a, int shift) { return _mm256_srli_epi16(a, shift); }
-WV_INLINE vs16 vs16_lookup(const int16_t table[8], vs16 segment) {
-    return _mm256_permutexvar_epi16(segment, _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)));
+/* For lanes */
+typedef __m128i vb4;
+typedef __m256i vb8;
+typedef __m512i vb16;
+WV_INLINE vb4 vb4_load(const int8_t *w) {
+    vb4 b = _mm_loadu_si128((const void *)w);
+    WV_IN_REGISTER(b, v);
+    return b;
+}
+WV_INLINE vb8 vb8_load(const int8_t *w) {
+    vb8 b = _mm256_loadu_si256((const void *)w);
+    WV_IN_REGISTER(b, v);
+    return b;
+}
+WV_INLINE vb16 vb16_load(const int8_t *w) {
+    vb16 b = _mm512_loadu_si512(w);
+    WV_IN_REGISTER(b, v);
+    return b;
+}
+WV_INLINE vi4 vl4_dot1(vi4 acc, vb4 w, const int8_t *x) { return _mm_dpbusd_epi32(acc, _mm_set1_epi32(load_quad(x)), w); }
+WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) {
+    return _mm256_dpbusd_epi32(acc, _mm256_set1_epi32(load_quad(x)), w);
+}
+WV_INLINE vi16 vl16_dot1(vi16 acc, vb16 w, const int8_t *x) {
+    return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(load_quad(x)), w);
+}
+
+/* vs32: 32 elements of int16. */
+typedef __m512i vs32;
+
+WV_INLINE vs32 vs32_set1(int16_t x) { return _mm512_set1_epi16(x); }
+WV_INLINE vs32 vs32_load(const int16_t *p) { return _mm512_loadu_si512(p); }
+WV_INLINE void vs32_store(int16_t *p, vs32 a) { _mm512_storeu_si512(p, a); }
+WV_INLINE vs32 vs32_adds(vs32 a, vs32 b) { return _mm512_adds_epi16(a, b); }
+WV_INLINE vs32 vs32_sub(vs32 a, vs32 b) { return _mm512_sub_epi16(a, b); }
+WV_INLINE vs32 vs32_mulhrs(vs32 a, vs32 b) { return _mm512_mulhrs_epi16(a, b); }
+WV_INLINE vs32 vs32_adds_mulhrs(vs32 acc, vs32 a, vs32 b) { return vs32_adds(acc, vs32_mulhrs(a, b)); }
+WV_INLINE vs32 vs32_add_mulhrs(vs32 acc, vs32 a, vs32 b) { return _mm512_add_epi16(acc, vs32_mulhrs(a, b)); }
+WV_INLINE vs32 vs32_copy_sign(vs32 a, vs32 s) {
+    return _mm512_mask_sub_epi16(a, _mm512_movepi16_mask(s), _mm512_setzero_si512(), a);
+}
+/* Q15: halfway from a to 1 */
+WV_INLINE vs32 vs32_halfway(vs32 a) { return _mm512_add_epi16(_mm512_srai_epi16(a, 1), _mm512_set1_epi16(16384)); }
+WV_INLINE vs32 vs32_min_abs(vs32 a, vs32 b) { return _mm512_min_epu16(_mm512_abs_epi16(a), b); }
+WV_INLINE vs32 vs32_segment(vs32 a, int shift) { return _mm512_srli_epi16(a, shift); }
+WV_INLINE vs32 vs32_fraction(vs32 a, int shift) {
+    return _mm512_and_si512(_mm512_slli_epi16(a, 15 - shift), _mm512_set1_epi16(0x7fff));
+}
+WV_INLINE vs32 vs32_lookup(const int16_t table[8], vs32 segment) {
+    return _mm512_permutexvar_epi16(segment, _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)));
+}
+/* q = (a + 128) >> 8, at most 127; kept as q + 128 */
+WV_INLINE void vs32_store_q(int8_t *q, vs32 a) {
+    __m256i bytes = _mm512_cvtsepi16_epi8(vs32_mulhrs(a, vs32_set1(128)));
+    _mm256_storeu_si256((void *)q, _mm256_xor_si256(bytes, _mm256_set1_epi8(INT8_MIN)));
 }
 
 #include "vec_pair.h"
@@ -57,10 +109,14 @@ WV_EVEN_ODD(4)
 WV_EVEN_ODD(8)
 WV_EVEN_ODD(16)
 WV_PAIR_SUMS(32, 16)
+WV_LANES_ONE_SUM(4)
+WV_LANES_ONE_SUM(8)
+WV_LANES_ONE_SUM(16)
+WV_LANES_PAIR(32, 16)
+#define WV_TILE_ROWS 256 /* 16 registers of sums */
 /* f16 blocks of 16 rows are two __m256: on Zen 4 two narrow vcvtph2ps cost less than a wide one. */
 WV_PAIR(16y, 8)
 #define WV_HALF_16 16y
-WV_PAIR_SHORT(32, 16)
 #define WV_SHORTS 32
 
 #endif

@@ -218,5 +218,14 @@ WV_PAIR_SUMS(8, 4)
 WV_PAIR_SUMS(16, 8)
 #endif
 WV_PAIR_SUMS(32, 16)
+WV_LANES_AS_ROWS(4)
+WV_LANES_AS_ROWS(8)
+WV_LANES_AS_ROWS(16)
+WV_LANES_AS_ROWS(32)
+#if defined(WV_NEON_DOT)
+#define WV_TILE_ROWS 64 /* 16 registers of sums */
+#else
+#define WV_TILE_ROWS 32 /* likewise */
+#endif
 
 #endif

@@ -90,6 +90,36 @@
     }                                                                                                                  \
     WV_INLINE vi##W va##W##_total(va##W a) { return (vi##W){va##N##_total(a.lo), va##N##_total(a.hi)}; }
 
+/* For several lanes: vbN is a block of N rows, loaded once, and vlN what one lane has summed up. By default the sums of
+ * vaN, and a block is where it lies: compilers load it once where an operand cannot be in memory. */
+#define WV_LANES_AS_ROWS(N)                                                                                            \
+    typedef const int8_t *vb##N;                                                                                       \
+    typedef va##N vl##N;                                                                                               \
+    WV_INLINE vb##N vb##N##_load(const int8_t *w) { return w; }                                                        \
+    WV_INLINE vl##N vl##N##_start(const int32_t *p) { return va##N##_start(p); }                                       \
+    WV_INLINE vl##N vl##N##_dot1(vl##N a, vb##N w, const int8_t *x) { return va##N##_dot1(a, w, x); }                  \
+    WV_INLINE vl##N vl##N##_dot2(vl##N a, vb##N w0, vb##N w1, const int8_t *x0, const int8_t *x1) {                    \
+        return va##N##_dot2(a, w0, w1, x0, x1);                                                                        \
+    }                                                                                                                  \
+    WV_INLINE vf##N vl##N##_to_float(vl##N a) { return vi##N##_to_float(va##N##_total(a)); }
+
+/* Or one sum a lane, in int32, over blocks in registers: the other lanes hide the latency. */
+#define WV_LANES_ONE_SUM(N)                                                                                            \
+    typedef vi##N vl##N;                                                                                               \
+    WV_INLINE vl##N vl##N##_start(const int32_t *p) { return vi##N##_load(p); }                                        \
+    WV_INLINE vl##N vl##N##_dot2(vl##N a, vb##N w0, vb##N w1, const int8_t *x0, const int8_t *x1) {                    \
+        return vl##N##_dot1(vl##N##_dot1(a, w0, x0), w1, x1);                                                          \
+    }                                                                                                                  \
+    WV_INLINE vf##N vl##N##_to_float(vl##N a) { return vi##N##_to_float(a); }
+
+#define WV_LANES_PAIR(W, N)                                                                                            \
+    typedef struct { vb##N lo, hi; } vb##W;                                                                            \
+    WV_INLINE vb##W vb##W##_load(const int8_t *w) { return (vb##W){vb##N##_load(w), vb##N##_load(w + 4 * N)}; }        \
+    WV_INLINE vi##W vl##W##_dot1(vi##W a, vb##W w, const int8_t *x) {                                                  \
+        return (vi##W){vl##N##_dot1(a.lo, w.lo, x), vl##N##_dot1(a.hi, w.hi, x)};                                      \
+    }                                                                                                                  \
+    WV_LANES_ONE_SUM(W)
+
 /* The same for int16 vectors. */
 #define WV_PAIR_SHORT(W, N)                                                                                            \
     typedef struct { vs##N lo, hi; } vs##W;                                                                            \

@@ -25,6 +25,9 @@ WV_INLINE int32_t load_quad(const int8_t *x) {
     return quad;
 }
 
+/* Keeps a block in its register, of constraint c: the compiler would read it again for every lane, as an operand in memory. */
+#define WV_IN_REGISTER(b, c) __asm__("" : "+" #c(b))
+
 #define WV_X86_FLOAT(W, mm, load_bits)                                                             \
     WV_INLINE vf##W vf##W##_set1(float x) { return mm##_set1_ps(x); }                               \
     WV_INLINE vf##W vf##W##_load(const float *p) { return mm##_loadu_ps(p); }                       \

@@ -1,7 +1,5 @@
 /* wavernn.c - twin of wv_runtime/engine/kernels/wavernn.py. Included by every ISA after spmv.c, gates.c and sample.c. */
 
-#define WV_NO_FLOOR (-3.402823466e+38f)
-
 /* 0..255 -> [-1, 1] */
 WV_INLINE float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
 
@@ -121,6 +119,30 @@ static void stage_logits(wv_lane *s, int32_t first, const wv_matrix *O_in, const
     }
 }
 
+/* What is heard of it */
+static int16_t stage_pcm(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine) {
+    s->y = (float)stage_sample(m, s, coarse, fine) + m->preemphasis * s->y;
+    float y = s->y > -32768.0f ? s->y : -32768.0f;
+    y = y < 32767.0f ? y : 32767.0f;
+    return (int16_t)((int32_t)(y + 32768.5f) - 32768);
+}
+
+/* What lanes.c wants of one lane between the products: the coarse half of h_t; a byte; the fine half. */
+static void lane_coarse(const wv_model *m, wv_lane *s) {
+    stage_inputs(m, s);
+    stage_gates(m, s, 0, m->n_x - 1);
+}
+
+static int32_t lane_draw(wv_lane *s, int32_t shift) {
+    const uint32_t bits = (uint32_t)(random_bits(s->seed, s->t) >> shift);
+    return sample_byte(s->logits, s->log2e_over_temperature, bits, s->p_softmax);
+}
+
+static void lane_fine(const wv_model *m, wv_lane *s, int32_t coarse) {
+    stage_coarse(m, s, coarse);
+    stage_gates(m, s, m->n_units / 2, m->n_x);
+}
+
 /* n samples under one g (Kalchbrenner et al. 2018, eq. 2) */
 static void sample_loop(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm) {
     const wv_matrix *O = &m->matrix[WV_O1];
@@ -140,10 +162,7 @@ static void sample_loop(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm) 
         stage_logits(s, half, &O[2], &O[3]);
         int32_t fine = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)bits, s->p_softmax);
         /* 4) undo the pre-emphasis, round, clip */
-        s->y = (float)stage_sample(m, s, coarse, fine) + m->preemphasis * s->y;
-        float y = s->y > -32768.0f ? s->y : -32768.0f;
-        y = y < 32767.0f ? y : 32767.0f;
-        pcm[i] = (int16_t)((int32_t)(y + 32768.5f) - 32768);
+        pcm[i] = stage_pcm(m, s, coarse, fine);
     }
 }
 

@@ -12,6 +12,7 @@ import functools
 import os
 import sys
 import weakref
+from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,13 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "wv_finish": (c_int, [c_void_p]),
     "wv_available": (c_size_t, [c_void_p]),
     "wv_pull": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "wv_batch_new": (c_int, [c_void_p, c_int32, c_int32, POINTER(c_void_p)]),
+    "wv_batch_free": (None, [c_void_p]),
+    "wv_batch_pull": (
+        c_int, [c_void_p, POINTER(c_void_p), c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_size_t)],
+    ),
     "wv_bench_stage": (c_int, [c_void_p, c_int, c_size_t]),
+    "wv_batch_bench_stage": (c_int, [c_void_p, POINTER(c_void_p), c_size_t, c_int, c_size_t]),
 }
 
 
@@ -238,6 +245,49 @@ class NativeStream:
     def bench_stage(self, stage: int, n_times: int) -> None:
         """Run one wv_stage n_times, for a caller with a clock. The stream's audio is undefined afterwards."""
         _check(library().wv_bench_stage(self._handle, stage, n_times), "bench_stage")
+
+
+class NativeBatch:
+    """wv_batch: many streams in step, over one load of the weights. One call at a time.
+
+    Raises
+    ------
+    ValueError
+        If n_lanes is not in 1..16 or n_threads not in 1..64.
+    """
+
+    def __init__(self, model: NativeModel, n_lanes: int = 8, n_threads: int = 1):
+        self._handle = c_void_p()
+        self._model = model  # must outlive the batch
+        _check(library().wv_batch_new(model._handle, n_lanes, n_threads, byref(self._handle)), "batch")
+        weakref.finalize(self, library().wv_batch_free, self._handle)
+
+    def pull(self, streams: Sequence[NativeStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
+        """Up to n[i] samples of streams[i], as its own pull gives them. [(min(n[i], available),) int16, ...]
+
+        Raises
+        ------
+        ValueError
+            If the streams are not different ones of this batch's model and of one ISA.
+        """
+        pcm = [np.empty(max(0, min(k, s.available)), np.int16) for s, k in zip(streams, n, strict=True)]
+        to = (c_void_p * len(pcm))(*(part.ctypes.data for part in pcm))
+        sizes, written = (c_size_t * len(pcm))(*map(len, pcm)), (c_size_t * len(pcm))()
+        _check(
+            library().wv_batch_pull(self._handle, _handles(streams), len(pcm), to, sizes, written), "batch: streams"
+        )
+        return pcm
+
+    def bench_stage(self, streams: Sequence[NativeStream], stage: int, n_times: int) -> None:
+        """Run one wv_stage of at most n_lanes streams in step, n_times. Their audio is undefined afterwards."""
+        handles = _handles(streams)
+        _check(
+            library().wv_batch_bench_stage(self._handle, handles, len(streams), stage, n_times), "batch: bench_stage"
+        )
+
+
+def _handles(streams: Sequence[NativeStream]) -> Any:
+    return (c_void_p * len(streams))(*(s._handle.value for s in streams))
 
 
 def _check_seed(seed: int) -> int:

@@ -1,0 +1,334 @@
+/* batch.c - several streams in step: who is in which lane of which thread. What they draw is lanes.c's, how each one goes on
+ * is synth.c's. A stream is on one thread throughout a call, so threads share nothing but the number of the next stream. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fp_mode.h"
+#include "state.h"
+
+#ifdef WV_THREADS
+#include <pthread.h>
+#endif
+
+enum { MAX_THREADS = 64 };
+
+/* A wv_lane's own vectors, which wait while it uses a row of wv_lanes. */
+typedef struct {
+    float *h, *a, *logits;
+    int16_t *a_q10;
+    int8_t *h_q;
+    int32_t *p_softmax;
+} home;
+
+/* The lanes of one thread. */
+typedef struct {
+    wv_lanes lanes;
+    wv_job job[WV_MAX_LANES];
+    home home[WV_MAX_LANES];
+    int32_t left[WV_MAX_LANES]; /* of a run */
+    wv_batch *batch;
+#ifdef WV_THREADS
+    pthread_t thread;           /* the first worker is the caller's thread */
+#endif
+} worker;
+
+/* What one call of wv_batch_pull was given. */
+typedef struct {
+    wv_state *const *states;
+    size_t n_states, next; /* states[next] joins next */
+    int16_t *const *pcm;
+    const size_t *n_samples;
+    size_t *written;
+} work;
+
+struct wv_batch {
+    const wv_model *model;
+    int32_t n_lanes, n_threads;
+    work work;
+    worker *workers;       /* (n_threads,) */
+    void *storage;
+#ifdef WV_THREADS
+    int32_t n_started;     /* threads beside the caller's */
+    pthread_mutex_t mutex; /* of everything below, and of work.next */
+    pthread_cond_t begun, ended;
+    uint64_t n_calls;      /* of wv_batch_pull */
+    int32_t n_busy, closed;
+#endif
+};
+
+/* One thread at a time takes the next stream. */
+static void lock(wv_batch *b) {
+#ifdef WV_THREADS
+    pthread_mutex_lock(&b->mutex);
+#else
+    (void)b;
+#endif
+}
+static void unlock(wv_batch *b) {
+#ifdef WV_THREADS
+    pthread_mutex_unlock(&b->mutex);
+#else
+    (void)b;
+#endif
+}
+
+static size_t lay_out(const wv_batch *b, wv_lanes *lanes, char *base, size_t used) {
+    const wv_model *m = b->model;
+    const size_t n = (size_t)b->n_lanes, n_units = (size_t)m->n_units, n_out = (size_t)m->n_out;
+    if (m->matrix[WV_R].dtype == WV_I8) {
+        lanes->h_q = wv_take(base, &used, n * n_units);
+        lanes->a_q10 = wv_take(base, &used, 3 * n * n_units * sizeof(int16_t));
+        lanes->q = wv_take(base, &used, n * n_out);
+    } else {
+        lanes->h = wv_take(base, &used, n * n_units * sizeof(float));
+        lanes->a = wv_take(base, &used, 3 * n * n_units * sizeof(float));
+        lanes->z = wv_take(base, &used, n * n_out * sizeof(float));
+    }
+    lanes->logits = wv_take(base, &used, n * WV_LOGITS_STRIDE * sizeof(float));
+    return used;
+}
+
+/* Row l of the vectors becomes those of s; h moves along, the others are made anew in every sample. */
+static void point_to(const wv_model *m, wv_lanes *lanes, int32_t l, wv_lane *s) {
+    const size_t n_units = (size_t)m->n_units, row = (size_t)l;
+    if (m->matrix[WV_R].dtype == WV_I8) {
+        s->h_q = memcpy(lanes->h_q + row * n_units, s->h_q, n_units);
+        s->a_q10 = lanes->a_q10 + row * 3 * n_units;
+    } else {
+        s->h = memcpy(lanes->h + row * n_units, s->h, n_units * sizeof(float));
+        s->a = lanes->a + row * 3 * n_units;
+    }
+    s->logits = lanes->logits + row * WV_LOGITS_STRIDE;
+    s->p_softmax = (int32_t *)s->logits + 256;
+    lanes->lane[l] = s;
+}
+
+static void join(const wv_model *m, worker *w, const wv_job *job, int16_t *pcm, int32_t left) {
+    const int32_t l = w->lanes.n++;
+    wv_lane *s = &job->state->lane;
+    w->home[l] = (home){s->h, s->a, s->logits, s->a_q10, s->h_q, s->p_softmax};
+    w->job[l] = *job;
+    w->left[l] = left;
+    w->lanes.pcm[l] = pcm;
+    point_to(m, &w->lanes, l, s);
+}
+
+/* Its state takes its own vectors back; the last lane moves to lane l. */
+static void leave(const wv_model *m, worker *w, int32_t l) {
+    wv_lane *s = w->lanes.lane[l];
+    const home own = w->home[l];
+    if (m->matrix[WV_R].dtype == WV_I8)
+        memcpy(own.h_q, s->h_q, (size_t)m->n_units);
+    else
+        memcpy(own.h, s->h, (size_t)m->n_units * sizeof(float));
+    s->h = own.h;
+    s->a = own.a;
+    s->logits = own.logits;
+    s->a_q10 = own.a_q10;
+    s->h_q = own.h_q;
+    s->p_softmax = own.p_softmax;
+    const int32_t last = --w->lanes.n;
+    if (l == last) return;
+    point_to(m, &w->lanes, l, w->lanes.lane[last]);
+    w->home[l] = w->home[last];
+    w->job[l] = w->job[last];
+    w->left[l] = w->left[last];
+    w->lanes.pcm[l] = w->lanes.pcm[last];
+}
+
+/* The next stream that draws anything takes a lane; returns whether there was one. */
+static int join_next(wv_batch *b, worker *w) {
+    work *k = &b->work;
+    for (;;) {
+        lock(b);
+        const size_t i = k->next < k->n_states ? k->next++ : k->n_states;
+        unlock(b);
+        if (i == k->n_states) return 0;
+        wv_job job;
+        int16_t *to;
+        wv_job_begin(&job, k->states[i], k->pcm[i], k->n_samples[i]);
+        k->written[i] = job.left;
+        const int32_t n = wv_job_next(&job, &to);
+        if (n > 0) {
+            join(b->model, w, &job, to, n);
+            return 1;
+        }
+    }
+}
+
+/* Streams one after the other through the lanes of a thread, until none is left. Few streams are shared out evenly. */
+static void pull_lanes(worker *w) {
+    wv_batch *b = w->batch;
+    const size_t threads = (size_t)b->n_threads, fair = (b->work.n_states + threads - 1) / threads;
+    const int32_t n_lanes = fair < (size_t)b->n_lanes ? (int32_t)fair : b->n_lanes;
+    wv_lanes *lanes = &w->lanes;
+    const wv_fp_mode mode = wv_fp_enter();
+    for (;;) {
+        while (lanes->n < n_lanes && join_next(b, w)) {
+        }
+        if (lanes->n == 0) break;
+        int32_t n = w->left[0];
+        for (int32_t l = 1; l < lanes->n; l++) n = w->left[l] < n ? w->left[l] : n;
+        if (lanes->n == 1)
+            lanes->kernels->sample_loop(b->model, lanes->lane[0], n, lanes->pcm[0]);
+        else
+            wv_lanes_loop(b->model, lanes, n);
+        for (int32_t l = lanes->n - 1; l >= 0; l--) {
+            wv_job *job = &w->job[l];
+            w->left[l] -= n;
+            lanes->pcm[l] += n;
+            wv_job_drawn(job, n);
+            if (w->left[l] == 0) w->left[l] = wv_job_next(job, &lanes->pcm[l]);
+            if (w->left[l] > 0) continue;
+            leave(b->model, w, l);
+        }
+    }
+    wv_fp_leave(mode);
+}
+
+#ifdef WV_THREADS
+static void *run_worker(void *argument) {
+    worker *w = argument;
+    wv_batch *b = w->batch;
+    pthread_mutex_lock(&b->mutex);
+    for (uint64_t n_calls = 0;; n_calls++) {
+        while (b->n_calls == n_calls && !b->closed) pthread_cond_wait(&b->begun, &b->mutex);
+        if (b->closed) break;
+        pthread_mutex_unlock(&b->mutex);
+        pull_lanes(w);
+        pthread_mutex_lock(&b->mutex);
+        if (--b->n_busy == 0) pthread_cond_signal(&b->ended);
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return NULL;
+}
+
+static int start_threads(wv_batch *b) {
+    pthread_mutex_init(&b->mutex, NULL);
+    pthread_cond_init(&b->begun, NULL);
+    pthread_cond_init(&b->ended, NULL);
+    for (int32_t i = 1; i < b->n_threads; i++, b->n_started++)
+        if (pthread_create(&b->workers[i].thread, NULL, run_worker, &b->workers[i]) != 0) return 0;
+    return 1;
+}
+
+static void stop_threads(wv_batch *b) {
+    if (b->storage == NULL) return; /* before start_threads */
+    pthread_mutex_lock(&b->mutex);
+    b->closed = 1;
+    pthread_cond_broadcast(&b->begun);
+    pthread_mutex_unlock(&b->mutex);
+    for (int32_t i = 1; i <= b->n_started; i++) pthread_join(b->workers[i].thread, NULL);
+    pthread_mutex_destroy(&b->mutex);
+    pthread_cond_destroy(&b->begun);
+    pthread_cond_destroy(&b->ended);
+}
+
+static void begin_work(wv_batch *b) {
+    pthread_mutex_lock(&b->mutex);
+    b->n_calls++;
+    b->n_busy = b->n_threads - 1;
+    pthread_cond_broadcast(&b->begun);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+static void end_work(wv_batch *b) {
+    pthread_mutex_lock(&b->mutex);
+    while (b->n_busy > 0) pthread_cond_wait(&b->ended, &b->mutex);
+    pthread_mutex_unlock(&b->mutex);
+}
+#else
+static int start_threads(wv_batch *b) { return b != NULL; }
+static void stop_threads(wv_batch *b) { (void)b; }
+static void begin_work(wv_batch *b) { (void)b; }
+static void end_work(wv_batch *b) { (void)b; }
+#endif
+
+wv_status wv_batch_new(const wv_model *model, int32_t n_lanes, int32_t n_threads, wv_batch **batch) {
+    if (model == NULL || batch == NULL) return WV_ERR_ARGUMENT;
+    *batch = NULL;
+    if (n_lanes < 1 || n_lanes > WV_MAX_LANES || n_threads < 1 || n_threads > MAX_THREADS) return WV_ERR_ARGUMENT;
+    wv_batch *b = calloc(1, sizeof *b);
+    if (b == NULL) return WV_ERR_MEMORY;
+    b->model = model;
+    b->n_lanes = n_lanes;
+#ifdef WV_THREADS
+    b->n_threads = n_threads;
+#else
+    b->n_threads = 1;
+#endif
+    b->workers = calloc((size_t)b->n_threads, sizeof *b->workers);
+    const size_t each = b->workers ? lay_out(b, &b->workers->lanes, NULL, 0) : 0;
+    b->storage = b->workers ? malloc((size_t)b->n_threads * each + 63) : NULL;
+    if (b->storage == NULL) {
+        wv_batch_free(b);
+        return WV_ERR_MEMORY;
+    }
+    char *base = (char *)wv_padded((size_t)(uintptr_t)b->storage);
+    for (int32_t i = 0; i < b->n_threads; i++) {
+        lay_out(b, &b->workers[i].lanes, base, (size_t)i * each);
+        b->workers[i].batch = b;
+    }
+    if (!start_threads(b)) {
+        wv_batch_free(b);
+        return WV_ERR_MEMORY;
+    }
+    *batch = b;
+    return WV_OK;
+}
+
+void wv_batch_free(wv_batch *b) {
+    if (b == NULL) return;
+    stop_threads(b);
+    free(b->storage);
+    free(b->workers);
+    free(b);
+}
+
+static void choose_kernels(worker *w, const wv_kernels *kernels) {
+    w->lanes.kernels = kernels;
+    w->lanes.matrices = wv_lane_kernels_of(kernels);
+}
+
+/* Whether the states are different ones of this batch's model and of one ISA */
+static int check_states(const wv_batch *b, wv_state *const *states, size_t n_states) {
+    size_t n = 0;
+    int good = 1;
+    for (; good && n < n_states; n++) {
+        wv_state *s = states[n];
+        good = s != NULL && s->model == b->model && s->kernels == states[0]->kernels && !s->in_batch;
+        if (good) s->in_batch = 1;
+    }
+    for (size_t i = 0; i < n - (size_t)!good; i++) states[i]->in_batch = 0;
+    return good;
+}
+
+wv_status wv_batch_pull(wv_batch *b, wv_state *const states[], size_t n_states, int16_t *const pcm[],
+                        const size_t n_samples[], size_t written[]) {
+    if (b == NULL) return WV_ERR_ARGUMENT;
+    if (n_states == 0) return WV_OK;
+    if (states == NULL || pcm == NULL || n_samples == NULL || written == NULL) return WV_ERR_ARGUMENT;
+    for (size_t i = 0; i < n_states; i++)
+        if (pcm[i] == NULL && n_samples[i] > 0) return WV_ERR_ARGUMENT;
+    if (!check_states(b, states, n_states)) return WV_ERR_ARGUMENT;
+    b->work = (work){states, n_states, 0, pcm, n_samples, written};
+    for (int32_t i = 0; i < b->n_threads; i++) choose_kernels(b->workers + i, states[0]->kernels);
+    begin_work(b);
+    pull_lanes(b->workers);
+    end_work(b);
+    return WV_OK;
+}
+
+wv_status wv_batch_bench_stage(wv_batch *b, wv_state *const states[], size_t n_states, wv_stage stage, size_t n_times) {
+    if (b == NULL || states == NULL || n_states < 1 || n_states > (size_t)b->n_lanes) return WV_ERR_ARGUMENT;
+    if (stage < WV_STAGE_SAMPLE || stage > WV_STAGE_CONDITION || !check_states(b, states, n_states)) return WV_ERR_ARGUMENT;
+    worker *w = b->workers;
+    choose_kernels(w, states[0]->kernels);
+    int16_t pcm[WV_MAX_LANES];
+    for (size_t i = 0; i < n_states; i++) join(b->model, w, &(wv_job){states[i], NULL, 0}, pcm + i, 0);
+    const wv_fp_mode mode = wv_fp_enter();
+    wv_lanes_stage(b->model, &w->lanes, states[0]->frames, stage, n_times);
+    wv_fp_leave(mode);
+    while (w->lanes.n > 0) leave(b->model, w, w->lanes.n - 1);
+    return WV_OK;
+}

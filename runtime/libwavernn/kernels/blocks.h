@@ -1,0 +1,23 @@
+/* blocks.h - what spmv.c and spmm.c share: how a product is stored, and one body per block height. */
+#ifndef WV_BLOCKS_H
+#define WV_BLOCKS_H
+
+typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
+
+/* The vectors of f16 blocks: those of f32 unless the ISA has said otherwise. */
+#define WV_HALF_4 4
+#define WV_HALF_8 8
+#ifndef WV_HALF_16
+#define WV_HALF_16 16
+#endif
+#define WV_HALF_32 32
+
+#define WV_DISPATCH_H(name, m, ...)           \
+    switch ((m)->block_h) {                   \
+    case 4: name##4(m, __VA_ARGS__); break;   \
+    case 8: name##8(m, __VA_ARGS__); break;   \
+    case 16: name##16(m, __VA_ARGS__); break; \
+    default: name##32(m, __VA_ARGS__); break; \
+    }
+
+#endif
