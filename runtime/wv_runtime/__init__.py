@@ -4,6 +4,7 @@ Usage::
 
     voice = load("voice.bin")
     pcm = voice(mel)                       # (n_mels, n_frames) float32 -> (n_samples,) int16
+    pcms = voice([mel, other])             # many at once
     for pcm in voice.stream(mel_chunks):   # the same samples, as frames come in
         play(pcm)
 """
@@ -23,13 +24,14 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .engine.batch import Batch
     from .engine.synth import Stream, Voice
     from .features.mel import log_mel
 
 __version__ = "0.2.0"
 __all__ = [
-    "AudioError", "CheckpointError", "FormatError", "MelError", "NativeError", "Stream", "Voice", "WaveRNNError",
-    "load", "log_mel",
+    "AudioError", "Batch", "CheckpointError", "FormatError", "MelError", "NativeError", "Stream", "Voice",
+    "WaveRNNError", "load", "log_mel",
 ]  # fmt: skip
 
 
@@ -60,6 +62,10 @@ def __getattr__(name: str) -> Any:  # imported at first use: `import wv_runtime`
         from .engine import synth
 
         return getattr(synth, name)
+    if name == "Batch":
+        from .engine.batch import Batch
+
+        return Batch
     if name == "log_mel":
         from .features.mel import log_mel
 

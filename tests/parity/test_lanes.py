@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime.engine.native import NativeBatch, NativeModel, NativeStream, isa_names
+from wv_runtime.engine.synth import Voice
 from wv_runtime.model.binary import pack
 
 LPC = {"lpc_order": 4}
@@ -116,3 +117,18 @@ def test_what_a_batch_refuses():
     for lanes, threads in ((0, 1), (17, 1), (1, 0), (1, 65)):
         with pytest.raises(ValueError, match="batch: "):
             NativeBatch(model, lanes, threads)
+
+
+@pytest.mark.parametrize("backend", ["c", "numba"])
+def test_a_list_of_mels(backend):
+    cfg = tiny_config()
+    voice = Voice(tiny_model("int8", cfg=cfg), backend)
+    mels = [tiny_mel(cfg, n, seed=n) for n in (3, 90, 1, 200, 0, 5)]
+    said = voice(mels, seed=7, n_lanes=2, n_threads=2)
+    for pcm, mel in zip(said, mels, strict=True):
+        np.testing.assert_array_equal(pcm, voice(mel, seed=7))
+    assert voice([]) == []
+    for wrong in ({"n_lanes": 0}, {"n_lanes": 17}, {"n_threads": 0}):
+        with pytest.raises(ValueError, match="wanted 1") as error:
+            voice.batch(**wrong)
+        assert next(iter(wrong)) in str(error.value)

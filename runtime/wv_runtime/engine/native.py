@@ -84,7 +84,8 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "wv_batch_new": (c_int, [c_void_p, c_int32, c_int32, POINTER(c_void_p)]),
     "wv_batch_free": (None, [c_void_p]),
     "wv_batch_pull": (
-        c_int, [c_void_p, POINTER(c_void_p), c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_size_t)],
+        c_int,
+        [c_void_p, POINTER(c_void_p), c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_size_t)],
     ),
     "wv_bench_stage": (c_int, [c_void_p, c_int, c_size_t]),
     "wv_batch_bench_stage": (c_int, [c_void_p, POINTER(c_void_p), c_size_t, c_int, c_size_t]),
@@ -273,9 +274,7 @@ class NativeBatch:
         pcm = [np.empty(max(0, min(k, s.available)), np.int16) for s, k in zip(streams, n, strict=True)]
         to = (c_void_p * len(pcm))(*(part.ctypes.data for part in pcm))
         sizes, written = (c_size_t * len(pcm))(*map(len, pcm)), (c_size_t * len(pcm))()
-        _check(
-            library().wv_batch_pull(self._handle, _handles(streams), len(pcm), to, sizes, written), "batch: streams"
-        )
+        _check(library().wv_batch_pull(self._handle, _handles(streams), len(pcm), to, sizes, written), "batch: streams")
         return pcm
 
     def bench_stage(self, streams: Sequence[NativeStream], stage: int, n_times: int) -> None:

@@ -8,15 +8,17 @@ Usage: ``pcm = Voice(binary.load("voice.bin"))(mel, seed=0)``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import MelError
 from wv_runtime.model.binary import Model, pack
+
+from .batch import Batch, OneByOne, speak
 
 BACKENDS = ("numba", "c")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
@@ -77,13 +79,14 @@ class Voice:
         on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
         self.model, self.config, self.backend, self.postfilter = model, model.config, backend, on
         if backend == "c":
-            from wv_runtime.engine.native import NativeModel, NativeStream
+            from wv_runtime.engine.native import NativeBatch, NativeModel, NativeStream
 
             native = NativeModel(pack(replace(model, metadata={})))  # which C does not read
             self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(
                 native, seed, t, isa, postfilter=on
             )
             self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
+            self._batch: Callable[[int, int], Batch] = lambda lanes, threads: NativeBatch(native, lanes, threads)
         else:
             from wv_runtime.engine.kernels import simd, wavernn
             from wv_runtime.engine.kernels.fp_mode import defined_mode
@@ -91,6 +94,7 @@ class Voice:
             with defined_mode():
                 net = wavernn.make_net(model)
             self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
+            self._batch = lambda lanes, threads: OneByOne()
             self.isa = simd.ISA
 
     @property
@@ -129,6 +133,21 @@ class Voice:
         check_temperature(temperature)
         return self._open(seed, temperature)
 
+    def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
+        """Room for many streams of this voice: on backend c, n_lanes of them step together on each thread.
+
+        Eight lanes make about twice the samples of one stream on a core. Numba runs one stream after the other.
+
+        Raises
+        ------
+        ValueError
+            If n_lanes is not in 1..16 or n_threads not in 1..64.
+        """
+        for name, value, most in (("n_lanes", n_lanes, 16), ("n_threads", n_threads, 64)):
+            if not 1 <= value <= most:
+                raise ValueError(f"{name}: found {value}, wanted 1..{most}")
+        return self._batch(n_lanes, n_threads)
+
     def stream(
         self, mels: Iterable[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0
     ) -> Iterator[NDArray[np.int16]]:
@@ -145,17 +164,36 @@ class Voice:
         stream.finish()
         yield stream.pull(stream.available)
 
+    @overload
+    def __call__(
+        self, mel: NDArray[np.float32], seed: int = 0, temperature: float = 1.0,
+        progress: Callable[[int], Any] | None = None,
+    ) -> NDArray[np.int16]: ...  # fmt: skip
+
+    @overload
+    def __call__(
+        self, mel: Sequence[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0, *,
+        n_lanes: int = 8, n_threads: int = 1,
+    ) -> list[NDArray[np.int16]]: ...  # fmt: skip
+
     def __call__(
         self,
-        mel: NDArray[np.float32],
+        mel: NDArray[np.float32] | Sequence[NDArray[np.float32]],
         seed: int = 0,
         temperature: float = 1.0,
         progress: Callable[[int], Any] | None = None,
-    ) -> NDArray[np.int16]:
+        n_lanes: int = 8,
+        n_threads: int = 1,
+    ) -> NDArray[np.int16] | list[NDArray[np.int16]]:
         """The whole utterance: mel (n_mels, n_frames) float32 -> (n_frames * hop_length,) int16.
 
-        `progress`, if given, is called with the number of new samples after about each second of audio.
+        A list of mels gives the list of their samples, in a `batch` of n_lanes and n_threads: on backend c that is
+        faster than one call after the other. Each has the same seed, and the samples that it has by itself.
+
+        `progress`, if given for one mel, is called with the number of new samples after about each second of audio.
         """
+        if not isinstance(mel, np.ndarray):
+            return speak(self, mel, seed, temperature, n_lanes, n_threads)
         stream = self.open(seed, temperature)
         at_most = self.config.mel.sample_rate if progress else 2**31 - 1
         parts, taken, n_frames = [np.zeros(0, np.int16)], 0, mel.shape[-1]
