@@ -18,7 +18,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify
 
-.PHONY: help demo voice picture docs test arm arm-bench apk apk-assets apk-test deps bench lint types wheel matrix check clean
+.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test deps bench lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -55,7 +55,10 @@ docs: .venv/ready ## build the documentation in build/docs; warnings are errors
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	WV_VOICE=$(VOICE) $(BIN)/mkdocs build --strict
 
-test: .venv/ready ## set up what is needed and run the tests
+test: .venv/ready ## set up what is needed and run the tests but the slow ones
+	$(BIN)/python -m pytest -m 'not (slow or wheel or matrix)'
+
+test-all: .venv/ready ## run every test but that of the wheel
 	$(BIN)/python -m pytest
 
 # musl makes wv_run a third of the size that glibc does; without Debian's mirror it is linked with glibc
@@ -109,7 +112,7 @@ wheel: .venv/ready ## build the wheel and run it in a clean environment
 matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
 	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
 
-check: lint types wheel test ## exactly what CI runs
+check: lint types wheel test-all ## exactly what CI runs
 
 clean: ## remove what these targets made
 	rm -rf .venv build dist demo.* .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -14,6 +14,8 @@ from wv_bench.measure import Case
 from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.errors import WaveRNNError
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_inner_loop_is_the_block_with_most_macs():
     text = {0: "ldr q0, [x0]", 4: "sdot v1.4s, v0.16b, v2.4b[0]", 8: "b.ne there", 12: "add x0, x0, x1", 16: "ret"}

@@ -22,6 +22,8 @@ pytest.importorskip("librosa")
 from wv_eval import baselines, evaluate, report, scores  # noqa: E402
 from wv_eval.cli import main  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 TEXT = {"arctic_a0281": "I do not blame you for anything; remember that."}
 LIBRARIES = {key: library for library, keys in scores.NEEDS.items() for key in keys}

@@ -33,6 +33,8 @@ from wv_runtime.engine import native as _native
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
+pytestmark = pytest.mark.slow
+
 DEMO = ROOT / "android_demo"
 OUT = ROOT / "build/android"
 APK = OUT / "wavernn-demo.apk"

@@ -14,6 +14,8 @@ from model_fixtures import tiny_mel, tiny_model
 from wv_runtime import load
 from wv_runtime.features.mel_file import load_mel
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 MODEL = tiny_model()
 FRAMES = tiny_mel(MODEL.config).T.astype("<f4").tobytes()

@@ -20,6 +20,8 @@ from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {"aarch64": ("aarch64-linux-gnu-gcc", "qemu-aarch64"), "armv7l": ("arm-linux-gnueabihf-gcc", "qemu-arm")}
 BUILT = Path(os.environ["WV_ARM_BUILD"]).absolute() if "WV_ARM_BUILD" in os.environ else None  # of `make arm`
 CPUS = [

@@ -12,6 +12,8 @@ from wv_runtime.commands.run import main
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
+pytestmark = pytest.mark.slow
+
 # SHA-256 of the PCM of data/golden_v1_<dtype>.bin for golden_mel(), seed 7, temperature 0.7. They change only
 # when the arithmetic does, which is a change of the format: see runtime/FORMAT.md.
 GOLDEN = {

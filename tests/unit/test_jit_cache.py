@@ -12,6 +12,8 @@ import pytest
 import wv_runtime
 from wv_runtime.engine.kernels.isa import HOST_ISAS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys; sys.path.insert(0, sys.argv[1])
 from kernels_copy import jit, use

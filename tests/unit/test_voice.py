@@ -17,6 +17,8 @@ from wv_runtime.features.mel_file import save_mel  # noqa: E402
 from wv_runtime.features.samples import preemphasise  # noqa: E402
 from wv_train.checkpoint import load_model  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 VOICE = ROOT / "voices/kathleen16/model.pt"
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 
