@@ -13,12 +13,12 @@ CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
 APK := build/android/wavernn-demo.apk
-# What Debian 12 has to hold for `make arm`, `make arm-bench` and `make apk`, and for their tests
+# What Debian 12 has to hold for `make arm`, `make arm-bench`, `make apk` and `make web`, and for their tests
 DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross \
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
-	openjdk-17-jdk-headless proguard-cli junit4 enjarify
+	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 
-.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test deps bench lint types wheel matrix check clean
+.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web deps bench lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -91,7 +91,10 @@ $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 apk-test: .venv/ready ## test the app: its package, and its Java on the host's, the APK's x86-64 and its arm64 library
 	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/packaging/test_android.py
 
-deps: ## install what `make arm`, `make arm-bench` and `make apk` want, as root on Debian 12
+web: .venv/ready ## the WebAssembly modules in build/web
+	$(BIN)/python web_demo/build.py --out build/web
+
+deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` want, as root on Debian 12
 	apt-get -qq update
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
 

@@ -25,6 +25,7 @@ from fetch_debs import fetch
 
 HERE = Path(__file__).resolve().parent
 DEMO, SYSROOT = HERE.parent, HERE / "sysroot"
+FREESTANDING = DEMO.parent / "runtime/libwavernn/freestanding"  # headers of libc and libm, as far as they are used
 MIN_SDK, TARGET_SDK = 23, 35
 ABIS = {
     "arm64-v8a": f"aarch64-linux-android{MIN_SDK}",
@@ -70,9 +71,9 @@ def run(*command: object, **options: object) -> None:
 
 
 def functions() -> dict[str, list[str]]:
-    """{library: functions}, from the prototypes in sysroot/."""
+    """{library: functions}, from the prototypes in the headers."""
     names: dict[str, list[str]] = {"libc": [], "libm": []}
-    for header in sorted(SYSROOT.rglob("*.h")):
+    for header in sorted([*FREESTANDING.glob("*.h"), *SYSROOT.rglob("*.h")]):
         found = re.findall(r"^\w.*?(\w+)\(.*\);$", header.read_text(), re.M)
         names["libm" if header.name == "math.h" else "libc"] += found
     return names
@@ -96,10 +97,10 @@ def native(abi: str, out: Path, cmake: str) -> Path:
     stubs(abi, folder / "stubs")
     if abi == "armeabi-v7a":
         # -fno-builtin: or clang makes memclr a call of memclr
-        flags = ["-O2", "-ffreestanding", "-fno-builtin", "-nostdlibinc", "-isystem", SYSROOT, "-fPIC", "-mthumb"]
+        flags = ["-O2", "-ffreestanding", "-fno-builtin", "-nostdlibinc", "-isystem", FREESTANDING, "-fPIC", "-mthumb"]
         run("clang-19", f"--target={ABIS[abi]}", *flags, "-c", SYSROOT / "aeabi.c", "-o", folder / "stubs/aeabi.o")
     flags = {"CMAKE_TOOLCHAIN_FILE": HERE / "android.toolchain.cmake", "ANDROID_TRIPLE": ABIS[abi], "SYSROOT": SYSROOT,
-             "STUBS": (folder / "stubs").resolve(), "JNI": JNI_HEADERS}  # fmt: skip
+             "FREESTANDING": FREESTANDING, "STUBS": (folder / "stubs").resolve(), "JNI": JNI_HEADERS}  # fmt: skip
     run(cmake, "-S", DEMO / "lib/src/main/cpp", "-B", folder, *(f"-D{k}={v}" for k, v in flags.items()))
     run(cmake, "--build", folder, "--target", "wavernn_jni", "-j2")
     return folder / "libwavernn_jni.so"

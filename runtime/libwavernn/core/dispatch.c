@@ -17,6 +17,10 @@
 #endif
 #endif
 
+/* relaxed_u8.c, relaxed_s8.c: whether this engine reads bytes so */
+int wv_has_relaxed_u8(void);
+int wv_has_relaxed_s8(void);
+
 typedef struct {
     const wv_kernels *kernels;
     int (*runs_here)(void);
@@ -96,6 +100,15 @@ static const candidate candidates[] = {
 #endif
 #ifdef WV_HAVE_NEON
     {&wv_kernels_neon, has_neon, meets_no_subnormal},
+#endif
+#ifdef WV_HAVE_RELAXED_U8
+    {&wv_kernels_relaxed_u8, wv_has_relaxed_u8, NULL},
+#endif
+#ifdef WV_HAVE_RELAXED_S8
+    {&wv_kernels_relaxed_s8, wv_has_relaxed_s8, NULL},
+#endif
+#ifdef WV_HAVE_SIMD128
+    {&wv_kernels_simd128, always, NULL}, /* an engine without it refuses the module */
 #endif
     {&wv_kernels_portable, always, NULL},
 };

@@ -2,7 +2,6 @@
 #include "sha256.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 void sha256(const unsigned char *bytes, size_t n_bytes, char hex[65]) {
@@ -44,5 +43,6 @@ void sha256(const unsigned char *bytes, size_t n_bytes, char hex[65]) {
         }
         for (int i = 0; i < 8; i++) H[i] += v[i];
     }
-    for (int i = 0; i < 8; i++) sprintf(hex + 8 * i, "%08x", (unsigned)H[i]);
+    for (int i = 0; i < 64; i++) hex[i] = "0123456789abcdef"[H[i / 8] >> (28 - 4 * (i % 8)) & 15];
+    hex[64] = '\0';
 }

@@ -15,6 +15,9 @@ ISAS = {
     "avx2": ("avx2", "f16c"),
     "neon_dot": ("neon", "dotprod"),
     "neon": ("neon",),
+    "relaxed_u8": ("relaxed-simd",),  # WebAssembly, where Numba does not run
+    "relaxed_s8": ("relaxed-simd",),
+    "simd128": ("simd128",),
     "portable": (),
 }
 _features = llvm.get_host_cpu_features()

@@ -1,4 +1,4 @@
-/* libm, as far as it is used: see README.md beside this file. */
+/* libm, as far as it is used: for builds that have none. Android's (android_demo) and WebAssembly's (web_demo). */
 #ifndef SYSROOT_MATH_H
 #define SYSROOT_MATH_H
 #define isfinite(x) __builtin_isfinite(x)

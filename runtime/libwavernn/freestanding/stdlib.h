@@ -1,4 +1,4 @@
-/* libc, as far as it is used: see README.md beside this file. */
+/* libc, as far as it is used: for builds that have none. Android's (android_demo) and WebAssembly's (web_demo). */
 #ifndef SYSROOT_STDLIB_H
 #define SYSROOT_STDLIB_H
 #include <stddef.h>
