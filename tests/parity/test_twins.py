@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 RUNTIME = ROOT / "runtime"
-STEMS = ("spmv", "gates", "sample", "predict", "comb", "postfilter", "wavernn", "derive")
+STEMS = ("spmv", "gates", "sample", "predict", "fft", "comb", "postfilter", "wavernn", "derive")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {
     "tile",

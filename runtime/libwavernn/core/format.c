@@ -174,6 +174,9 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->hop_length = (int32_t)h->hop_length;
     m->win_length = (int32_t)h->win_length;
     m->n_mels = (int32_t)h->n_mels;
+    m->fmin = h->fmin;
+    m->fmax = h->fmax;
+    m->log_floor = h->log_floor;
     memcpy(m->mel_name, h->mel_name, sizeof m->mel_name);
     return WV_OK;
 }

@@ -146,6 +146,20 @@ WV_API void wv_batch_free(wv_batch *batch);
 WV_API wv_status wv_batch_pull(wv_batch *batch, wv_state *const states[], size_t n_states, int16_t *const pcm[],
                                const size_t n_samples[], size_t written[]);
 
+/* Audio in, log-mels out, as a model wants them: the other direction, for a copy of a recording. Streams like a wv_state. The
+ * model is needed for wv_mel_new alone; its n_fft must be a power of two, else WV_ERR_ARGUMENT. */
+typedef struct wv_mel wv_mel;
+WV_API wv_status wv_mel_new(const wv_model *model, wv_mel **mel);
+WV_API void wv_mel_free(wv_mel *mel);
+/* Copies up to n_samples samples in [-1, 1] at the model's sample rate; *taken says how many fitted. NaN: WV_ERR_ARGUMENT. */
+WV_API wv_status wv_mel_push(wv_mel *mel, const float *audio, size_t n_samples, size_t *taken);
+/* No more samples will come. All in all there are n_samples / hop_length frames. */
+WV_API wv_status wv_mel_finish(wv_mel *mel);
+/* Frames that wv_mel_pull could give now. */
+WV_API size_t wv_mel_available(const wv_mel *mel);
+/* Writes up to n_frames frames of n_mels float32, frame after frame; *written says how many there were. */
+WV_API wv_status wv_mel_pull(wv_mel *mel, float *frames, size_t n_frames, size_t *written);
+
 /* For benchmarks alone: runs one stage of the loop n_times. The audio after it is undefined until wv_reset. */
 typedef enum {
     WV_STAGE_SAMPLE,    /* a whole sample */

@@ -38,6 +38,7 @@ struct wv_model {
     int32_t lpc_order, n_x;    /* 0: no linear prediction; inputs of the network: 3 or WV_N_X */
     float preemphasis;
     int32_t sample_rate, n_fft, hop_length, win_length, n_mels;
+    double fmin, fmax, log_floor; /* of the mels; Hz, Hz, linear */
     char mel_name[32];
     wv_matrix matrix[WV_N_MATRICES];
     const float *I;            /* (n_x, 3 * n_units) columns of I*, that of c_t last */

@@ -87,6 +87,12 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         c_int,
         [c_void_p, POINTER(c_void_p), c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_size_t)],
     ),
+    "wv_mel_new": (c_int, [c_void_p, POINTER(c_void_p)]),
+    "wv_mel_free": (None, [c_void_p]),
+    "wv_mel_push": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "wv_mel_finish": (c_int, [c_void_p]),
+    "wv_mel_available": (c_size_t, [c_void_p]),
+    "wv_mel_pull": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
     "wv_bench_stage": (c_int, [c_void_p, c_int, c_size_t]),
     "wv_batch_bench_stage": (c_int, [c_void_p, POINTER(c_void_p), c_size_t, c_int, c_size_t]),
 }
@@ -287,6 +293,40 @@ class NativeBatch:
 
 def _handles(streams: Sequence[NativeStream]) -> Any:
     return (c_void_p * len(streams))(*(s._handle.value for s in streams))
+
+
+class NativeMel:
+    """wv_mel: samples in, mel frames out, as a model wants them. One thread at a time.
+
+    Raises
+    ------
+    ValueError
+        If the model's n_fft is no power of two.
+    """
+
+    def __init__(self, model: NativeModel):
+        self._handle, self._n_mels = c_void_p(), model.n_mels
+        _check(library().wv_mel_new(model._handle, byref(self._handle)), "mel")
+        weakref.finalize(self, library().wv_mel_free, self._handle)
+
+    def push(self, audio: NDArray[np.float32]) -> int:
+        """Append samples; returns how many there was room for.
+
+        audio : (n_samples,) float32 in [-1, 1]
+        """
+        audio, taken = np.ascontiguousarray(audio, np.float32), c_size_t()
+        _check(library().wv_mel_push(self._handle, audio.ctypes.data, len(audio), byref(taken)), "push")
+        return taken.value
+
+    def finish(self) -> None:
+        """No more samples will come."""
+        _check(library().wv_mel_finish(self._handle), "finish")
+
+    def pull(self) -> NDArray[np.float32]:
+        """The frames that are ready. (n_mels, n_frames) float32"""
+        frames, written = np.empty((library().wv_mel_available(self._handle), self._n_mels), np.float32), c_size_t()
+        _check(library().wv_mel_pull(self._handle, frames.ctypes.data, len(frames), byref(written)), "pull")
+        return np.ascontiguousarray(frames[: written.value].T)
 
 
 def _check_seed(seed: int) -> int:
