@@ -18,7 +18,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 
-.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web deps bench lint types wheel matrix check clean
+.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -91,8 +91,11 @@ $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 apk-test: .venv/ready ## test the app: its package, and its Java on the host's, the APK's x86-64 and its arm64 library
 	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/packaging/test_android.py
 
-web: .venv/ready ## the WebAssembly modules in build/web
-	$(BIN)/python web_demo/build.py --out build/web
+web: .venv/ready ## the web demo in build/web: site/ is the page, package/ the npm package
+	$(BIN)/python web_demo/build.py --voice $(VOICE) --clips $(dir $(CLIP)) --out build/web
+
+web-test: .venv/ready ## test the web demo in headless Chromium; its screenshots go to build/web/screenshots
+	WV_NEED_WEB=1 $(BIN)/python -m pytest -rs tests/parity/test_wasm.py tests/packaging/test_web.py
 
 deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` want, as root on Debian 12
 	apt-get -qq update

@@ -1,19 +1,33 @@
-"""The WebAssembly modules of libwavernn, from Debian's clang and lld alone.
+"""The web demo: WebAssembly modules from Debian's clang and lld alone, the npm package, and the page.
 
-    clang, lld  -> wavernn-relaxed.wasm, wavernn-simd128.wasm, wavernn-plain.wasm
+    out/wasm/       builds of wavernn-relaxed.wasm, wavernn-simd128.wasm, wavernn-plain.wasm
+    out/package/    the npm package
+    out/site/       the page, for any static host: wavernn/ is the package, assets/ the voice and the clips
 
-Usage: ``python web_demo/build.py --out build/web``; see `make web`.
+Usage: ``python web_demo/build.py --voice VOICE.BIN --clips FOLDER --out build/web``; see `make web`.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
+import importlib.util
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from wv_runtime import load, log_mel
+from wv_runtime.features.mel import load_audio
+from wv_runtime.features.mel_file import save_mel
 
 HERE = Path(__file__).resolve().parent
 FREESTANDING = HERE.parent / "runtime/libwavernn/freestanding"
@@ -46,13 +60,78 @@ def modules(out: Path) -> dict[str, Path]:
     return made
 
 
+def package(built: dict[str, Path], out: Path) -> None:
+    """The npm package, ready for `npm pack`."""
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(HERE / "package", out)
+    shutil.copy(HERE.parent / "LICENSE", out)
+    for path in built.values():
+        shutil.copy(path, out)
+
+
+def copies(audio: np.ndarray, mel: np.ndarray, cfg: Any) -> Iterator[tuple[str, str, np.ndarray]]:
+    """(name, title, samples) of the classical methods, if the extra `eval` is installed."""
+    if importlib.util.find_spec("wv_eval") is None or importlib.util.find_spec("pyworld") is None:
+        return
+    from wv_eval.baselines import griffin_lim, world
+    from wv_eval.scores import pitch
+
+    yield "griffin-lim", "Griffin-Lim", griffin_lim(mel, cfg)
+    yield "world", "WORLD", world(audio, cfg.sample_rate, pitch(audio.astype(np.float64), cfg.sample_rate))
+
+
+def assets(voice_path: Path, clips: Path, out: Path) -> None:
+    """The voice, the clips as mels and recordings, their copies, and bundle.json, which lists them."""
+    out.mkdir(parents=True)
+    shutil.copy(voice_path, out / "voice.bin")
+    voice = load(voice_path, "c")
+    cfg = voice.config.mel
+    said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
+    listed = []
+    for path in sorted(clips.glob("*.flac")):
+        audio = load_audio(path, cfg.sample_rate)
+        mel = log_mel(audio, cfg)
+        save_mel(out / f"{path.stem}.npy", mel, cfg)
+        soundfile.write(out / f"{path.stem}.wav", audio, cfg.sample_rate, "PCM_16")
+        systems = {}
+        for name, title, samples in copies(audio, mel, cfg):
+            url = f"{path.stem}-{name}.wav"
+            soundfile.write(out / url, np.clip(samples, -1, 1), cfg.sample_rate, "PCM_16")
+            systems[name] = {"title": title, "url": f"assets/{url}"}
+        sha256 = hashlib.sha256(voice(mel, seed=0).astype("<i2").tobytes()).hexdigest()
+        listed.append({"id": path.stem, "text": said.get(path.stem, path.stem), "npy": f"assets/{path.stem}.npy",
+                       "recording": f"assets/{path.stem}.wav", "systems": systems, "sha256": sha256})  # fmt: skip
+    bundle = {"name": voice_path.parent.name, "voice": "assets/voice.bin", "clips": listed}
+    (out / "bundle.json").write_text(json.dumps(bundle, indent=1))
+
+
+def site(made: Path, voice: Path, clips: Path, out: Path) -> None:
+    """The page with all that it loads, and a service worker that knows every file of it."""
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(HERE / "page", out)
+    shutil.copytree(made, out / "wavernn", ignore=shutil.ignore_patterns("*.md", "*.d.ts", "package.json", "LICENSE"))
+    assets(voice, clips, out / "assets")
+    worker = (out / "sw.js").read_text()
+    files = sorted(p for p in out.rglob("*") if p.is_file() and p.name != "sw.js")
+    build = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
+    names = json.dumps(["./", *(p.relative_to(out).as_posix() for p in files)])
+    (out / "sw.js").write_text(worker.replace("{{build}}", f"wavernn-{build}").replace("{{files}}", names))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--voice", required=True, type=Path, help="a .bin that the page speaks with")
+    parser.add_argument(
+        "--clips", required=True, type=Path, help="folder of .flac files and a README.md with their words"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder to build in")
     args = parser.parse_args()
     if packages := missing():
         sys.exit(f"build.py: error: missing {' '.join(packages)}, wanted them installed (make deps, as root)")
-    for path in modules(args.out / "wasm").values():
+    built = modules(args.out / "wasm")
+    package(built, args.out / "package")
+    site(args.out / "package", args.voice, args.clips, args.out / "site")
+    for path in built.values():
         packed = len(gzip.compress(path.read_bytes(), 9))
         print(f"{path}: {path.stat().st_size} bytes, {packed} with gzip")
 

@@ -111,6 +111,34 @@ export class Library {
     return mels;
   }
 
+  /** The mels of audio, frame after frame: (nFrames * nMels,) Float32Array */
+  analyse(model, audio) {
+    const { c } = this;
+    const { nMels, hopLength } = this.info(model);
+    if (audio.length < hopLength)
+      throw new WaveRNNError(`audio: found ${audio.length} samples, wanted at least one frame (${hopLength})`, "audio");
+    const nFrames = Math.floor(audio.length / hopLength);
+    this.check(c.wv_mel_new(model, this.out), "audio");
+    const mel = this.result;
+    const samples = this.copy(audio);
+    const frames = this.allocate(4 * nFrames * nMels);
+    try {
+      for (let pushed = 0, pulled = 0; pulled < nFrames; ) {
+        if (pushed < audio.length) {
+          this.check(c.wv_mel_push(mel, samples + 4 * pushed, audio.length - pushed, this.out), "audio");
+          pushed += this.result;
+          if (pushed === audio.length) this.check(c.wv_mel_finish(mel), "audio");
+        }
+        this.check(c.wv_mel_pull(mel, frames + 4 * pulled * nMels, nFrames - pulled, this.out), "audio");
+        pulled += this.result;
+      }
+      return this.floats(frames, nFrames * nMels).slice();
+    } finally {
+      for (const at of [samples, frames]) c.free(at);
+      c.wv_mel_free(mel);
+    }
+  }
+
   /** 64 hexadecimal digits */
   sha256(array) {
     const at = this.copy(array);

@@ -41,13 +41,14 @@ export class RemoteVoice {
   }
 
   readMels(npy, where) { return this._ask("readMels", { npy, where }); }
+  analyse(audio) { return this._ask("analyse", { audio }); }
   sha256(pcm) { return this._ask("sha256", { pcm }); }
 
   stream(mels, options = {}) {
     return new RemoteStream(this, mels, options);
   }
 
-  /** How fast the stages run; see bench.js */
+  /** How fast it runs here: one object per ISA, with the keys of `wv-bench --json`. */
   bench(mels, options = {}) { return this._ask("bench", { mels, options }); }
 
   close() {

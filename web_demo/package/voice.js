@@ -33,6 +33,14 @@ export class Voice {
     return stream;
   }
 
+  /**
+   * The mels of audio, frame after frame: wv-mel's, for a copy of a recording.
+   * @param {Float32Array} audio in [-1, 1] at info.sampleRate
+   */
+  analyse(audio) {
+    return this._lib.analyse(this._model, audio);
+  }
+
   /** SHA-256 of samples, as wv-run prints it. */
   sha256(pcm) {
     return this._lib.sha256(pcm);

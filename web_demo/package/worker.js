@@ -1,5 +1,6 @@
 // The worker of remote.js: one Voice, and its streams by number.
 
+import { bench } from "./bench.js";
 import { Voice } from "./voice.js";
 
 let voice;
@@ -12,6 +13,8 @@ const answers = {
     return voice.info;
   },
   readMels: ({ npy, where }) => voice.readMels(npy, where),
+  analyse: ({ audio }) => voice.analyse(audio),
+  bench: ({ mels, options }) => bench(voice, mels, options),
   sha256: ({ pcm }) => voice.sha256(pcm),
   stream({ mels, options }) {
     const stream = voice.stream(mels, options);

@@ -1,0 +1,298 @@
+// The page: what its buttons do. The voice, the player and the mels are the package's.
+
+import { fetchBytes, load } from "./wavernn/index.js";
+import { Player } from "./wavernn/player.js";
+import { SoundView } from "./sound-view.js";
+import { wavBlob } from "./wav.js";
+
+const $ = (id) => document.getElementById(id);
+const MAX_RECORD_S = 10;
+const OWN = "own";
+
+let voice;
+let voiceName; // of the bundled voice, whose hashes are known
+let clips = [];
+let own; // {text, mels, recording}
+let sound; // {player, view, context}
+let running = 0;
+
+// ---- words
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+function fail(error) {
+  console.debug(error);
+  $("error").textContent = error.message;
+  $("error").hidden = false;
+  say("");
+}
+
+/** A handler whose failures are shown. */
+const shown = (handler) => async (...args) => {
+  $("error").hidden = true;
+  try {
+    await handler(...args);
+  } catch (error) {
+    fail(error);
+  }
+};
+
+function fact(id, text, mood = "") {
+  $(id).textContent = text;
+  $(id).className = mood;
+}
+
+// ---- clips
+
+function chosen() {
+  const id = document.querySelector('input[name="clip"]:checked').value;
+  return id === OWN ? own : clips.find((clip) => clip.id === id);
+}
+
+function addChoice(id, text, checked) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "clip", value: id, checked });
+  input.addEventListener("change", showSystems);
+  label.append(input, text);
+  $("clips").append(label);
+  return label;
+}
+
+function showSystems() {
+  const systems = [["wavernn", "This network"], ...Object.entries(chosen().systems ?? {}).map(([id, { title }]) => [id, title])];
+  if (chosen().recording) systems.unshift(["recording", "Recording"]);
+  $("compare").replaceChildren(...systems.map(([id, title]) => {
+    const button = Object.assign(document.createElement("button"), { textContent: title, disabled: !voice });
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", shown(() => (id === "wavernn" ? speak() : playCopy(id, title))));
+    button.dataset.system = id;
+    return button;
+  }));
+}
+
+function useOwn(text, mels, recording) {
+  own = { text, mels, recording };
+  document.querySelector(`input[value="${OWN}"]`)?.parentElement.remove();
+  addChoice(OWN, text, true);
+  showSystems();
+}
+
+// ---- sound
+
+async function audio() {
+  if (sound?.context.sampleRate !== voice.info.sampleRate) {
+    await sound?.context.close();
+    const context = new AudioContext({ sampleRate: voice.info.sampleRate });
+    const view = new SoundView(context, $("spectrogram"), $("waveform"));
+    sound = { context, view, player: await Player.open(context, view.analyser) };
+  }
+  return sound;
+}
+
+async function play(system, chunks, onChunk) {
+  const run = ++running;
+  const { player, view } = await audio();
+  for (const button of $("compare").children) button.setAttribute("aria-pressed", String(button.dataset.system === system));
+  $("stop").disabled = false;
+  view.start();
+  try {
+    return await player.play(chunks, { onChunk });
+  } finally {
+    if (run === running) {
+      view.stop();
+      $("stop").disabled = true;
+      for (const button of $("compare").children) button.setAttribute("aria-pressed", "false");
+    }
+  }
+}
+
+const joined = (parts) => {
+  const pcm = new Int16Array(parts.reduce((n, part) => n + part.length, 0));
+  parts.reduce((at, part) => (pcm.set(part, at), at + part.length), 0);
+  return pcm;
+};
+
+async function speak() {
+  const clip = chosen();
+  const start = performance.now();
+  clip.mels ??= await voice.readMels(await fetchBytes(clip.npy), clip.npy);
+  const stream = voice.stream(clip.mels, { seed: 0, chunkFrames: 8 });
+  const parts = [];
+  for (const id of ["speed", "first", "bits"]) fact(id, "…");
+  say("Speaking …");
+  const whole = await play("wavernn", stream, (pcm) => {
+    if (!parts.length) fact("first", `${Math.round(performance.now() - start)} ms`);
+    parts.push(pcm);
+    const { samples, computeMs, isa } = stream.stats;
+    fact("speed", `${((1000 * samples) / voice.info.sampleRate / computeMs).toFixed(1)} × real time`);
+    fact("isa", isa);
+  });
+  if (!whole) return;
+  const pcm = joined(parts);
+  await check(clip, pcm);
+  $("save").href = URL.createObjectURL(wavBlob(pcm, voice.info.sampleRate));
+  $("save").hidden = false;
+  const gaps = sound.player.gaps;
+  say(`Done: ${(pcm.length / voice.info.sampleRate).toFixed(1)} s${gaps ? `, ${gaps} gaps: this device is too slow` : ""}.`);
+}
+
+async function check(clip, pcm) {
+  const hash = await voice.sha256(pcm);
+  $("hash").textContent = hash;
+  if (!clip.sha256 || !voiceName) fact("bits", "no hash known");
+  else if (hash === clip.sha256) fact("bits", "✔ yes, all of them", "good");
+  else fact("bits", "✘ no: please report it", "bad");
+}
+
+async function playCopy(system, title) {
+  const clip = chosen();
+  const url = system === "recording" ? clip.recording : clip.systems[system].url;
+  const samples = typeof url === "string" ? await decode(await fetchBytes(url), url) : url;
+  const pcm = Int16Array.from(samples, (x) => Math.max(-32768, Math.min(32767, Math.round(32768 * x))));
+  say(`${title} …`);
+  await play(system, [pcm]);
+  say("");
+}
+
+/** Mono samples at the voice's rate. */
+async function decode(bytes, name) {
+  const context = new OfflineAudioContext(1, 1, voice.info.sampleRate);
+  let buffer;
+  try {
+    buffer = await context.decodeAudioData(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  } catch {
+    throw new Error(`${name}: found no audio that this browser can read, wanted a WAV, MP3, OGG or M4A file`);
+  }
+  const mono = new Float32Array(buffer.length);
+  for (let c = 0; c < buffer.numberOfChannels; c++) buffer.getChannelData(c).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
+  return mono;
+}
+
+// ---- files and the microphone
+
+const read = async (file) => new Uint8Array(await file.arrayBuffer());
+
+async function openVoice(file) {
+  const next = await load(await read(file), { worker: true, name: file.name });
+  voice.close();
+  voice = next;
+  voiceName = null;
+  for (const clip of clips) delete clip.mels;
+  $("voice-name").textContent = describe(file.name);
+  say(`${file.name} is open. Its mels are ${voice.info.melName}.`);
+}
+
+async function openMels(file) {
+  useOwn(`Your mels: ${file.name}`, await voice.readMels(await read(file), file.name));
+  await speak();
+}
+
+async function openAudio(bytes, name) {
+  say("Computing its mel spectrogram …");
+  const samples = await decode(bytes, name);
+  useOwn(`Your audio: ${name}`, await voice.analyse(samples), samples);
+  await speak();
+}
+
+async function open(file) {
+  const kind = file.name.split(".").pop().toLowerCase();
+  if (kind === "bin") await openVoice(file);
+  else if (kind === "npy") await openMels(file);
+  else await openAudio(await read(file), file.name);
+}
+
+async function record() {
+  if (record.now) return record.now.stop();
+  let media;
+  try {
+    media = await navigator.mediaDevices.getUserMedia({ audio: true });
+  } catch (error) {
+    throw new Error(`Microphone: ${error.message}. Allow it for this page, or open a file.`);
+  }
+  const recorder = new MediaRecorder(media);
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  recorder.onstop = shown(async () => {
+    record.now = null;
+    $("record").textContent = "● Record";
+    for (const track of media.getTracks()) track.stop();
+    await openAudio(new Uint8Array(await new Blob(parts).arrayBuffer()), "recording");
+  });
+  recorder.start();
+  record.now = recorder;
+  $("record").textContent = "■ Stop and copy";
+  say(`Recording, at most ${MAX_RECORD_S} s …`);
+  setTimeout(() => recorder.state === "recording" && recorder.stop(), 1000 * MAX_RECORD_S);
+}
+
+// ---- benchmark
+
+async function benchmark() {
+  const clip = chosen();
+  clip.mels ??= await voice.readMels(await fetchBytes(clip.npy), clip.npy);
+  $("bench").disabled = true;
+  const results = [];
+  const body = $("results").tBodies[0];
+  body.replaceChildren();
+  $("results").hidden = false;
+  try {
+    for (const isa of voice.info.isas) {
+      say(`Measuring ${isa} …`);
+      const [result] = await voice.bench(clip.mels, { isas: [isa] });
+      results.push(result);
+      const row = body.insertRow();
+      for (const text of [isa, (1 / result.rtf).toFixed(2), Math.round(result.samples_per_s).toLocaleString("en")]) row.insertCell().textContent = text;
+    }
+  } finally {
+    $("bench").disabled = false;
+  }
+  const device = { user_agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? null };
+  const report = JSON.stringify({ machine: null, device, results });
+  $("bench-save").href = URL.createObjectURL(new Blob([report], { type: "application/json" }));
+  $("bench-save").hidden = false;
+  window.benchmarkReport = report;
+  say("Benchmark done.");
+}
+
+// ---- start
+
+const describe = (name) => `${name}: ${voice.info.nUnits} units, ${voice.info.dtype}, ${voice.info.sampleRate / 1000} kHz`;
+
+async function start() {
+  const bundle = JSON.parse(new TextDecoder().decode(await fetchBytes("assets/bundle.json")));
+  clips = bundle.clips;
+  clips.forEach((clip, i) => addChoice(clip.id, clip.text, i === 0));
+  showSystems();
+  voice = await load(bundle.voice, { worker: true });
+  voiceName = bundle.name;
+  $("voice-name").textContent = describe(bundle.name);
+  fact("isa", voice.info.isas[0]);
+  for (const button of document.querySelectorAll("#speak, #record, #bench, #compare button")) button.disabled = false;
+  say("Ready.");
+  document.documentElement.dataset.ready = "yes";
+}
+
+$("speak").addEventListener("click", shown(speak));
+$("stop").addEventListener("click", () => { sound?.player.stop(); say("Stopped."); });
+$("record").addEventListener("click", shown(record));
+$("bench").addEventListener("click", shown(benchmark));
+for (const [id, kind] of [["audio-file", openAudioFile], ["voice-file", openVoice], ["mels-file", openMels]])
+  $(id).addEventListener("change", shown(async ({ target }) => {
+    const [file] = target.files;
+    if (file) await kind(file);
+    target.value = "";
+  }));
+async function openAudioFile(file) { await openAudio(await read(file), file.name); }
+
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("drop"); });
+addEventListener("dragleave", () => document.body.classList.remove("drop"));
+addEventListener("drop", shown(async (event) => {
+  event.preventDefault();
+  document.body.classList.remove("drop");
+  for (const file of event.dataTransfer.files) await open(file);
+}));
+
+if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {}); // offline from the second visit on
+shown(start)();
