@@ -8,6 +8,9 @@ def main() -> None:
         from .cli import main as wv_eval
     except ModuleNotFoundError as error:
         sys.exit(f"wv-eval: error: {error.name}: not installed, wanted for evaluation; pip install 'wavernn[eval]'")
+    except KeyboardInterrupt:  # while torch is being imported
+        print("wv-eval: error: interrupted", file=sys.stderr)
+        sys.exit(130)
     wv_eval()
 
 

@@ -6,6 +6,7 @@ Usage: ``with atomic_path("out.bin") as tmp: tmp.write_bytes(b)``
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,15 @@ from pathlib import Path
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` if the block ends well and is removed if not.
 
-    The temporary name keeps the suffix, because writers such as soundfile choose the format by it.
-    What is not a regular file (/dev/null, a pipe) is written in place.
+    The temporary name keeps the suffix, because writers such as soundfile choose the format by it. Nobody can guess
+    it, and nothing has stood there before: what others put into the folder is never written to. What is not a regular
+    file (/dev/null, a pipe) is written in place.
     """
-    target = Path(path).resolve()  # so that a symbolic link stays one
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass  # other errors, such as links that go round in a circle, leave
+    target = Path(os.path.realpath(path))  # so that a symbolic link stays one
     if target.is_dir():
         raise IsADirectoryError(21, "Is a directory", str(path))
     if not target.parent.is_dir():
@@ -26,7 +32,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    tmp = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    tmp = target.with_name(f".{target.stem[:64]}.{secrets.token_hex(8)}{target.suffix}")
+    os.close(os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
     try:
         yield tmp
         os.replace(tmp, target)

@@ -8,6 +8,9 @@ def main() -> None:
         from .cli import main as wv_train
     except ModuleNotFoundError as error:
         sys.exit(f"wv-train: error: {error.name}: not installed, wanted for training; pip install 'wavernn[train]'")
+    except KeyboardInterrupt:  # while torch is being imported
+        print("wv-train: error: interrupted", file=sys.stderr)
+        sys.exit(130)
     wv_train()
 
 

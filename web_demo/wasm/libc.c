@@ -107,6 +107,16 @@ int strncmp(const char *a, const char *b, size_t n) {
 
 int strcmp(const char *a, const char *b) { return strncmp(a, b, SIZE_MAX); }
 
+size_t strspn(const char *s, const char *any) {
+    size_t n = 0;
+    for (; s[n] != 0; n++) {
+        const char *a = any;
+        while (*a != 0 && *a != s[n]) a++;
+        if (*a == 0) break;
+    }
+    return n;
+}
+
 size_t strcspn(const char *s, const char *any) {
     for (size_t n = 0;; n++)
         for (const char *c = any;; c++) {

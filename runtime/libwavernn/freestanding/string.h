@@ -9,6 +9,7 @@ int memcmp(const void *a, const void *b, size_t n_bytes);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 size_t strlen(const char *s);
+size_t strspn(const char *s, const char *any);
 size_t strcspn(const char *s, const char *any);
 char *strstr(const char *text, const char *part);
 #endif

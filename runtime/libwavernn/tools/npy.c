@@ -10,7 +10,8 @@
 
 #include "wav.h"
 
-enum { MAX_HEADER_BYTES = 65536, MAX_DIMS = 8 };
+enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192 };
+#define TAG "# mel: "
 #define LOWEST_MEL (-16.0f) /* log(1e-5) = -11.5 is the floor of every preset, speech peaks near 3; the rest is slack */
 #define HIGHEST_MEL 6.0f
 #define NOT_NPY "not a .npy file, wanted a mel array of wv-mel or numpy.save"
@@ -26,68 +27,123 @@ static float *refuse(char *message, const char *format, ...) {
     return NULL;
 }
 
-/* The value of a key of the header; NULL when there is none. */
-static const char *value_of(const char *header, const char *key) {
-    const char *p = strstr(header, key);
-    if (p == NULL) return NULL;
-    p += strlen(key);
-    while (*p == ' ') p++;
-    return p;
+/* The header as FORMAT.md, "The .npy of a mel", writes it. */
+typedef struct {
+    char descr[16];
+    int fortran_order;
+    size_t dims[MAX_DIMS], n_dims;
+    const char *comment; /* from its #, or "" */
+} npy_header;
+
+static void skip_space(const char **p) { *p += strspn(*p, " \t\r\n"); }
+
+/* Whether `word` stands at *p, white space before it; moves behind it. */
+static int take(const char **p, const char *word) {
+    skip_space(p);
+    const size_t n = strlen(word);
+    if (strncmp(*p, word, n) != 0) return 0;
+    *p += n;
+    return 1;
 }
 
-/* Copies the text between an opening and a closing character, up to n - 1 bytes. */
-static void between(const char *p, char open, const char *close, char *to, size_t n) {
-    if (*p++ != open) return;
-    size_t length = strcspn(p, close);
-    length = length < n - 1 ? length : n - 1;
-    if (length == 0) return;
-    memcpy(to, p, length);
-    to[length] = '\0';
+/* An integer without sign or leading zeros, of at most 18 digits */
+static int take_integer(const char **p, size_t *value) {
+    skip_space(p);
+    const size_t n = strspn(*p, "0123456789");
+    if (n == 0 || n > 18 || (**p == '0' && n > 1)) return 0;
+    uint64_t x = 0;
+    for (size_t i = 0; i < n; i++) x = 10 * x + (uint64_t)((*p)[i] - '0');
+    *value = x > SIZE_MAX ? SIZE_MAX : (size_t)x;
+    *p += n;
+    return 1;
+}
+
+static int take_descr(const char **p, npy_header *h) {
+    if (!take(p, "'")) return 0;
+    const size_t n = strspn(*p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz<>=|");
+    if (n < 1 || n >= sizeof h->descr || (*p)[n] != '\'') return 0;
+    memcpy(h->descr, *p, n);
+    *p += n + 1;
+    return 1;
+}
+
+/* (), (1,), (1, 2), (1, 2,), .. */
+static int take_shape(const char **p, npy_header *h) {
+    if (!take(p, "(")) return 0;
+    for (h->n_dims = 0; !take(p, ")"); h->n_dims++) {
+        if (h->n_dims == MAX_DIMS || !take_integer(p, &h->dims[h->n_dims])) return 0;
+        if (!take(p, ",") && (h->n_dims == 0 || !(skip_space(p), **p == ')'))) return 0;
+    }
+    return 1;
+}
+
+static int take_header(const char *p, npy_header *h) {
+    enum { DESCR = 1, ORDER = 2, SHAPE = 4 };
+    int seen = 0;
+    memset(h, 0, sizeof *h);
+    if (!take(&p, "{")) return 0;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0 && !take(&p, ",")) return 0;
+        const int key = take(&p, "'descr'") ? DESCR : take(&p, "'fortran_order'") ? ORDER : take(&p, "'shape'") ? SHAPE : 0;
+        if (key == 0 || (seen & key) || !take(&p, ":")) return 0;
+        seen |= key;
+        if (key == ORDER) {
+            h->fortran_order = take(&p, "True");
+            if (!h->fortran_order && !take(&p, "False")) return 0;
+        } else if (!(key == DESCR ? take_descr(&p, h) : take_shape(&p, h))) {
+            return 0;
+        }
+    }
+    (void)take(&p, ",");
+    if (!take(&p, "}")) return 0;
+    skip_space(&p);
+    h->comment = *p == '#' ? p : "";
+    if (*p == '#')
+        while (*p == '\t' || *p == '\r' || (*p >= ' ' && *p <= '~')) p++;
+    skip_space(&p);
+    return *p == '\0';
+}
+
+/* Its shape as Python prints it */
+static void print_shape(const npy_header *h, char text[SHAPE_BYTES]) {
+    int at = snprintf(text, SHAPE_BYTES, "(");
+    for (size_t i = 0; i < h->n_dims; i++) at += snprintf(text + at, SHAPE_BYTES - (size_t)at, i ? ", %zu" : "%zu", h->dims[i]);
+    snprintf(text + at, SHAPE_BYTES - (size_t)at, h->n_dims == 1 ? ",)" : ")");
 }
 
 /* From the text of the header and the data after it. */
 static float *parse(const char *header, const unsigned char *data, size_t data_bytes, const wv_info *info,
                     size_t *n_frames, char *message) {
-    const char *descr = value_of(header, "'descr':"), *order = value_of(header, "'fortran_order':");
-    const char *dims_text = value_of(header, "'shape':");
-    if (descr == NULL || order == NULL || dims_text == NULL) return refuse(message, NOT_NPY);
+    npy_header h;
+    char shape[SHAPE_BYTES];
+    if (!take_header(header, &h)) return refuse(message, NOT_NPY);
+    const size_t *dims = h.dims;
+    print_shape(&h, shape);
 
     /* 2) float32 or float64 */
-    char dtype[16] = "?";
-    between(descr, '\'', "'", dtype, sizeof dtype);
-    const size_t item = strcmp(dtype, "<f4") == 0 ? 4 : strcmp(dtype, "<f8") == 0 ? 8 : 0;
-    if (item == 0) return refuse(message, "dtype %s, wanted <f4 (float32) or <f8", dtype);
+    const size_t item = strcmp(h.descr, "<f4") == 0 ? 4 : strcmp(h.descr, "<f8") == 0 ? 8 : 0;
+    if (item == 0) return refuse(message, "dtype %s, wanted <f4 (float32) or <f8", h.descr);
 
     /* 3) (n_mels, n_frames) */
-    const int fortran_order = strncmp(order, "True", 4) == 0;
-    char shape[64] = "";
-    between(dims_text, '(', ")", shape, sizeof shape);
-    size_t dims[MAX_DIMS] = {0}, n_dims = 0;
-    for (const char *p = shape; *p && n_dims < MAX_DIMS;)
-        if (*p >= '0' && *p <= '9') {
-            char *end;
-            dims[n_dims++] = (size_t)strtoull(p, &end, 10);
-            p = end;
-        } else {
-            p++;
-        }
+    const int fortran_order = h.fortran_order;
     const size_t n_mels = (size_t)info->n_mels, longest = WAV_MAX_SAMPLES / (size_t)info->hop_length;
-    if (n_dims == 2 && dims[0] != n_mels && dims[1] == n_mels)
-        return refuse(message, "shape (%s) is transposed, wanted (n_mels, n_frames) = (%zu, %zu)", shape, dims[1], dims[0]);
-    if (n_dims != 2 || dims[0] != n_mels) return refuse(message, "shape (%s), wanted (%zu, n_frames)", shape, n_mels);
+    if (h.n_dims == 2 && dims[0] != n_mels && dims[1] == n_mels)
+        return refuse(message, "shape %s is transposed, wanted (n_mels, n_frames) = (%zu, %zu)", shape, dims[1], dims[0]);
+    if (h.n_dims != 2 || dims[0] != n_mels) return refuse(message, "shape %s, wanted (%zu, n_frames)", shape, n_mels);
     if (dims[1] == 0) return refuse(message, "0 frames, wanted at least 1");
     if (dims[1] > longest)
         return refuse(message, "%zu frames, wanted at most the %zu that fit a WAV file", dims[1], longest);
     if (dims[1] > data_bytes / item / n_mels)
-        return refuse(message, "truncated: %zu bytes of data, wanted (%s) of %s", data_bytes, shape, dtype);
+        return refuse(message, "truncated: %zu bytes of data, wanted %s of %s", data_bytes, shape, h.descr);
     *n_frames = dims[1];
 
     /* 4) the settings it was made with, if wv-mel wrote them */
     char wanted[80];
     snprintf(wanted, sizeof wanted, "%s, %d Hz, hop %d", info->mel_name, (int)info->sample_rate, (int)info->hop_length);
-    const char *tag = strstr(header, "# mel: ");
-    if (tag != NULL && (strncmp(tag + 7, wanted, strlen(wanted)) != 0 || tag[7 + strlen(wanted)] != ';'))
-        return refuse(message, "made for %.*s; the model wants %s", (int)strcspn(tag + 7, ";\n"), tag + 7, wanted);
+    const char *made = h.comment + sizeof TAG - 1;
+    if (strncmp(h.comment, TAG, sizeof TAG - 1) == 0 &&
+        (strncmp(made, wanted, strlen(wanted)) != 0 || made[strlen(wanted)] != ';'))
+        return refuse(message, "made for %.*s; the model wants %s", (int)strcspn(made, ";\n"), made, wanted);
 
     /* 5) finite natural logarithms, frame after frame as wv_push wants them */
     float *frames = malloc(n_mels * *n_frames * sizeof(float)), low = HUGE_VALF, high = -HUGE_VALF;
@@ -122,7 +178,8 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
 float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
                 char message[NPY_MESSAGE_BYTES]) {
     /* 1) a .npy header: magic, version, length, a dictionary in text */
-    if (n_bytes < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0 || bytes[6] < 1 || bytes[6] > 3) return refuse(message, NOT_NPY);
+    if (n_bytes < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0 || bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
+        return refuse(message, NOT_NPY);
     size_t start = 10, length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
     if (bytes[6] > 1) {
         start = 12;
@@ -132,7 +189,8 @@ float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info,
     char *header = malloc(length + 1);
     if (header == NULL) return refuse(message, "out of memory");
     memcpy(header, bytes + start, length);
-    header[length] = '\0';
+    header[length] = '\0'; /* a zero before it ends the text too early, and is refused */
+    if (strlen(header) != length) header[0] = '\0';
     float *frames = parse(header, bytes + start + length, n_bytes - start - length, info, n_frames, message);
     free(header);
     return frames;

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,23 +39,21 @@ double now_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-mapped map_file(const char *path) {
+contents read_file(const char *path) {
     struct stat status;
     int file = open(path, O_RDONLY);
     if (file < 0 || fstat(file, &status) != 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
     if (S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
-    mapped m = {(const unsigned char *)"", (size_t)status.st_size};
-    if (m.n_bytes > 0) {
-        void *p = mmap(NULL, m.n_bytes, PROT_READ, MAP_PRIVATE, file, 0);
-        if (p == MAP_FAILED) fail(BAD_DATA, "%s: %s", path, strerror(errno));
-        m.bytes = p;
+    if (status.st_size < 0 || (uintmax_t)status.st_size > SIZE_MAX / 2) fail(BAD_DATA, "%s: too large", path);
+    const size_t size = (size_t)status.st_size;
+    contents c = {aligned_alloc(64, (size + 64) & ~(size_t)63), 0};
+    if (c.bytes == NULL) fail(BAD_DATA, "%s: out of memory (%zu bytes)", path, size);
+    for (ssize_t n = 1; n != 0 && c.n_bytes < size; c.n_bytes += (size_t)n) {
+        n = read(file, c.bytes + c.n_bytes, size - c.n_bytes);
+        if (n < 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
     }
     close(file);
-    return m;
-}
-
-void unmap_file(mapped file) {
-    if (file.n_bytes > 0) munmap((void *)(uintptr_t)file.bytes, file.n_bytes);
+    return c;
 }
 
 void check_output(const char *path) {
@@ -74,14 +71,26 @@ void check_output(const char *path) {
     free(folder);
 }
 
+/* A file of a name that nobody can guess and where nothing stood before, beside `path`; its name in `name`. */
+static int open_beside(const char *path, char *name) {
+    sprintf(name, "%s.XXXXXX", path);
+    const int file = mkstemp(name);
+    const mode_t mask = umask(0); /* mkstemp lets nobody else read it */
+    umask(mask);
+    if (file >= 0) fchmod(file, 0666 & ~mask);
+    return file;
+}
+
 void write_file(const char *path, const unsigned char *bytes, size_t n_bytes) {
     struct stat status;
-    int in_place = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    char *name = allocate(strlen(path) + 32);
-    sprintf(name, in_place ? "%s" : "%s.%ld.tmp", path, (long)getpid());
-    if (!in_place) temporary = name;
-    FILE *f = fopen(name, "wb");
+    const int there = stat(path, &status) == 0;
+    if (!there && errno != ENOENT) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    const int in_place = there && !S_ISREG(status.st_mode);
+    char *name = allocate(strlen(path) + 8);
+    const int file = in_place ? open(path, O_WRONLY) : open_beside(path, name);
+    FILE *f = file < 0 ? NULL : fdopen(file, "wb");
     if (f == NULL) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    if (!in_place) temporary = name;
     int ok = fwrite(bytes, 1, n_bytes, f) == n_bytes;
     ok = fclose(f) == 0 && ok;
     if (!ok || (!in_place && rename(name, path) != 0)) fail(BAD_DATA, "%s: %s", path, strerror(errno));

@@ -19,13 +19,12 @@ void *allocate(size_t bytes);
 double now_s(void);
 
 typedef struct {
-    const unsigned char *bytes;
+    unsigned char *bytes; /* from a 64-byte boundary, never NULL; the caller frees them */
     size_t n_bytes;
-} mapped;
+} contents;
 
-/* Map a file; the program ends if it cannot. */
-mapped map_file(const char *path);
-void unmap_file(mapped file);
+/* A copy of a file, which may change afterwards; the program ends if it cannot be read. */
+contents read_file(const char *path);
 
 /* End the program if writing `path` would fail, before minutes are spent on audio for it. */
 void check_output(const char *path);

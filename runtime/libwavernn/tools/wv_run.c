@@ -5,7 +5,7 @@
  *            [--rtf-limit X] [--verify] [--json] [--backend c]
  *
  * The same WAV file, report and error texts as wv-run. Exit 0: done, 1: bad data, 2: bad usage.
- * POSIX: mmap, clock_gettime. Only this program prints and exits; the library never does. */
+ * POSIX: files, clock_gettime. Only this program prints and exits; the library never does. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -114,10 +114,10 @@ typedef struct {
 static mel_array load_mel(const char *path, const wv_info *info) {
     char message[NPY_MESSAGE_BYTES];
     mel_array mel;
-    mapped file = map_file(path);
+    contents file = read_file(path);
     mel.frames = npy_mels(file.bytes, file.n_bytes, info, &mel.n_frames, message);
     if (mel.frames == NULL) fail(BAD_DATA, "%s: %s", path, message);
-    unmap_file(file);
+    free(file.bytes);
     return mel;
 }
 
@@ -173,13 +173,11 @@ int main(int argc, char **argv) {
     arguments a = parse_arguments(argc, argv);
     check_output(a.out);
 
-    /* 1) the model, mapped and used in place */
-    mapped file = map_file(a.model);
+    /* 1) the model: a private copy, because a mapped file may change after it has been checked */
+    contents file = read_file(a.model);
     wv_model *model;
     wv_info info;
-    /* mmap aligns to a page; the empty file, which is not mapped, is refused before its address is looked at */
-    static const _Alignas(64) unsigned char nothing[64];
-    wv_status s = wv_model_load(file.n_bytes ? file.bytes : nothing, file.n_bytes, &model);
+    wv_status s = wv_model_load(file.bytes, file.n_bytes, &model);
     if (s != WV_OK) fail(BAD_DATA, "%s: %s", a.model, wv_status_str(s));
     need(wv_model_info(model, &info));
 
@@ -214,6 +212,7 @@ int main(int argc, char **argv) {
     sha256(wav + WAV_HEADER_BYTES, data_bytes, r.sha256);
     write_file(a.out, wav, WAV_HEADER_BYTES + data_bytes);
     print_report(&a, &info, &r);
+    if (fflush(stdout) != 0 || ferror(stdout)) fail(BAD_DATA, "standard output: %s", strerror(errno));
 
     const double rtf = r.compute_s * info.sample_rate / (double)r.n_samples;
     if (a.rtf_limit > 0 && rtf > a.rtf_limit)
@@ -222,6 +221,6 @@ int main(int argc, char **argv) {
     free(pcm);
     free(mel.frames);
     wv_model_free(model);
-    unmap_file(file);
+    free(file.bytes);
     return 0;
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -69,8 +69,10 @@ def _stop(prog: str, message: str, code: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Text with a file name in it that may not be UTF-8."""
-    return os.fsencode(text).decode("utf-8", "replace")
+    """Text of others on a terminal: names that may not be UTF-8, and control characters, which move its cursor."""
+    with suppress(UnicodeEncodeError):  # half of a surrogate pair: ascii() shows it
+        text = os.fsencode(text).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class Command(click.Command):
@@ -87,7 +89,8 @@ class Command(click.Command):
     ) -> Any:
         with command_errors(self.name or "wv"):
             code = super().main(args, self.name, complete_var, standalone_mode=False, **extra)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # `wv-run ... >&-`
+                sys.stdout.flush()
             if standalone_mode:
                 sys.exit(code if isinstance(code, int) else 0)
             return code

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.atomic import atomic_path
-from wv_runtime.commands.common import Command
+from wv_runtime.commands.common import Command, printable
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.binary import Matrix, Model
@@ -98,7 +98,7 @@ def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:
     for key, value in model.metadata.items():
         if key != "pruned":  # the table says it
             text = value if isinstance(value, str) else json.dumps(value)
-            lines.append(f"{key:<10}{text}")
+            lines.append(f"{printable(key):<10}{printable(text)}")
     return "\n".join([*lines, "", table(model, file_bytes)])
 
 

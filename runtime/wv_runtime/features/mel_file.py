@@ -12,8 +12,8 @@ Usage: ``save_mel("out.npy", mel, cfg); mel = load_mel("out.npy", cfg)``
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from wv_runtime.model.config import MelConfig
 
 # log(1e-5) = -11.5 is the floor of every preset, and speech peaks near 3; the rest is slack
 LOWEST_MEL, HIGHEST_MEL = -16.0, 6.0
+MAX_HEADER_BYTES = 65535
+TAG = "# mel: "
 MAX_SAMPLES = (2**32 - 1 - 36) // 2  # what the 32-bit sizes of a WAV file can say
 
 
@@ -34,7 +36,7 @@ def settings(cfg: MelConfig) -> str:
 
 def save_mel(path: str | Path, mel: NDArray[np.float32], cfg: MelConfig) -> None:
     """Write a .npy, whole or not at all. mel : (n_mels, n_frames) float32"""
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {mel.shape}, }}  # mel: {settings(cfg)};"
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {mel.shape}, }}  {TAG}{settings(cfg)};"
     header = header.ljust(-(-(10 + len(header) + 1) // 64) * 64 - 10 - 1) + "\n"  # the data starts at a multiple of 64
     data = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode("ascii") + mel.astype("<f4").tobytes()
     with atomic_path(path) as tmp:
@@ -55,43 +57,77 @@ def load_mel(path: str | Path, cfg: MelConfig) -> NDArray[np.float32]:
     OSError
         If the file cannot be read.
     """
-    # 1) a .npy header
     with open(path, "rb") as f:
-        try:
-            version = np.lib.format.read_magic(f)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                shape, fortran_order, dtype = _read_header(f, version)
-        except (ValueError, SyntaxError, TypeError, UnicodeError, RecursionError, MemoryError):
-            raise MelError(f"{path}: not a .npy file, wanted a mel array of wv-mel or numpy.save") from None
-        start = f.tell()
-        f.seek(0)
-        header = f.read(start).decode("latin1")
-        # 2) float32 or float64
-        if dtype.str not in ("<f4", "<f8"):
-            raise MelError(f"{path}: dtype {dtype.str}, wanted <f4 (float32) or <f8")
-        # 3) (n_mels, n_frames)
-        _check_shape(path, shape, cfg)
-        n_frames = shape[1]
-        data = f.read(cfg.n_mels * n_frames * dtype.itemsize)
-    if len(data) < cfg.n_mels * n_frames * dtype.itemsize:
-        raise MelError(f"{path}: truncated: {len(data)} bytes of data, wanted {shape} of {dtype.str}")
+        return read_mel(f, path, cfg)
+
+
+def read_mel(f: BinaryIO, path: str | Path, cfg: MelConfig) -> NDArray[np.float32]:
+    """`load_mel` of an open file; `path` opens the messages."""
+    # 1) a .npy header
+    raw = _read_up_to(f, 12 + MAX_HEADER_BYTES)
+    header = _parse_header(raw)
+    if header is None:
+        raise MelError(f"{path}: not a .npy file, wanted a mel array of wv-mel or numpy.save")
+    descr, fortran_order, shape, comment, start = header
+    # 2) float32 or float64
+    if descr not in ("<f4", "<f8"):
+        raise MelError(f"{path}: dtype {descr}, wanted <f4 (float32) or <f8")
+    # 3) (n_mels, n_frames)
+    _check_shape(path, shape, cfg)
+    n_bytes = shape[0] * shape[1] * np.dtype(descr).itemsize
+    data = raw[start : start + n_bytes]
+    data += _read_up_to(f, n_bytes - len(data))
+    if len(data) < n_bytes:
+        raise MelError(f"{path}: truncated: {len(data)} bytes of data, wanted {shape} of {descr}")
     # 4) the settings it was made with, if wv-mel wrote them
-    made = re.search(r"# mel: (.*);", header)
-    if made and made[1] != settings(cfg):
-        raise MelError(f"{path}: made for {made[1]}; the model wants {settings(cfg)}")
+    if comment.startswith(TAG) and not comment.startswith(f"{TAG}{settings(cfg)};"):
+        made = comment[len(TAG) :].split(";")[0]
+        raise MelError(f"{path}: made for {made}; the model wants {settings(cfg)}")
     # 5) finite natural logarithms
-    mel = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+    mel = np.frombuffer(data, descr).reshape(shape, order="F" if fortran_order else "C")
     with np.errstate(over="ignore"):
         mel = np.ascontiguousarray(mel, np.float32)
     _check_values(path, mel)
     return mel
 
 
-def _read_header(f: object, version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(f)  # type: ignore[arg-type]
-    return np.lib.format.read_array_header_2_0(f)  # type: ignore[arg-type]
+# FORMAT.md, "The .npy of a mel". Not NumPy's parser, which evaluates Python: True for 1, nested brackets, any memory.
+_WS = "[ \\t\\r\\n]*"
+_INT = "(?:0|[1-9][0-9]{0,17})"
+_SHAPE = rf"\({_WS}(?:{_INT}{_WS},{_WS}(?:{_INT}{_WS}(?:,{_WS}{_INT}{_WS}){{0,6}}(?:,{_WS})?)?)?\)"
+_DESCR = rf"'descr'{_WS}:{_WS}'[0-9A-Za-z<>=|]{{1,15}}'"
+_ORDER = rf"'fortran_order'{_WS}:{_WS}(?:True|False)"
+_PAIR = rf"({_DESCR}|{_ORDER}|'shape'{_WS}:{_WS}{_SHAPE})"
+_PAIRS = rf"{_PAIR}{_WS},{_WS}{_PAIR}{_WS},{_WS}{_PAIR}"
+_HEADER = re.compile(rf"{_WS}\{{{_WS}{_PAIRS}{_WS}(?:,{_WS})?\}}{_WS}(?:(#[\t\r -~]*)(?:\n{_WS})?)?")
+
+
+def _parse_header(raw: bytes) -> tuple[str, bool, tuple[int, ...], str, int] | None:
+    """descr, fortran_order, shape, comment and where the data starts; None if it is no such header."""
+    if len(raw) < 12 or raw[:6] != b"\x93NUMPY" or raw[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
+        return None
+    start = 10 if raw[6] == 1 else 12
+    length = int.from_bytes(raw[8:start], "little")
+    if length > MAX_HEADER_BYTES or start + length > len(raw):
+        return None
+    match = _HEADER.fullmatch(raw[start : start + length].decode("latin1"))
+    if match is None:
+        return None
+    pairs = [pair.split(":", 1) for pair in match.groups()[:3]]
+    values = {key.strip(): value.strip() for key, value in pairs}
+    if len(values) != 3:
+        return None
+    shape = tuple(int(n) for n in re.findall("[0-9]+", values["'shape'"]))
+    return values["'descr'"][1:-1], values["'fortran_order'"] == "True", shape, match[4] or "", start + length
+
+
+def _read_up_to(f: BinaryIO, n_bytes: int) -> bytes:
+    """n_bytes, or what there is: a header that claims terabytes takes none."""
+    parts = []
+    while n_bytes > 0 and (part := f.read(min(n_bytes, 2**20))):
+        parts.append(part)
+        n_bytes -= len(part)
+    return b"".join(parts)
 
 
 def _check_shape(path: str | Path, shape: tuple[int, ...], cfg: MelConfig) -> None:

@@ -1,0 +1,129 @@
+"""Files and terminals of others: guessable names, links in a circle, closed output, control characters, ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_fixtures import tiny_mel, tiny_model
+from wv_runtime.atomic import atomic_path
+from wv_runtime.commands import inspect
+from wv_runtime.commands.common import printable
+from wv_runtime.engine.synth import CALLS_PER_S, Voice
+from wv_runtime.errors import FormatError
+from wv_runtime.model import binary
+
+PYTHON_RUN = [sys.executable, "-c", "from wv_runtime.commands.run import main; main()"]
+
+
+def test_temporary_names_are_new_and_private(tmp_path):
+    names = set()
+    for _ in range(3):
+        with atomic_path(tmp_path / "a.wav") as tmp:
+            assert tmp.exists() and not tmp.is_symlink()  # made with O_EXCL: no link of others is followed
+            tmp.write_text("x")
+            names.add(tmp.name)
+    assert len(names) == 3 and not any(str(os.getpid()) in name for name in names)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a.wav").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_wv_run_makes_its_file_new(folder, wv_run):
+    """The name that was used before does not lead wv_run through a link any more; the mode is the umask's."""
+    victim = folder / "victim"
+    victim.write_text("untouched")
+    for pid in range(os.getpid(), os.getpid() + 3000):
+        (folder / f"o.wav.{pid}.tmp").symlink_to(victim)
+    assert wv_run("tiny.bin", "mel.npy", "-o", "o.wav").code == 0
+    umask = os.umask(0)
+    os.umask(umask)
+    assert victim.read_text() == "untouched" and Path("o.wav").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_links_in_a_circle(folder, program):
+    Path("a.wav").symlink_to("b.wav")
+    Path("b.wav").symlink_to("a.wav")
+    result = program("tiny.bin", "mel.npy", "-o", "a.wav", *(["--backend", "c"] if program.name == "wv-run" else []))
+    assert result.code == 1 and "Too many levels of symbolic links" in result.err and result.err.count("\n") == 1
+    assert Path("a.wav").is_symlink()
+
+
+def test_closed_standard_output(folder, c_build):
+    for command in ([*PYTHON_RUN, "--backend", "c"], [c_build / "wv_run"]):
+        done = subprocess.run(["bash", "-c", '"$@" >&-', "x", *map(str, command), "tiny.bin", "mel.npy"],
+                              stderr=subprocess.PIPE, text=True)  # fmt: skip
+        assert "Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr
+    full = subprocess.run(["bash", "-c", '"$@" >/dev/full', "x", c_build / "wv_run", "tiny.bin", "mel.npy"],
+                          stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert full.returncode == 1 and full.stderr == "wv_run: error: standard output: No space left on device\n"
+
+
+def test_control_characters_are_shown_as_text(tmp_path, command):
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e\ud800"
+    binary.save(replace(tiny_model(), metadata={"licence": evil, evil: 1}), tmp_path / "evil.bin")
+    result = command(inspect.main, tmp_path / "evil.bin")
+    assert result.code == 0 and r"\x1b]0;owned\x07\x1b[2J\u202e\ud800" in result.out
+    assert not any(ord(c) < 32 and c != "\n" for c in result.out)
+    assert printable("\udcff.bin") == "\N{REPLACEMENT CHARACTER}.bin"
+
+
+@pytest.mark.parametrize("text", [b'{"a":1e999}', b'{"a":-1e999}', b'{"a":NaN}', '{"a":1}'.encode("utf-16"),
+                                  b'\xef\xbb\xbf{"a":1}', b'{"a":"\xff"}', b"[1]"])  # fmt: skip
+def test_metadata_that_is_no_json_in_utf_8(text):
+    data = bytearray(binary.pack(replace(tiny_model(), metadata={"x": "y" * 64})))
+    header = np.frombuffer(data, binary.HEADER, 1)
+    start, n = int(header["metadata"][0]), int(header["metadata_bytes"][0])
+    data[start : start + n] = text.ljust(n, b" ") if not text.startswith(b"\xff") else text.ljust(n, b"\0")
+    with pytest.raises(FormatError, match="expected a JSON object"):
+        binary.parse(binary.with_checksum(bytes(data)))
+
+
+def test_metadata_that_grows_when_written_again_runs_in_c(tmp_path):
+    """JSON of 2^20 bytes at most that Python would write with more: C is handed the model without it."""
+    model = replace(tiny_model(), metadata={"x": "y" * 900_000})
+    data = binary.pack(model)
+    data = data.replace(b"y" * 900_000, "\N{GREEK SMALL LETTER ALPHA}".encode() * 450_000)
+    read = binary.parse(binary.with_checksum(data))
+    assert read.metadata["x"] == "\N{GREEK SMALL LETTER ALPHA}" * 450_000
+    assert len(Voice(read, "c")(tiny_mel(model.config))) == 7 * model.config.mel.hop_length
+
+
+def test_a_compiled_call_makes_no_more_than_a_part_of_a_second(monkeypatch):
+    """Between calls Python hears ctrl-C: eight times for each second of audio."""
+    model, calls = tiny_model(), []
+    stream = Voice(model).open()
+    generate = stream._kernels.generate
+
+    class Kernels:
+        @staticmethod
+        def generate(*args):
+            calls.append(len(args[-1]))
+            generate(*args)
+
+    stream._kernels = Kernels
+    stream.push(tiny_mel(model.config, 400))
+    stream.finish()
+    assert len(stream.pull(8000)) == 8000
+    assert calls == [16000 // CALLS_PER_S] * 4
+
+
+def test_ctrl_c_while_torch_is_imported(tmp_path):
+    """One line and exit 130, whatever the import was doing."""
+    (tmp_path / "torch.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", "from wv_train.__main__ import main; main()"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    assert child.stdout.readline() == "importing\n"
+    start = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=20)
+    assert (child.returncode, err) == (130, "wv-train: error: interrupted\n")
+    assert time.monotonic() - start < 5
