@@ -54,7 +54,7 @@ BAD_MELS = {
     "big_endian": (lambda: npy(MEL.astype(">f4")), "dtype >f4, wanted <f4"),
     "complex": (lambda: npy(MEL.astype("c8")), "dtype <c8, wanted <f4"),
     "pickled": (lambda: npy(np.array([{}]), allow_pickle=True), "dtype |O, wanted <f4"),
-    "records": (lambda: npy(np.zeros((8, 7), [("a", "f4")])), "wanted <f4"),
+    "records": (lambda: npy(np.zeros((8, 7), [("a", "f4")])), "wanted a mel array"),
     "nan": (lambda: npy(changed(np.nan)), "NaN or infinite at band 2, frame 3"),
     "infinite": (lambda: npy(changed(-np.inf)), "NaN or infinite at band 2, frame 3"),
     "float64_too_large": (lambda: npy(changed(1.0).astype("f8") * 1e300), "NaN or infinite at band 0, frame 0"),
@@ -143,8 +143,7 @@ def test_both_programs_say_the_same(command, wv_run, folder):
     for make, _ in BAD_MELS.values():
         Path("bad.npy").write_bytes(make())
         ours, c = command(cli.main, "tiny.bin", "bad.npy").err, wv_run("tiny.bin", "bad.npy").err
-        if "dtype" not in ours:  # NumPy has its own names for records
-            assert ours.removeprefix("wv-run") == c.removeprefix("wv_run")
+        assert ours.removeprefix("wv-run") == c.removeprefix("wv_run")
 
 
 @pytest.mark.parametrize("name", BAD_MODELS)

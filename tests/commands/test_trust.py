@@ -120,7 +120,10 @@ def test_ctrl_c_while_torch_is_imported(tmp_path):
     (tmp_path / "torch.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", "from wv_train.__main__ import main; main()"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a job behind & ignores it
+    )  # fmt: skip
     assert child.stdout.readline() == "importing\n"
     start = time.monotonic()
     child.send_signal(signal.SIGINT)

@@ -83,8 +83,10 @@ def build(b: Build, folder: Path) -> list[str]:
     """Compile the library and hashes.c; returns the command."""
     flags = ["-std=c11", *b.flags.split(), "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-Iinclude"]
     flags += [f"-DWV_HAVE_{isa.upper()}" for isa in b.isas]
-    sources = {path: "" for path in (*sorted(LIBWAVERNN.glob("core/*.c")), LIBWAVERNN / "kernels/postfilter.c")}
-    sources |= {LIBWAVERNN / f"kernels/{isa}.c": own for isa, own in {"portable": "", **b.isas}.items()}
+    sources = {path: "" for path in sorted(LIBWAVERNN.glob("core/*.c"))}
+    sources |= {LIBWAVERNN / f"kernels/{stem}.c": "" for stem in ("comb", "lanes", "postfilter")}
+    for isa, own in {"portable": "", **b.isas}.items():
+        sources |= {LIBWAVERNN / f"kernels/{isa}.c": own, LIBWAVERNN / f"kernels/{isa}_lanes.c": own}
     sources |= {LIBWAVERNN / "tools/sha256.c": "", ROOT / "tests/support/hashes.c": ""}
     objects = []
     for source, own in sources.items():
