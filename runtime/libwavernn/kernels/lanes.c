@@ -1,4 +1,4 @@
-/* lanes.c - twin of wv_runtime/engine/kernels/lanes.py: the sample loop of several streams in step, over any ISA's kernels.
+/* lanes.c - the sample loop of several streams in step, over any ISA's kernels.
  * The lanes meet in the matrices alone; what a lane draws is what it draws by itself. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* spmm.c - twin of wv_runtime/engine/kernels/spmm.py: a matrix times the vectors of several lanes, with one load of the
+/* spmm.c - a matrix times the vectors of several lanes, with one load of the
  * weights for all of a tile. Each lane's sums are those of spmv.c, in its order. Included by every <isa>_lanes.c after
  * its vec_<isa>.h; the first part is the body for one block height H. */
 #ifdef WV_H
