@@ -123,6 +123,7 @@ def test_scripts_and_targets_exist(path):
 
 
 @pytest.mark.parametrize("code", PYTHON)
+@pytest.mark.slow
 def test_python_runs_as_it_stands(code, tmp_path):
     """In a folder with the voices and nothing else. The README's lines must write audio."""
     (tmp_path / "voices").symlink_to(ROOT / "voices")
@@ -135,6 +136,7 @@ def test_python_runs_as_it_stands(code, tmp_path):
         assert rate >= 16000 and len(pcm) > rate and abs(pcm).max() > 3000
 
 
+@pytest.mark.slow
 def test_site_builds_without_warnings(tmp_path):
     pytest.importorskip("material")
     pytest.importorskip("pyworld")

@@ -65,6 +65,7 @@ CLANGS = sorted({path.name for path in Path("/usr/bin").glob("clang-[0-9]*")} | 
 
 @pytest.mark.skipif(not CLANGS, reason="no clang")
 @pytest.mark.parametrize("compiler", CLANGS)
+@pytest.mark.slow
 def test_every_clang_builds_it(compiler, folder):
     """clang 14 to 16 do not know __builtin_cpu_supports("f16c")."""
     program = build_c(folder, f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_C_FLAGS=-Werror") / "wv_run"
@@ -93,6 +94,7 @@ def test_strict_warnings(source):
     run("cc", *STRICT, source, cwd=LIBWAVERNN)
 
 
+@pytest.mark.slow
 def test_sanitizers_find_nothing(folder):
     """wv_run on good and damaged files, compiled with AddressSanitizer and UndefinedBehaviorSanitizer."""
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=all"

@@ -100,6 +100,7 @@ def model_of(dtype, lpc_order=0, comb=0.75):
 
 
 @pytest.mark.parametrize(("dtype", "lpc_order"), [("f32", 0), ("int8", 6)])
+@pytest.mark.slow
 def test_same_bits_from_every_engine(dtype, lpc_order):
     model = model_of(dtype, lpc_order)
     mel = tiny_mel(model.config, 40) - np.float32(6)  # quiet: the random network fills the whole scale

@@ -41,6 +41,7 @@ def sha256(pcm: np.ndarray) -> str:
 
 @pytest.mark.parametrize("dtype", GOLDEN)
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
 def test_mode_of_the_thread_is_not_heard(dtype, mode):
     model = delicate(dtype)
     data, mel = binary.pack(model), tiny_mel(model.config, 25)

@@ -241,6 +241,7 @@ def test_sampling_is_the_first_cumulative_sum_above_the_threshold():
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("f32", 1e-4), ("f16", 1e-4), ("int8", 0.02)])
+@pytest.mark.slow
 def test_network_against_the_oracle(dtype, bound):
     model = tiny_model(dtype, cfg=tiny_config(n_units=128))
     mel = tiny_mel(model.config, 5)

@@ -36,6 +36,7 @@ def speech(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_short_clips_train(speech, tmp_path, command):
     result = command(cli.main, speech, "-o", tmp_path / "m.pt", *TINY)
     assert result.code == 0, result.err

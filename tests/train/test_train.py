@@ -90,6 +90,7 @@ def same(a, b):
     )
 
 
+@pytest.mark.slow
 def test_it_learns(speech, tmp_path, wv_train):
     code, err = wv_train(
         speech,
@@ -182,6 +183,7 @@ def test_states_are_carried_from_window_to_window(speech, tmp_path, wv_train, mo
         assert anew or torch.equal(h, reached)
 
 
+@pytest.mark.slow
 def test_int8_training_adapts_to_int8(speech, tmp_path, wv_train):
     """The ranges stay those it started from; and what int8 costs shrinks."""
     a, b, c = (tmp_path / f"{name}.pt" for name in "abc")
@@ -228,6 +230,7 @@ def test_accumulation_is_the_same_update(speech, tmp_path, wv_train):
     assert code == 2 and "options: batch: found 3, wanted a multiple of 1 processes x 2 parts" in err
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(speech, tmp_path):
     """torchrun with two: the same batches, the same update but for the order of sums; stopped, and resumed by one."""
 
@@ -461,6 +464,7 @@ def test_generation_is_the_model():
         assert float((high - low).mean()) > 1 / 200
 
 
+@pytest.mark.slow
 def test_audio_samples_and_logs(speech, tmp_path, wv_train):
     pytest.importorskip("tensorboard")
     code, _ = wv_train(

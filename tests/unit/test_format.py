@@ -362,6 +362,7 @@ def agree(data: bytes, c_status) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "int8"])
+@pytest.mark.slow
 def test_flipped_bytes_get_the_same_status(dtype, c_status):
     data, rng = golden(dtype), np.random.default_rng(1)
     for place in [*range(16, HEADER_BYTES), *rng.integers(HEADER_BYTES, len(data), 600)]:
