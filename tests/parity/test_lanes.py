@@ -8,6 +8,7 @@ from conftest import ROOT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime.engine.native import NativeBatch, NativeModel, NativeStream, isa_names
 from wv_runtime.engine.synth import Voice
+from wv_runtime.model import binary
 from wv_runtime.model.binary import pack
 
 LPC = {"lpc_order": 4}
@@ -64,34 +65,51 @@ def test_every_number_of_lanes(dtype, block, changes, isa):
             np.testing.assert_array_equal(pcm, want)
 
 
-@pytest.mark.parametrize("isa", isa_names())
-@pytest.mark.parametrize("seed", range(20))
-def test_streams_join_and_leave_anywhere(seed, isa):
+def joins_and_leaves(voice, seed, n_threads=1):
+    """A random number of lanes, lengths, temperatures, joins and chunks: the samples of each stream alone."""
     rng = np.random.default_rng(seed)
-    dtype, block, changes = CASES[seed % len(CASES)]
-    cfg = tiny_config(**changes)
-    model = NativeModel(pack(tiny_model(dtype, block=block, cfg=cfg)))
-    mels = mels_of(cfg, int(rng.integers(1, 25)), rng)
-    streams = [NativeStream(model, i, 0.5 + i / 8, isa=isa) for i in range(len(mels))]
-    said = talk(NativeBatch(model, int(rng.integers(1, 17))), streams, mels, rng)
+    mels = mels_of(voice.config, int(rng.integers(1, 25)), rng)
+    streams = [voice.open(i, 0.5 + i / 8) for i in range(len(mels))]
+    said = talk(voice.batch(int(rng.integers(1, 17)), n_threads), streams, mels, rng)
     for i, mel in enumerate(mels):
-        np.testing.assert_array_equal(said[i], alone(model, mel, i, temperature=0.5 + i / 8, isa=isa))
+        np.testing.assert_array_equal(said[i], voice(mel, i, 0.5 + i / 8))
 
 
+@pytest.mark.parametrize("isa", isa_names())
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_streams_join_and_leave_anywhere(case, isa):
+    dtype, block, changes = CASES[case]
+    voice = Voice(tiny_model(dtype, block=block, cfg=tiny_config(**changes)), "c", isa)
+    for i in range(25):  # 225 cases on every ISA
+        joins_and_leaves(voice, len(CASES) * i + case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "block", "changes"), CASES)
+def test_numba_streams_join_and_leave_anywhere(dtype, block, changes):
+    voice = Voice(tiny_model(dtype, block=block, cfg=tiny_config(**changes)))
+    for seed in range(25):
+        joins_and_leaves(voice, seed)
+
+
+@pytest.mark.parametrize("backend", ["c", "numba"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_nothing(threads):
-    rng = np.random.default_rng(threads)
-    cfg = tiny_config()
-    model = NativeModel(pack(tiny_model("int8", cfg=cfg)))
-    mels = mels_of(cfg, 30, rng)
-    streams = [NativeStream(model, i) for i in range(len(mels))]
-    said = talk(NativeBatch(model, 4, threads), streams, mels, rng)
+def test_threads_change_nothing(threads, backend):
+    joins_and_leaves(Voice(tiny_model("int8", cfg=tiny_config()), backend), threads, threads)
+
+
+@pytest.mark.parametrize("backend", ["c", "numba"])
+def test_streams_with_a_post_filter(backend):
+    """The bundled voice, whose samples pass through the post-filter."""
+    voice = Voice(binary.load(ROOT / "voices/kathleen16/voice.bin"), backend)
+    rng = np.random.default_rng(0)
+    mels = [rng.normal(size=(voice.config.mel.n_mels, n)).astype(np.float32) for n in (3, 1, 6)]
+    said = talk(voice.batch(2), [voice.open(i) for i in range(3)], mels, rng)
     for i, mel in enumerate(mels):
-        np.testing.assert_array_equal(said[i], alone(model, mel, i))
+        np.testing.assert_array_equal(said[i], voice(mel, i))
 
 
-def test_streams_with_a_post_filter():
-    """The bundled voice, whose samples pass through the post-filter, beside streams without it."""
+def test_filtered_and_plain_streams_in_one_batch():
     model = NativeModel((ROOT / "voices/kathleen16/voice.bin").read_bytes())
     rng = np.random.default_rng(0)
     mels = [rng.normal(size=(model.n_mels, n)).astype(np.float32) for n in (3, 1, 6)]
@@ -100,6 +118,16 @@ def test_streams_with_a_post_filter():
     said = talk(NativeBatch(model, 2), streams, mels, rng)
     for i, (mel, o) in enumerate(zip(mels, options, strict=True)):
         np.testing.assert_array_equal(said[i], alone(model, mel, i, **o))
+
+
+def test_what_a_numba_batch_refuses():
+    cfg = tiny_config()
+    voice, other = (Voice(tiny_model("int8", cfg=cfg)) for _ in range(2))
+    stream, batch = voice.open(), voice.batch(2)
+    assert batch.pull([], []) == []
+    for streams in ([stream, stream], [other.open()]):
+        with pytest.raises(ValueError, match="batch: streams"):
+            batch.pull(streams, [1] * len(streams))
 
 
 def test_what_a_batch_refuses():

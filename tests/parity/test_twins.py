@@ -9,13 +9,14 @@ import pytest
 from conftest import ROOT
 
 RUNTIME = ROOT / "runtime"
-STEMS = ("spmv", "gates", "sample", "predict", "fft", "comb", "postfilter", "wavernn", "derive")
+STEMS = ("spmv", "gates", "sample", "predict", "fft", "comb", "postfilter", "wavernn", "derive", "spmm", "lanes")
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {
     "tile",
     "is_int8",
     "make_net",
     "make_state",
+    "make_states",
     "make_filter",
     "filter_delay",
     "filter_reach",
@@ -24,17 +25,25 @@ PYTHON_ONLY = {
     "make_comb",
     "generate",
     "generate_samples",
-    "generate_filtered",
+    "generate_lanes",
+    "lanes_loop",
+    "move_lane",
+    "take_lane",
+    "row",
+    "lane",
+    "stride",
+    "filter_hops",
     "teacher_force",
 }
 C_ONLY = {
     "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32",
-    "stage_pcm", "lane_coarse", "lane_draw", "lane_fine",  # the sample loop, in parts for lanes.c
 }  # fmt: skip
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict",
-                   "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame"}  # fmt: skip
+                   "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
+                   "stage_pcm", "lane_coarse", "lane_draw", "lane_fine", "lanes_R", "lanes_logits", "lanes_coarse",
+                   "lanes_fine", "lanes_draw"}  # fmt: skip
 
 
 def python_functions(stem):

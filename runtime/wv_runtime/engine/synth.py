@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wv_runtime.errors import MelError
 from wv_runtime.model.binary import Model, pack
 
-from .batch import Batch, OneByOne, speak
+from .batch import Batch, NumbaBatch, speak
 
 BACKENDS = ("numba", "c")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
@@ -94,7 +94,7 @@ class Voice:
             with defined_mode():
                 net = wavernn.make_net(model)
             self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
-            self._batch = lambda lanes, threads: OneByOne()
+            self._batch = lambda lanes, threads: NumbaBatch(model, net, lanes, threads)
             self.isa = simd.ISA
 
     @property
@@ -134,9 +134,9 @@ class Voice:
         return self._open(seed, temperature)
 
     def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
-        """Room for many streams of this voice: on backend c, n_lanes of them step together on each thread.
+        """Room for many streams of this voice: n_lanes of them step together on each thread.
 
-        Eight lanes make about twice the samples of one stream on a core. Numba runs one stream after the other.
+        Eight lanes make about twice the samples of one stream on a core.
 
         Raises
         ------
@@ -187,8 +187,8 @@ class Voice:
     ) -> NDArray[np.int16] | list[NDArray[np.int16]]:
         """The whole utterance: mel (n_mels, n_frames) float32 -> (n_frames * hop_length,) int16.
 
-        A list of mels gives the list of their samples, in a `batch` of n_lanes and n_threads: on backend c that is
-        faster than one call after the other. Each has the same seed, and the samples that it has by itself.
+        A list of mels gives the list of their samples, in a `batch` of n_lanes and n_threads: faster than one call
+        after the other. Each has the same seed, and the samples that it has by itself.
 
         `progress`, if given for one mel, is called with the number of new samples after about each second of audio.
         """
@@ -218,15 +218,16 @@ class NumbaStream:
         from wv_runtime.engine.kernels import wavernn
         from wv_runtime.engine.kernels.fp_mode import defined_mode
 
-        self._defined_mode, self._kernels = defined_mode, wavernn
-        self._net, self._state = net, wavernn.make_state(model)
-        self._config, self._seed = model.config, np.uint64(seed)
+        self._defined_mode, self._kernels, self._filter_hops = defined_mode, wavernn, kernels.filter_hops
+        self.net, self.state = net, wavernn.make_state(model)
+        self._config, self._hop, self.seed = model.config, model.config.mel.hop_length, np.uint64(seed)
         with defined_mode():
-            self._log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
+            self.log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
             self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
-        self._frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
+        self.frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
         self._finished = False
-        self._sample = 0  # next sample within the current frame
+        self.sample = 0  # next sample within the current frame
+        self.at_once = model.config.mel.sample_rate // CALLS_PER_S  # samples of a compiled call
         self._delay = kernels.filter_delay(model.config.mel, model.postfilter) if postfilter else 0  # hops
         self._ready, self._n_out = np.zeros(0, np.int16), 0
 
@@ -235,61 +236,69 @@ class NumbaStream:
             raise ValueError("push: the stream is finished")
         frames = mel_frames(mel, self._config.mel.n_mels)
         n_frames = len(frames)
-        if n_frames and not len(self._frames):
+        if n_frames and not len(self.frames):
             frames = np.concatenate([frames[:1]] * (self._config.cond_width // 2) + [frames])
-        self._frames = np.concatenate([self._frames, frames])
+        self.frames = np.concatenate([self.frames, frames])
         return n_frames
 
     def finish(self) -> None:
-        if not self._finished and len(self._frames):
-            edge = [self._frames[-1:]] * (self._config.cond_width // 2)
-            self._frames = np.concatenate([self._frames, *edge])
+        if not self._finished and len(self.frames):
+            edge = [self.frames[-1:]] * (self._config.cond_width // 2)
+            self.frames = np.concatenate([self.frames, *edge])
         self._finished = True
 
     @property
     def available(self) -> int:
-        n_ready = max(0, len(self._frames) - (self._config.cond_width - 1))
-        hop = self._config.mel.hop_length
+        n_ready = max(0, len(self.frames) - (self._config.cond_width - 1))
         if self._filter is None:
-            return n_ready * hop - self._sample
+            return n_ready * self._hop - self.sample
         delay = 0 if self._finished else self._delay
         n_out = max(0, int(self._filter.n[1]) + n_ready - delay)
-        return n_out * hop - self._n_out
+        return n_out * self._hop - self._n_out
 
     def pull(self, n: int) -> NDArray[np.int16]:
-        n, at_once = max(0, min(n, self.available)), self._config.mel.sample_rate // CALLS_PER_S
-        one_call = self._pull_plain if self._filter is None else self._pull_filtered
-        parts = [one_call(min(at_once, n - i)) for i in range(0, n, at_once)]
-        return np.concatenate([np.zeros(0, np.int16), *parts])
+        n, parts = max(0, min(n, self.available)), [np.zeros(0, np.int16)]
+        for i in range(0, n, self.at_once):
+            k = min(self.at_once, n - i)
+            pcm = self.begin(k)
+            if len(pcm):
+                with self._defined_mode():
+                    self._kernels.generate(
+                        self.net, self.state, self.seed, self.log2e_over_temperature, self.frames.reshape(-1),
+                        self.sample, pcm,
+                    )  # fmt: skip
+                self.drawn(len(pcm))
+            parts.append(self.end(pcm, k))
+        return np.concatenate(parts)
 
-    def _pull_plain(self, n: int) -> NDArray[np.int16]:
-        """n samples that are available"""
-        pcm = np.zeros(n, np.int16)
+    # A pull of n samples in parts, for who draws them: this stream alone, or a batch of several in step.
+
+    def begin(self, n: int) -> NDArray[np.int16]:
+        """Room for what must be drawn so that n samples come out, which are available: with a filter, whole hops."""
+        if self._filter is None:
+            return np.empty(n, np.int16)
+        n_hops = -(-(n - len(self._ready)) // self._hop)
+        # hops to put in until n_hops have come out
+        n_in = max(0, n_hops) + max(0, self._delay - int(self._filter.n[0])) if n_hops > 0 else 0
+        n_frames = min(n_in, max(0, len(self.frames) - (self._config.cond_width - 1)))
+        self._n_after, centre = n_in - n_frames, self._config.cond_width // 2
+        self._mels = self.frames[centre : centre + n_frames]
+        return np.empty(n_frames * self._hop, np.int16)
+
+    def drawn(self, n: int) -> None:
+        """n samples were drawn from self.state, self.frames and self.sample on."""
+        n_frames, self.sample = divmod(self.sample + n, self._hop)
+        self.frames = self.frames[n_frames:]
+
+    def end(self, pcm: NDArray[np.int16], n: int) -> NDArray[np.int16]:
+        """The n samples, when what `begin` gave is full."""
+        if self._filter is None:
+            return pcm
+        hops = np.concatenate([pcm, np.zeros(self._n_after * self._hop, np.int16)])
+        out = np.empty_like(hops)
         with self._defined_mode():
-            self._kernels.generate(
-                self._net, self._state, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
-                self._sample, pcm,
-            )  # fmt: skip
-        n_frames, self._sample = divmod(self._sample + len(pcm), self._config.mel.hop_length)
-        self._frames = self._frames[n_frames:]
-        return pcm
-
-    def _pull_filtered(self, n: int) -> NDArray[np.int16]:
-        """n samples that are available: whole hops are made, the rest waits in self._ready."""
-        hop, f = self._config.mel.hop_length, self._filter
-        n_hops = -(-(n - len(self._ready)) // hop)
-        if n_hops > 0:
-            # hops to put in until n_hops have come out
-            n_in = n_hops + max(0, self._delay - int(f.n[0]))
-            n_frames = min(n_in, max(0, len(self._frames) - (self._config.cond_width - 1)))
-            pcm = np.zeros(n_hops * hop, np.int16)
-            with self._defined_mode():
-                self._kernels.generate_filtered(
-                    self._net, self._state, f, self._seed, self._log2e_over_temperature, self._frames.reshape(-1),
-                    n_frames, n_in - n_frames, pcm,
-                )  # fmt: skip
-            self._frames = self._frames[n_frames:]
-            self._ready = np.concatenate([self._ready, pcm])
+            n_out = self._filter_hops(self._filter, self._mels.reshape(-1), len(self._mels), hops, out)
+        self._ready = np.concatenate([self._ready, out[:n_out]])
         out, self._ready = self._ready[:n], self._ready[n:]
         self._n_out += n
         return out

@@ -174,5 +174,22 @@ def filter_hop(f, mel, ours):
 
 
 @kernel
+def filter_hops(f, mels, n_ours, pcm, out):
+    """len(pcm) / hop_length hops in, of which the first n_ours are the stream's, and those that come out of them.
+
+    mels : (n_ours * n_mels,) float32    pcm, out : int16    Returns the samples in `out`.
+    """
+    hop, n = len(f.hop), 0
+    n_mels = len(f.bands) - 2
+    for i in range(len(pcm) // hop):
+        ours = i < n_ours
+        f.hop[:] = pcm[i * hop : (i + 1) * hop]
+        if filter_hop(f, mels[i * n_mels : (i + 1) * n_mels] if ours else f.mels[:n_mels], ours):
+            out[n : n + hop] = f.hop
+            n += hop
+    return n
+
+
+@kernel
 def _make_tables(n_fft, window, cosine, sine):
     make_tables(n_fft, window, cosine, sine)

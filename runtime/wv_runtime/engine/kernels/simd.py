@@ -50,11 +50,14 @@ def aligned(a: NDArray[Any]) -> NDArray[Any]:
 
 
 class VecType(types.Type):
-    """In registers: n elements of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a")."""
+    """In registers: n elements of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a").
 
-    def __init__(self, kind: str, n: int | str):
-        self.kind, self.n = kind, n
-        super().__init__(name=f"v{kind}{n}")
+    With lanes: as many of them, one of each lane (simd_lanes).
+    """
+
+    def __init__(self, kind: str, n: int | str, lanes: int = 0):
+        self.kind, self.n, self.lanes = kind, n, lanes
+        super().__init__(name=f"v{kind}{n}" + (f"x{lanes}" if lanes else ""))
 
 
 @register_model(VecType)
@@ -64,7 +67,9 @@ class _VecModel(models.PrimitiveModel):
             be_type = ir.ArrayType(ir.VectorType(F32, 8), 2)
         else:
             be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
-        super().__init__(dmm, fe_type, ir.ArrayType(be_type, N_SUMS) if fe_type.kind == "a" else be_type)
+        if fe_type.kind == "a":
+            be_type = ir.ArrayType(be_type, N_SUMS)
+        super().__init__(dmm, fe_type, ir.ArrayType(be_type, fe_type.lanes) if fe_type.lanes else be_type)
 
 
 def _width(n: Any) -> Any:
@@ -106,16 +111,25 @@ def _concat(builder: Any, parts: list[Any]) -> Any:
     return parts[0]
 
 
-def _pair(builder: Any, lo: Any, hi: Any) -> Any:
-    pair = builder.insert_value(ir.Constant(ir.ArrayType(lo.type, 2), ir.Undefined), lo, 0)
-    return builder.insert_value(pair, hi, 1)
+def _pack(builder: Any, parts: list[Any]) -> Any:
+    pack = ir.Constant(ir.ArrayType(parts[0].type, len(parts)), ir.Undefined)
+    for i, part in enumerate(parts):
+        pack = builder.insert_value(pack, part, i)
+    return pack
 
 
-def _halves(builder: Any, operation: Callable[..., Any], *vectors: Any) -> Any:
-    """operation(builder, *vectors), on one half after the other where they are pairs"""
-    if not isinstance(vectors[0].type, ir.ArrayType):
-        return operation(builder, *vectors)
-    return _pair(builder, *(operation(builder, *(builder.extract_value(v, i) for v in vectors)) for i in range(2)))
+def _each(builder: Any, operation: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """operation(builder, first, *others), on one part after the other where they are made of some: halves, or lanes.
+
+    One of the others that is no pack of lanes goes with every lane.
+    """
+    if not isinstance(first.type, ir.ArrayType):
+        return operation(builder, first, *others)
+    return _pack(builder, [
+        _each(builder, operation, builder.extract_value(first, i),
+              *(builder.extract_value(v, i) if v.type == first.type else v for v in others))
+        for i in range(first.type.count)
+    ])  # fmt: skip
 
 
 def _constant(vector: Any, value: float | int) -> Any:
@@ -149,7 +163,7 @@ def load(typingctx, n, array, index):
                 return builder.fpext(half, ir.VectorType(F32, n))
             return _load(context, builder, array, args[1], index, ir.VectorType(ELEMENT[kind], n))
 
-        return _pair(builder, part(0, 8), part(8, 8)) if width == "16y" else part(0, width)
+        return _pack(builder, [part(0, 8), part(8, 8)]) if width == "16y" else part(0, width)
 
     return VecType(kind, width)(n, array, types.intp), codegen
 
@@ -169,10 +183,14 @@ def store(typingctx, array, index, v):
     """array[index : index + n] = v, same dtype."""
 
     def codegen(context, builder, signature, args):
-        pointer = _pointer(context, builder, array, args[0], args[1], args[2].type)
-        builder.store(args[2], pointer).align = array.dtype.bitwidth // 8
+        _store(context, builder, array, *args)
 
     return types.void(array, types.intp, v), codegen
+
+
+def _store(context: Any, builder: Any, array_type: Any, array: Any, index: Any, v: Any) -> None:
+    pointer = _pointer(context, builder, array_type, array, index, v.type)
+    builder.store(v, pointer).align = array_type.dtype.bitwidth // 8
 
 
 @intrinsic(prefer_literal=True)
@@ -181,7 +199,7 @@ def broadcast(typingctx, n, x):
 
     def codegen(context, builder, signature, args):
         if _width(n) == "16y":
-            return _pair(builder, *[_splat(builder, args[1], 8)] * 2)
+            return _pack(builder, [_splat(builder, args[1], 8)] * 2)
         return _splat(builder, args[1], _width(n))
 
     return VecType("s" if x == types.int16 else "f", _width(n))(n, x), codegen
@@ -205,7 +223,7 @@ def _binary(doc: str, on_float: Callable[..., Any] | None, on_int: Callable[...,
         operation = on_float if a.kind == "f" else on_int
 
         def codegen(context, builder, signature, args):
-            return _halves(builder, operation, *args)
+            return _each(builder, operation, *args)
 
         return a(a, b), codegen
 
@@ -236,9 +254,9 @@ def to_float(typingctx, v):
     """ints -> floats, rounded to nearest."""
 
     def codegen(context, builder, signature, args):
-        return builder.sitofp(args[0], ir.VectorType(F32, v.n))
+        return _each(builder, lambda b, x: b.sitofp(x, ir.VectorType(F32, v.n)), args[0])
 
-    return VecType("f", v.n)(v), codegen
+    return VecType("f", v.n, v.lanes)(v), codegen
 
 
 @intrinsic
@@ -415,19 +433,21 @@ def store_q(typingctx, q, index, v):
     """
 
     def codegen(context, builder, signature, args):
-        value = args[2]
-        if v.kind == "f":
-            value = builder.fptosi(_clamp(builder, value, 1.0, 255.0), ir.VectorType(I32, v.n))
-        else:
-            value = builder.ashr(builder.add(builder.sext(value, ir.VectorType(I32, v.n)), _constant32(v.n, 128)),
-                                 _constant32(v.n, 8))  # fmt: skip
-            value = builder.select(builder.icmp_signed("<", value, _constant32(v.n, 127)), value, _constant32(v.n, 127))
-            value = builder.add(value, _constant32(v.n, 128))
-        value = builder.add(value, _constant32(v.n, Q_BIAS - 128))
-        value = builder.trunc(value, ir.VectorType(I8, v.n))
-        builder.store(value, _pointer(context, builder, q, args[0], args[1], value.type)).align = 1
+        _store_q(context, builder, q, *args)
 
     return types.void(q, types.intp, v), codegen
+
+
+def _store_q(context: Any, builder: Any, q_type: Any, q: Any, index: Any, v: Any) -> None:
+    n = v.type.count
+    if v.type.element == F32:
+        v = builder.fptosi(_clamp(builder, v, 1.0, 255.0), ir.VectorType(I32, n))
+    else:
+        v = builder.ashr(builder.add(builder.sext(v, ir.VectorType(I32, n)), _constant32(n, 128)), _constant32(n, 8))
+        v = builder.select(builder.icmp_signed("<", v, _constant32(n, 127)), v, _constant32(n, 127))
+        v = builder.add(v, _constant32(n, 128))
+    v = builder.add(v, _constant32(n, Q_BIAS - 128))
+    _store(context, builder, q_type, q, index, builder.trunc(v, ir.VectorType(I8, n)))
 
 
 def _clamp(builder: Any, v: Any, low: float, high: float) -> Any:
@@ -440,13 +460,17 @@ def store_q10(typingctx, array, index, v):
     """array[index:] = Q10 of floats v: trunc(1024 v + 32768.5 clamped to 0..65535) - 32768"""
 
     def codegen(context, builder, signature, args):
-        value = builder.fmul(args[2], _constant(args[2].type, 1024.0))
-        value = _clamp(builder, builder.fadd(value, _constant(value.type, 32768.5)), 0.0, 65535.0)
-        value = builder.fptosi(value, ir.VectorType(I32, v.n))
-        value = builder.trunc(builder.add(value, _constant32(v.n, -32768)), ir.VectorType(I16, v.n))
-        builder.store(value, _pointer(context, builder, array, args[0], args[1], value.type)).align = 2
+        _store_q10(context, builder, array, *args)
 
     return types.void(array, types.intp, v), codegen
+
+
+def _store_q10(context: Any, builder: Any, array_type: Any, array: Any, index: Any, v: Any) -> None:
+    n = v.type.count
+    v = builder.fadd(builder.fmul(v, _constant(v.type, 1024.0)), _constant(v.type, 32768.5))
+    v = builder.fptosi(_clamp(builder, v, 0.0, 65535.0), ir.VectorType(I32, n))
+    v = builder.trunc(builder.add(v, _constant32(n, -32768)), ir.VectorType(I16, n))
+    _store(context, builder, array_type, array, index, v)
 
 
 def _constant32(n: int, value: int) -> Any:

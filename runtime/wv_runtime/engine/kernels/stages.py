@@ -1,6 +1,6 @@
 """What wv-bench times: one stage of the sample loop many times, and what the machine can read and multiply.
 
-C twin of `stage`: libwavernn/kernels/wavernn.c (stage)
+C twins of `stage` and `stage_of_lanes`: libwavernn/kernels/wavernn.c (stage) and lanes.c (wv_lanes_stage)
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import kernel
+from .lanes import lane, lanes_coarse, lanes_draw, lanes_fine, lanes_logits, lanes_loop, lanes_R
 from .predict import N_X
 from .sample import random_bits, sample_byte
 from .simd import add, broadcast, dot4, hmax, hsum, load, mul, zero
@@ -52,6 +53,31 @@ def stage(net, s, log2e_over_temperature, window, which, n_times, pcm):
             for sub in range(net.n_sub):
                 condition_sub(net, s, sub)
     s.t[1], s.t[2] = c, f  # keeps the draws alive
+
+
+@kernel
+def stage_of_lanes(net, s, n, seed, log2e_over_temperature, window, which, n_times, byte, pcm):
+    """One stage of n lanes, n_times. s, seed, log2e_over_temperature, byte : as in lanes_loop    pcm : (n, 1) int16"""
+    half = net.n_units // 2
+    for _ in range(n_times):
+        if which == SAMPLE:
+            lanes_loop(net, s, n, seed, log2e_over_temperature, 0, 1, byte, pcm)
+        elif which == R:
+            lanes_R(net, s, n)
+        elif which == GATES:
+            lanes_coarse(net, s, n)
+            lanes_fine(net, s, n, byte[0])
+        elif which == O:
+            lanes_logits(s, n, 0, net.O1, net.O2)
+            lanes_logits(s, n, half, net.O3, net.O4)
+        elif which == SAMPLING:
+            lanes_draw(s, n, seed, log2e_over_temperature, 32, byte[0])
+            lanes_draw(s, n, seed, log2e_over_temperature, 0, byte[1])
+        elif which == CONDITION:  # one frame
+            for l in range(n):  # noqa: E741
+                condition_frame(net, lane(s, l), window)
+                for sub in range(net.n_sub):
+                    condition_sub(net, lane(s, l), sub)
 
 
 @kernel

@@ -16,7 +16,6 @@ from . import derive
 from .gates import gates, gates_q, tanh_inplace
 from .isa import check_isa
 from .jit import OVERLOAD, kernel
-from .postfilter import filter_hop
 from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
 from .sample import random_bits, sample_byte
 from .simd import Q_BIAS, aligned
@@ -50,6 +49,8 @@ class Net(NamedTuple):
 class State(NamedTuple):
     """The mutable state of one audio stream. A float model has h, a, g in float32 and leaves h_q unused; an int8
     model, whose gates run in 16-bit fixed point, has h in Q15, a and g in Q10, int16.
+
+    Of n streams: the same with a first axis of n.
     """
 
     h: NDArray[Any]  # (N,)
@@ -87,27 +88,34 @@ def make_net(model: Any) -> Net:
 
 def make_state(model: Any) -> State:
     """A silent stream at sample 0."""
+    return State(*(a[0] for a in make_states(model, 1)))
+
+
+def make_states(model: Any, n: int) -> State:
+    """n of them."""
     cfg = model.config
     real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
     n_q = max(m.cols for m in model.matrices.values())
 
-    def zeros(n, dtype):
-        return aligned(np.zeros(n, dtype))
+    def zeros(size, dtype):
+        return aligned(np.zeros((n, size), dtype))
 
+    # a draw stores p_i while it loads the logits: with the same low 12 bits of their addresses it would wait
+    draws = zeros(512, np.float32)
     return State(
         h=zeros(cfg.n_units, real),
         a=zeros(3 * cfg.n_units, real),
         g=zeros(3 * cfg.n_units, real),
-        h_q=aligned(np.full(cfg.n_units, -Q_BIAS % 256, np.uint8).view(np.int8)),
+        h_q=aligned(np.full((n, cfg.n_units), -Q_BIAS % 256, np.uint8).view(np.int8)),
         b=zeros(cfg.n_sub * cfg.n_cond, np.float32),
         z=zeros(max(cfg.n_out, cfg.n_cond), np.float32),
-        logits=zeros(256, np.float32),
-        p=zeros(256, np.int32),
+        logits=draws[:, :256],
+        p=draws[:, 256:].view(np.int32),
         q=zeros(n_q, np.int8),
         x=zeros(N_X, real),
         x_q15=zeros(N_X, np.int16),
         y=zeros(1, np.float32),
-        t=np.array([0, 128, 0, 0, 0], np.int64),  # silence: sample 32768 of 0..65535
+        t=np.tile(np.array([0, 128, 0, 0, 0], np.int64), (n, 1)),  # silence: sample 32768 of 0..65535
         past=zeros(cfg.lpc_order, np.int16),
         lpc=zeros(cfg.lpc_order, np.int16),
         inverse=zeros(2, np.int64),
@@ -274,9 +282,41 @@ def _is_int8(s: Any) -> bool:
 
 
 @register_jitable(**OVERLOAD)
+def stage_pcm(net, s, coarse, fine):
+    """What is heard of it"""
+    s.y[0] = np.float32(stage_sample(net, s, coarse, fine)) + net.preemphasis * s.y[0]
+    y = max(min(s.y[0], np.float32(32767.0)), np.float32(-32768.0))
+    return np.int16(np.int32(y + np.float32(32768.5)) - 32768)
+
+
+# What lanes.py wants of one lane between the products: the coarse half of h_t; a byte; the fine half.
+
+
+@register_jitable(**OVERLOAD)
+def lane_coarse(net, s):
+    """The coarse half of h_t"""
+    stage_inputs(net, s)
+    stage_gates(net, s, 0, (N_X if net.lpc_order > 0 else 3) - 1)
+
+
+@register_jitable(**OVERLOAD)
+def lane_draw(s, seed, log2e_over_temperature, shift):
+    """A byte by the random bits from `shift` on"""
+    bits = (random_bits(seed, np.uint64(s.t[0])) >> np.uint64(shift)) & np.uint64(0xFFFFFFFF)
+    return sample_byte(s.logits, log2e_over_temperature, bits, s.p)
+
+
+@register_jitable(**OVERLOAD)
+def lane_fine(net, s, coarse):
+    """The fine half of h_t"""
+    stage_coarse(net, s, coarse)
+    stage_gates(net, s, net.n_units // 2, N_X if net.lpc_order > 0 else 3)
+
+
+@register_jitable(**OVERLOAD)
 def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
     """n samples under one g (Kalchbrenner et al. 2018, eq. 2)"""
-    half, n_x, y = net.n_units // 2, N_X if net.lpc_order > 0 else 3, s.y[0]
+    half, n_x = net.n_units // 2, N_X if net.lpc_order > 0 else 3
     for i in range(n):
         # 1) R h_{t-1}, once for both halves
         stage_R(net, s)
@@ -292,10 +332,7 @@ def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
         stage_logits(s, half, net.O3, net.O4, s.logits)
         fine = sample_byte(s.logits, log2e_over_temperature, bits & np.uint64(0xFFFFFFFF), s.p)
         # 4) undo the pre-emphasis, round, clip
-        y = np.float32(stage_sample(net, s, coarse, fine)) + net.preemphasis * y
-        clipped = max(min(y, np.float32(32767.0)), np.float32(-32768.0))
-        pcm[i] = np.int16(np.int32(clipped + np.float32(32768.5)) - 32768)
-    s.y[0] = y
+        pcm[i] = stage_pcm(net, s, coarse, fine)
 
 
 @register_jitable(**OVERLOAD)
@@ -325,26 +362,6 @@ def generate_samples(net, s, seed, log2e_over_temperature, frames, first, pcm):
 def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
     """`generate_samples`, compiled"""
     generate_samples(net, s, seed, log2e_over_temperature, frames, first, pcm)
-
-
-@kernel
-def generate_filtered(net, s, f, seed, log2e_over_temperature, frames, n_frames, n_after, pcm):
-    """The samples of n_frames whole frames, then n_after hops of silence, through the post-filter.
-
-    frames : as in generate    pcm : the hops that come out, int16
-    """
-    n_mels, hop_length, at = net.n_mels, len(f.hop), 0
-    for frame in range(n_frames + n_after):
-        window = frames[min(frame, n_frames) * n_mels :]
-        ours = frame < n_frames
-        if ours:
-            generate_samples(net, s, seed, log2e_over_temperature, window, 0, f.hop)
-        else:
-            f.hop[:] = 0
-        centre = net.cond_width // 2 * n_mels if ours else 0
-        if filter_hop(f, window[centre : centre + n_mels] if ours else f.mels[:n_mels], ours):
-            pcm[at : at + hop_length] = f.hop
-            at += hop_length
 
 
 @kernel
