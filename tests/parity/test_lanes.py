@@ -85,10 +85,10 @@ def test_streams_join_and_leave_anywhere(case, isa):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "block", "changes"), CASES)
+@pytest.mark.parametrize(("dtype", "block", "changes"), [CASES[i] for i in (0, 2, 5, 7)])  # seconds to compile each
 def test_numba_streams_join_and_leave_anywhere(dtype, block, changes):
     voice = Voice(tiny_model(dtype, block=block, cfg=tiny_config(**changes)))
-    for seed in range(25):
+    for seed in range(50):
         joins_and_leaves(voice, seed)
 
 
