@@ -9,16 +9,16 @@
 #define WV_TANH_Q2 0.017487427219748497f
 #define WV_TANH_Q3 5.5186250392580405e-05f
 
-WV_INLINE vf16 tanh_clamp(vf16 x) {
+static inline vf16 tanh_clamp(vf16 x) {
     return vf16_min(vf16_max(x, vf16_set1(-WV_TANH_X)), vf16_set1(WV_TANH_X));
 }
 
-WV_INLINE vf16 tanh_num(vf16 x, vf16 y) {
+static inline vf16 tanh_num(vf16 x, vf16 y) {
     vf16 p = vf16_add(vf16_mul(y, vf16_set1(WV_TANH_P2)), vf16_set1(WV_TANH_P1));
     return vf16_mul(x, vf16_add(vf16_mul(y, p), vf16_set1(WV_TANH_P0)));
 }
 
-WV_INLINE vf16 tanh_den(vf16 y) {
+static inline vf16 tanh_den(vf16 y) {
     vf16 q = vf16_add(vf16_mul(y, vf16_set1(WV_TANH_Q3)), vf16_set1(WV_TANH_Q2));
     return vf16_add(vf16_mul(y, vf16_add(vf16_mul(y, q), vf16_set1(WV_TANH_Q1))), vf16_set1(1.0f));
 }
@@ -38,7 +38,7 @@ static void tanh_inplace(int32_t n, float *x) {
 #define WV_EXP2_C4 0.006831894163042307f
 
 /* 2^(x + k) for x <= 0, as 2^x times 2^k; -126 <= x + k < 126 */
-WV_INLINE vf16 exp2_negative(vf16 x, int k) {
+static inline vf16 exp2_negative(vf16 x, int k) {
     vi16 n = vf16_trunc(x);
     vf16 f = vf16_sub(x, vi16_to_float(n));
     vf16 e = vf16_add(vf16_mul(f, vf16_set1(WV_EXP2_C4)), vf16_set1(WV_EXP2_C3));
@@ -49,7 +49,7 @@ WV_INLINE vf16 exp2_negative(vf16 x, int k) {
 }
 
 /* 1 / sigmoid(x) = 1 + 2^(-x log2(e)), the exponent clamped to +-30 */
-WV_INLINE vf16 sigmoid_den(vf16 x) {
+static inline vf16 sigmoid_den(vf16 x) {
     vf16 z = vf16_mul(x, vf16_set1(-1.4426950408889634f));
     z = vf16_min(vf16_max(z, vf16_set1(-30.0f)), vf16_set1(30.0f));
     return vf16_add(exp2_negative(vf16_sub(z, vf16_set1(31.0f)), 31), vf16_set1(1.0f));
@@ -99,7 +99,7 @@ static const int16_t WV_TANH_C3[8] = {-1025, 151, 444, 252, 114, 56, 18, 0};
 #define SHORT(op) WV_CAT(SHORT_VECTOR, _##op)
 
 /* Q15 tanh of x in units of 2^-(shift + 1): shift 9 reads Q10 as it is, shift 10 halves it. */
-WV_INLINE SHORT_VECTOR tanh_q15(SHORT_VECTOR x, int shift) {
+static inline SHORT_VECTOR tanh_q15(SHORT_VECTOR x, int shift) {
     SHORT_VECTOR x_abs = SHORT(min_abs)(x, SHORT(set1)((int16_t)((8 << shift) - 1)));
     SHORT_VECTOR segment = SHORT(segment)(x_abs, shift), t = SHORT(fraction)(x_abs, shift);
     SHORT_VECTOR y = SHORT(add_mulhrs)(SHORT(lookup)(WV_TANH_C2, segment), t, SHORT(lookup)(WV_TANH_C3, segment));
@@ -109,10 +109,10 @@ WV_INLINE SHORT_VECTOR tanh_q15(SHORT_VECTOR x, int shift) {
 }
 
 /* Q15 sigmoid of Q10: halfway from tanh(x / 2) to 1 */
-WV_INLINE SHORT_VECTOR sigmoid_q15(SHORT_VECTOR x) { return SHORT(halfway)(tanh_q15(x, 10)); }
+static inline SHORT_VECTOR sigmoid_q15(SHORT_VECTOR x) { return SHORT(halfway)(tanh_q15(x, 10)); }
 
 /* The body of gates_q, which the compiler sees for I_shift = 0 too */
-WV_INLINE void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g,
+static inline void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g,
                                const int16_t *I, int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
     for (int32_t i = first; i < first + n_units / 2; i += WV_SHORTS) {
         /* 1) u, r, e before their nonlinearities: I* x, then + g */

@@ -45,14 +45,14 @@ static void predictor(int32_t order, int32_t n_mels, const float *M, const float
 }
 
 /* p_t from past : (order,), s_{t-1} last */
-WV_INLINE int64_t predict(int32_t order, const int16_t *lpc, const int16_t *past) {
+static inline int64_t predict(int32_t order, const int16_t *lpc, const int16_t *past) {
     int64_t acc = 2048;
     for (int32_t k = 0; k < order; k++) acc += (int32_t)lpc[k] * (int32_t)past[k];
     return clamp_int(acc >> 12, -32768, 32767);
 }
 
 /* L(v, 2^k) in Q11: sign(v) (log2(|v| + 2^k) - k), straight between powers of two. |v| < 2^23 */
-WV_INLINE int16_t log_q11(int64_t v, int32_t k) {
+static inline int16_t log_q11(int64_t v, int32_t k) {
     float n = (float)((int32_t)(v < 0 ? -v : v) + (1 << k));
     int32_t bits;
     memcpy(&bits, &n, sizeof bits);
@@ -61,12 +61,12 @@ WV_INLINE int16_t log_q11(int64_t v, int32_t k) {
 }
 
 /* v / sigma in Q12, clipped to 8 */
-WV_INLINE int16_t ratio_q12(int64_t v, int64_t inverse) {
+static inline int16_t ratio_q12(int64_t v, int64_t inverse) {
     return (int16_t)clamp_int((v * inverse + 2048) >> 12, -32767, 32767);
 }
 
 /* x_t but c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) Q15 */
-WV_INLINE void inputs(int64_t d, int64_t p, int64_t s, const int64_t *inverse, int16_t *x) {
+static inline void inputs(int64_t d, int64_t p, int64_t s, const int64_t *inverse, int16_t *x) {
     x[0] = log_q11(d, 3);
     x[1] = log_q11(p, 5);
     x[2] = log_q11(s, 5);
@@ -77,4 +77,4 @@ WV_INLINE void inputs(int64_t d, int64_t p, int64_t s, const int64_t *inverse, i
 }
 
 /* The input that c_t is. Q15 */
-WV_INLINE int16_t input_coarse(int32_t c) { return log_q11(2 * (c - 128), 0); }
+static inline int16_t input_coarse(int32_t c) { return log_q11(2 * (c - 128), 0); }

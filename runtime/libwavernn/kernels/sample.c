@@ -1,7 +1,7 @@
 /* sample.c - twin of wv_runtime/engine/kernels/sample.py. Included by every ISA after its vec_<isa>.h. */
 
 /* The 64 random bits of sample t: splitmix64 (Steele, Lea, Flood 2014) as a counter-based generator. */
-WV_INLINE uint64_t random_bits(uint64_t seed, uint64_t t) {
+static inline uint64_t random_bits(uint64_t seed, uint64_t t) {
     uint64_t z = seed + (t + 1) * UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);

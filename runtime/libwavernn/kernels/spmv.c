@@ -14,12 +14,12 @@
 /* y = max(W x + bias, y_min) for block-CSR float W; LOAD widens the stored dtype. The compiler sees block_w = 1. */
 #define WV_SPMV_FLOAT(name, type, LOAD)                                                                              \
     /* s + one block times its x */                                                                                  \
-    WV_INLINE __attribute__((always_inline)) FLOAT_VECTOR WV_CAT(name##block_, WV_H)(                                \
+    static inline __attribute__((always_inline)) FLOAT_VECTOR WV_CAT(name##block_, WV_H)(                            \
         FLOAT_VECTOR s, const type *v, const float *x, size_t block_w) {                                             \
         for (size_t j = 0; j < block_w; j++) s = FLOAT(add)(s, FLOAT(mul)(LOAD(v + WV_H * j), FLOAT(set1)(x[j])));   \
         return s;                                                                                                    \
     }                                                                                                                \
-    WV_INLINE void WV_CAT(name##body_, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y,              \
+    static inline void WV_CAT(name##body_, WV_H)(const wv_matrix *m, const float *x, float y_min, float *y,          \
                                              size_t block_w) {                                                       \
         const int32_t *row_ptr = m->row_ptr;                                                                         \
         const float *bias = m->bias;                                                                                 \
@@ -64,13 +64,13 @@ WV_SPMV_FLOAT(spmv_f16_, uint16_t, FLOAT(load_half))
 #define FLOAT_VECTOR WV_CAT(vf, WV_H)
 
 /* Blocks k and k + 1 */
-WV_INLINE SUM_VECTOR WV_CAT(two_blocks_, WV_H)(SUM_VECTOR a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {
+static inline SUM_VECTOR WV_CAT(two_blocks_, WV_H)(SUM_VECTOR a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {
     const int8_t *v = values + 4 * WV_H * k;
     return SUM(dot2)(a, v, v + 4 * WV_H, q + 4 * (size_t)col_idx[k], q + 4 * (size_t)col_idx[k + 1]);
 }
 
 /* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
-WV_INLINE void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
+static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
     const int32_t n_block_rows = m->n_block_rows; /* not read again after every store */
     const int32_t *row_ptr = m->row_ptr, *start = WV_Q_BIAS ? m->start_biased : m->start;
     const uint16_t *col_idx = m->col_idx;

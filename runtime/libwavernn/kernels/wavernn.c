@@ -1,7 +1,7 @@
 /* wavernn.c - twin of wv_runtime/engine/kernels/wavernn.py. Included by every ISA after spmv.c, gates.c and sample.c. */
 
 /* 0..255 -> [-1, 1] */
-WV_INLINE float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
+static inline float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
 
 /* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
  * window : (cond_width * n_mels,) */
@@ -56,13 +56,13 @@ static void stage_R(const wv_model *m, wv_lane *s) {
 }
 
 /* x_j of one of the paper's bytes */
-WV_INLINE void byte_input(wv_lane *s, int32_t j, int32_t byte) {
+static inline void byte_input(wv_lane *s, int32_t j, int32_t byte) {
     s->x_q15[j] = (int16_t)((2 * byte - 255) * 128);
     s->x[j] = scale_byte(byte);
 }
 
 /* x_j of an input that is Q15 already */
-WV_INLINE void q15_input(wv_lane *s, int32_t j, int16_t x) {
+static inline void q15_input(wv_lane *s, int32_t j, int16_t x) {
     s->x_q15[j] = x;
     s->x[j] = (float)x * (1.0f / 32768.0f);
 }
