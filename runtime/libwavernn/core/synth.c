@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../kernels/scalar.h"
 #include "fp_mode.h"
 #include "state.h"
 
 enum { MAX_OPTIONS_BYTES = 4096 }; /* a struct_size beyond is no size */
-
-static int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 
 static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *used) {
     const size_t size = sizeof(float), n_fft = (size_t)m->n_fft, hop = (size_t)m->hop_length;

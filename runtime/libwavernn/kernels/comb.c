@@ -15,8 +15,6 @@ static const float QUARTER[2][WV_TAPS] = {
     {-0.010633584f, 0.05258227f, -0.15907955f, 0.6171309f, 0.6171309f, -0.15907955f, 0.05258227f, -0.010633584f},
 };
 
-static int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
-
 /* The bits by which numbers up to `largest` are shifted so that sums of n products of two fit 31 bits */
 static int32_t shift_for(int32_t largest, int32_t n) {
     int32_t shift = 0;

@@ -1,4 +1,4 @@
-/* scalar.h - what predict.c and postfilter.c share, in binary64 and 64-bit integers. */
+/* scalar.h - arithmetic on single numbers that several files share. */
 #ifndef WV_SCALAR_H
 #define WV_SCALAR_H
 
@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define WV_LOG2E_2 2.8853900817779268 /* 2 log2(e) */
+
+static inline int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 
 static inline double clamp_double(double x, double low, double high) {
     x = x < high ? x : high;
