@@ -105,7 +105,17 @@ REFUSED = {
     "2 keys": (npy("{'descr': '<f4', 'shape': (8, 5)}"), NOT_NPY),
     "key twice": (npy("{'descr': '<f4', 'descr': '<f4', 'shape': (8, 5)}"), NOT_NPY),
     "code": (npy(GOOD.replace("'<f4'", "__import__('os').abort()")), NOT_NPY),
-    "structure": (npy(GOOD.replace("'<f4'", "[('a', '<f4')]")), NOT_NPY),
+    "record": (npy(GOOD.replace("'<f4'", "[('a', '<f4')]")), "dtype [('a', '<f4')], wanted <f4 (float32) or <f8"),
+    "long record": (
+        npy(GOOD.replace("'<f4'", "[" + "('a', '<f4'), " * 9 + "]")),
+        "dtype [" + ("('a', '<f4'), " * 9)[:59] + "..., wanted <f4 (float32) or <f8",
+    ),
+    "brackets as f4": (npy(GOOD.replace("'<f4'", "[<f4]")), "dtype [<f4], wanted <f4 (float32) or <f8"),
+    "space in descr": (npy(GOOD.replace("'<f4'", "'<f4 '")), NOT_NPY),
+    "tab in record": (npy(GOOD.replace("'<f4'", "[<f4\t]")), NOT_NPY),
+    "nested record": (npy(GOOD.replace("'<f4'", "[('a', [('b', '<f4')])]")), NOT_NPY),
+    "open record": (npy(GOOD.replace("'<f4'", "[('a', '<f4')")), NOT_NPY),
+    "escape in record": (npy(GOOD.replace("'<f4'", "[('\x1b', '<f4')]")), NOT_NPY),
     "zero byte": (npy(GOOD + "\0"), NOT_NPY),
     "escape": (npy(GOOD + "#\x1b[2J"), NOT_NPY),
     "version 4": (npy(GOOD, version=(4, 0)), NOT_NPY),
@@ -141,7 +151,8 @@ def test_refused(name, in_c):
 def test_readers_agree_on_random_headers(in_c):
     rng, counts = random.Random(0), [0, 0]
     pieces = [*" \n\t',(){}:#850->\0\x1b", "é", "1_0", "99999999", "# mel: ", "# mel: tiny, 16000 Hz, hop 20;"]
-    pieces += ["<f8", "<f4", "|O", "True", "False", "'descr': ", "'shape': ", "'fortran_order': "]
+    pieces += ["[", "]", "[('a', '<f4')]", "<f8", "<f4", "|O"]
+    pieces += ["True", "False", "'descr': ", "'shape': ", "'fortran_order': "]
     for _ in range(N_RANDOM):
         text = list(rng.choice([GOOD, GOOD + "\n", "{'shape': (8, 5), 'descr': '<f8', 'fortran_order': True}"]))
         for _ in range(rng.choice([0, 1, 1, 2, 3])):

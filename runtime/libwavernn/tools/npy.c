@@ -10,7 +10,7 @@
 
 #include "wav.h"
 
-enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192 };
+enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15, SHOWN_DESCR = 60 };
 #define TAG "# mel: "
 #define LOWEST_MEL (-16.0f) /* log(1e-5) = -11.5 is the floor of every preset, speech peaks near 3; the rest is slack */
 #define HIGHEST_MEL 6.0f
@@ -29,7 +29,8 @@ static float *refuse(char *message, const char *format, ...) {
 
 /* The header as FORMAT.md, "The .npy of a mel", writes it. */
 typedef struct {
-    char descr[16];
+    const char *descr; /* without its quotes */
+    size_t descr_length;
     int fortran_order;
     size_t dims[MAX_DIMS], n_dims;
     const char *comment; /* from its #, or "" */
@@ -59,12 +60,23 @@ static int take_integer(const char **p, size_t *value) {
 }
 
 static int take_descr(const char **p, npy_header *h) {
+    skip_space(p);
+    if (**p == '[') { /* of a record, with its brackets */
+        h->descr = (*p)++;
+        while (**p >= ' ' && **p <= '~' && **p != '[' && **p != ']') ++*p;
+        if (*(*p)++ != ']') return 0;
+        h->descr_length = (size_t)(*p - h->descr);
+        return 1;
+    }
     if (!take(p, "'")) return 0;
-    const size_t n = strspn(*p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz<>=|");
-    if (n < 1 || n >= sizeof h->descr || (*p)[n] != '\'') return 0;
-    memcpy(h->descr, *p, n);
-    *p += n + 1;
-    return 1;
+    h->descr = *p;
+    h->descr_length = strspn(*p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz<>=|");
+    *p += h->descr_length;
+    return h->descr_length >= 1 && h->descr_length <= MAX_DESCR && *(*p)++ == '\'';
+}
+
+static int descr_is(const npy_header *h, const char *descr) {
+    return h->descr_length == strlen(descr) && memcmp(h->descr, descr, h->descr_length) == 0;
 }
 
 /* (), (1,), (1, 2), (1, 2,), .. */
@@ -121,8 +133,11 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
     print_shape(&h, shape);
 
     /* 2) float32 or float64 */
-    const size_t item = strcmp(h.descr, "<f4") == 0 ? 4 : strcmp(h.descr, "<f8") == 0 ? 8 : 0;
-    if (item == 0) return refuse(message, "dtype %s, wanted <f4 (float32) or <f8", h.descr);
+    const size_t item = descr_is(&h, "<f4") ? 4 : descr_is(&h, "<f8") ? 8 : 0;
+    const int shown = h.descr_length < SHOWN_DESCR ? (int)h.descr_length : SHOWN_DESCR;
+    if (item == 0)
+        return refuse(message, "dtype %.*s%s, wanted <f4 (float32) or <f8", shown, h.descr,
+                      h.descr_length > SHOWN_DESCR ? "..." : "");
 
     /* 3) (n_mels, n_frames) */
     const int fortran_order = h.fortran_order;
@@ -134,7 +149,7 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
     if (dims[1] > longest)
         return refuse(message, "%zu frames, wanted at most the %zu that fit a WAV file", dims[1], longest);
     if (dims[1] > data_bytes / item / n_mels)
-        return refuse(message, "truncated: %zu bytes of data, wanted %s of %s", data_bytes, shape, h.descr);
+        return refuse(message, "truncated: %zu bytes of data, wanted %s of <f%zu", data_bytes, shape, item);
     *n_frames = dims[1];
 
     /* 4) the settings it was made with, if wv-mel wrote them */

@@ -25,6 +25,7 @@ from wv_runtime.model.config import MelConfig
 # log(1e-5) = -11.5 is the floor of every preset, and speech peaks near 3; the rest is slack
 LOWEST_MEL, HIGHEST_MEL = -16.0, 6.0
 MAX_HEADER_BYTES = 65535
+SHOWN_DESCR = 60
 TAG = "# mel: "
 MAX_SAMPLES = (2**32 - 1 - 36) // 2  # what the 32-bit sizes of a WAV file can say
 
@@ -71,7 +72,8 @@ def read_mel(f: BinaryIO, path: str | Path, cfg: MelConfig) -> NDArray[np.float3
     descr, fortran_order, shape, comment, start = header
     # 2) float32 or float64
     if descr not in ("<f4", "<f8"):
-        raise MelError(f"{path}: dtype {descr}, wanted <f4 (float32) or <f8")
+        shown = descr if len(descr) <= SHOWN_DESCR else f"{descr[:SHOWN_DESCR]}..."
+        raise MelError(f"{path}: dtype {shown}, wanted <f4 (float32) or <f8")
     # 3) (n_mels, n_frames)
     _check_shape(path, shape, cfg)
     n_bytes = shape[0] * shape[1] * np.dtype(descr).itemsize
@@ -95,7 +97,8 @@ def read_mel(f: BinaryIO, path: str | Path, cfg: MelConfig) -> NDArray[np.float3
 _WS = "[ \\t\\r\\n]*"
 _INT = "(?:0|[1-9][0-9]{0,17})"
 _SHAPE = rf"\({_WS}(?:{_INT}{_WS},{_WS}(?:{_INT}{_WS}(?:,{_WS}{_INT}{_WS}){{0,6}}(?:,{_WS})?)?)?\)"
-_DESCR = rf"'descr'{_WS}:{_WS}'[0-9A-Za-z<>=|]{{1,15}}'"
+_RECORD = r"\[[ -Z\\^-~]*\]"
+_DESCR = rf"'descr'{_WS}:{_WS}(?:'[0-9A-Za-z<>=|]{{1,15}}'|{_RECORD})"
 _ORDER = rf"'fortran_order'{_WS}:{_WS}(?:True|False)"
 _PAIR = rf"({_DESCR}|{_ORDER}|'shape'{_WS}:{_WS}{_SHAPE})"
 _PAIRS = rf"{_PAIR}{_WS},{_WS}{_PAIR}{_WS},{_WS}{_PAIR}"
@@ -118,7 +121,7 @@ def _parse_header(raw: bytes) -> tuple[str, bool, tuple[int, ...], str, int] | N
     if len(values) != 3:
         return None
     shape = tuple(int(n) for n in re.findall("[0-9]+", values["'shape'"]))
-    return values["'descr'"][1:-1], values["'fortran_order'"] == "True", shape, match[4] or "", start + length
+    return values["'descr'"].strip("'"), values["'fortran_order'"] == "True", shape, match[4] or "", start + length
 
 
 def _read_up_to(f: BinaryIO, n_bytes: int) -> bytes:
