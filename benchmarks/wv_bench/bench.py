@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from wv_runtime.commands.common import BLOCK, Command
+from wv_runtime.commands.common import BLOCK, INTEGERS, Command
 from wv_runtime.commands.plots import check_figure
 from wv_runtime.engine import native as _native
+from wv_runtime.engine.batch import check_lanes
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.binary import DTYPES
 from wv_runtime.model.blocks import check_block, default_block
@@ -41,6 +42,10 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
 @click.option("--backend", multiple=True, type=click.Choice(["c", "numba"]), help="[default: both]")
 @click.option("--isa", multiple=True, help="ISAs of backend c, or all.  [default: the best one]")
+@click.option(
+    "--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on each thread.  [default: 1]"
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That share the streams.")
 @click.option("--repeats", type=click.IntRange(1, 10_000), default=30, show_default=True)
 @click.option("--slice-ms", type=click.FloatRange(0.01, 10_000), default=1.0, show_default=True, help="Of one timing.")
 @click.option("--no-machine", is_flag=True, help="Do not measure the machine: no roofline.")
@@ -52,12 +57,16 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 def main(
     model_path: str | None, n_units: tuple[int, ...], n_out: int | None, sparsity: tuple[float, ...],
     block: tuple[tuple[int, int], ...], dtype: tuple[str, ...], preset: str, backend: tuple[str, ...],
-    isa: tuple[str, ...], repeats: int, slice_ms: float, no_machine: bool, sweep: bool,
-    profile: str | None, name: str | None, plot_path: str | None, as_json: bool,
+    isa: tuple[str, ...], lanes: tuple[int, ...], threads: int, repeats: int, slice_ms: float,
+    no_machine: bool, sweep: bool, profile: str | None, name: str | None, plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Time MODEL, a .bin of wv-export, or synthetic models of every combination of the shapes given."""
     if model_path and (n_units or n_out or sparsity or block or dtype or sweep or profile):
         raise ValueError("MODEL: found together with a synthetic shape, --sweep or --calibrate, wanted one of them")
+    for n in lanes:
+        check_lanes(n)
+    if (sweep or profile) and (lanes, threads) != ((1,), 1):
+        raise ValueError("--lanes, --threads: found together with --sweep or --calibrate, which time one stream")
     if sweep and profile:
         raise ValueError("--sweep: found together with --calibrate, wanted one of them")
     if profile and not Path(profile).absolute().parent.is_dir():
@@ -90,7 +99,7 @@ def main(
     cases = (make() if i else first for i, make in enumerate(todo))
     # a sweep's points in turns, so that a neighbour hits all of them alike; else one model after another
     for group in [list(cases)] if sweep else ([case] for case in cases):
-        pairs = [(case, engine) for case in group for engine in case.engines(backends, isas)]
+        pairs = [(case, engine) for case in group for engine in case.engines(backends, isas, lanes, threads)]
         results = summarize(pairs, measure(pairs, repeats, 1e-3 * slice_ms), machine)
         if not as_json and not profile:
             click.echo(table(results).split("\n", 1)[1] if rows else table(results))

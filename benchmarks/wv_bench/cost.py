@@ -143,6 +143,7 @@ class Op:
     stage: str  # of STAGES
     dtype: str
     n_bytes: float  # read and written once, whatever the cache
+    lane_bytes: float = 0.0  # those of them that each of several streams in step has for itself; the rest is shared
     macs: float = 0.0
     nnz_blocks: int = 0
     block: tuple[int, int] = (1, 1)
@@ -155,9 +156,11 @@ class Op:
 def matvec(name: str, s: Shape, stage: str, per_sample: float = 1.0) -> Op:
     """y = W x + b in block-CSR"""
     int8, block_rows = s.dtype == "int8", s.rows // s.block[0]
-    n_bytes = s.nnz * DTYPES[s.dtype].itemsize + 2 * s.nnz_blocks + 4 * block_rows
-    n_bytes += s.rows * (4 + 4 + 2) + s.cols if int8 else s.rows * (4 + 4) + 4 * s.cols  # start, scale, y; or bias, y
-    return Op(name, stage, s.dtype, n_bytes, s.nnz, s.nnz_blocks, s.block, block_rows, per_sample=per_sample)
+    weights = s.nnz * DTYPES[s.dtype].itemsize + 2 * s.nnz_blocks + 4 * block_rows
+    weights += s.rows * (4 + 4 if int8 else 4)  # start and scale, or bias
+    vectors = s.rows * 2 + s.cols if int8 else 4 * (s.rows + s.cols)  # y and x
+    return Op(name, stage, s.dtype, weights + vectors, vectors, s.nnz, s.nnz_blocks, s.block, block_rows,
+              per_sample=per_sample)  # fmt: skip
 
 
 def wavernn_ops(cfg: WaveRNNConfig, shapes: dict[str, Shape]) -> list[Op]:
@@ -165,20 +168,31 @@ def wavernn_ops(cfg: WaveRNNConfig, shapes: dict[str, Shape]) -> list[Op]:
     n, hop = cfg.n_units, cfg.mel.hop_length
     dtype = shapes["R"].dtype
     item = 2 if dtype == "int8" else 4
-    gates_bytes = item * (3 * n + 3 * n + 7.5 * n + 2 * n) + (n if dtype == "int8" else 0)  # a, g, I*, h, h in 8 bits
+    inputs, own = item * 7.5 * n, item * (3 * n + 3 * n + 2 * n) + (n if dtype == "int8" else 0)  # I*; a, g, h, 8-bit h
+    drawing = 2 * 4 * 4 * 256
     return [
         matvec("R", shapes["R"], "R"),
-        Op("gates", "gates", dtype, gates_bytes, units=n),
+        Op("gates", "gates", dtype, inputs + own, own, units=n),
         *(matvec(name, shapes[name], "O") for name in ("O1", "O2", "O3", "O4")),
-        Op("sampling", "sampling", dtype, 2 * 4 * 4 * 256, draws=2),
+        Op("sampling", "sampling", dtype, drawing, drawing, draws=2),
         *(matvec(name, shapes[name], "condition", 1 / hop) for name in ("C1", "C2")),
         matvec("C3", shapes["C3"], "condition", cfg.n_sub / hop),
     ]
 
 
-def footprint(ops: Iterable[Op]) -> float:
-    """Bytes that a sample touches: what has to stay in a cache. The conditioning runs too rarely to count."""
-    return sum(op.n_bytes for op in ops if op.stage != "condition")
+def footprint(ops: Iterable[Op], lanes: int = 1) -> float:
+    """Bytes that a sample of every lane touches: what has to stay in a cache. Conditioning runs too rarely to count."""
+    return n_bytes_of((op for op in ops if op.stage != "condition"), lanes)
+
+
+def n_bytes_of(ops: Iterable[Op], lanes: int = 1) -> float:
+    """Bytes of one run of each, for so many lanes."""
+    return sum(op.n_bytes + (lanes - 1) * op.lane_bytes for op in ops)
+
+
+def lanes_of(stage: str, lanes: int) -> int:
+    """How many lanes share the weights of a stage: the conditioning of each runs by itself."""
+    return 1 if stage == "condition" else lanes
 
 
 def vectors(op: Op, lanes: int) -> int:
@@ -186,26 +200,39 @@ def vectors(op: Op, lanes: int) -> int:
     return op.nnz_blocks * ceil(op.block[0] / lanes) * ceil(op.block[1] / (4 if op.dtype == "int8" else 1))
 
 
-def roofline(op: Op, machine: Machine, n_bytes: float, batch: int = 1) -> float:
+def roofline(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> float:
     """Seconds that any program on the machine needs for one run, when what surrounds it keeps n_bytes in a cache.
 
-    A batch shares what it reads. Gates and sampling are counted by their bytes alone.
+    Lanes, streams in step, share the weights; this is the time of one of them. Gates and sampling are counted by their
+    bytes alone.
     """
-    return max(op.n_bytes / batch / machine.bandwidth(n_bytes), op.macs / machine.macs_per_s[op.dtype])
+    n_read = (op.n_bytes - op.lane_bytes) / lanes + op.lane_bytes
+    return max(n_read / machine.bandwidth(n_bytes), peak(op, machine))
 
 
-def seconds(op: Op, machine: Machine, n_bytes: float, batch: int = 1) -> tuple[float, float]:
-    """(c, d) of one run, for each of a batch that runs in step."""
+def peak(op: Op, machine: Machine) -> float:
+    """Seconds of its multiply-adds alone: what many lanes come down to."""
+    return op.macs / machine.macs_per_s[op.dtype]
+
+
+def seconds(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> tuple[float, float]:
+    """(c, d) of one run, for one of as many streams in step."""
     own = vectors(op, machine.lanes) * machine.vector_s[op.dtype] + op.nnz_blocks * machine.block_s[op.dtype]
     own += op.units * machine.unit_s[op.dtype] + op.draws * machine.draw_s
-    return max(roofline(op, machine, n_bytes, batch), own), op.block_rows * machine.block_row_s[op.dtype]
+    return max(roofline(op, machine, n_bytes, lanes), own), op.block_rows * machine.block_row_s[op.dtype]
 
 
-def total(ops: list[Op], machine: Machine, batch: int = 1) -> tuple[float, float]:
-    """(sum of c, sum of d) of one sample, in seconds."""
-    n_bytes = footprint(ops)
-    parts = [(op.per_sample, *seconds(op, machine, n_bytes, batch)) for op in ops]
+def total(ops: list[Op], machine: Machine, lanes: int = 1) -> tuple[float, float]:
+    """(sum of c, sum of d) of one sample of one lane, in seconds."""
+    n_bytes = footprint(ops, lanes)
+    parts = [(op.per_sample, *seconds(op, machine, n_bytes, lanes_of(op.stage, lanes))) for op in ops]
     return sum(n * c for n, c, _ in parts), sum(n * d for n, _, d in parts)
+
+
+def total_roofline(ops: list[Op], machine: Machine, lanes: int = 1) -> float:
+    """The sum of `roofline`, in seconds of one sample of one lane."""
+    n_bytes = footprint(ops, lanes)
+    return sum(op.per_sample * roofline(op, machine, n_bytes, lanes_of(op.stage, lanes)) for op in ops)
 
 
 def totals_by_stage(ops: list[Op], machine: Machine) -> dict[str, float]:

@@ -12,11 +12,13 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.engine import native as _native
+from wv_runtime.engine.batch import Batch, NumbaBatch
 from wv_runtime.engine.kernels import simd, stages, wavernn
 from wv_runtime.engine.synth import NumbaStream
 from wv_runtime.model import binary as bin_format
@@ -30,12 +32,22 @@ N_MEL_FRAMES = 64
 
 @dataclass(frozen=True)
 class Engine:
-    """A model on one backend and ISA. Times of one stage, and of a whole utterance from mels to samples."""
+    """A model on one backend and ISA. Times of one stage, and of whole utterances from mels to samples.
+
+    With lanes, so many streams step together on each of the threads; a stage is then that of one thread's.
+    """
 
     backend: str
     isa: str
     run: Callable[[int, int], None]  # (stage of STAGE_IDS, n_times)
     open: Callable[[], Any]  # a new synth.Stream
+    lanes: int = 1
+    threads: int = 1
+    batch: Callable[[], Batch] | None = None  # for more than one stream
+
+    @property
+    def n_streams(self) -> int:
+        return self.lanes * self.threads
 
 
 class Case:
@@ -49,53 +61,84 @@ class Case:
         frames = np.random.default_rng(0).normal(size=(model.config.mel.n_mels, N_MEL_FRAMES))
         self.mel = frames.astype(np.float32)
 
-    def native(self, isa: str | None) -> Engine:
+    def native(self, isa: str | None, lanes: int = 1, threads: int = 1) -> Engine:
         model = _native.NativeModel(self.data)
-        stream = _native.NativeStream(model, isa=isa)
-        stream.push(self.mel[:, : self.config.cond_width])
-        return Engine("c", stream.isa, stream.bench_stage, lambda: _native.NativeStream(model, isa=isa))
+        streams = [_native.NativeStream(model, isa=isa) for _ in range(lanes)]
+        for stream in streams:
+            stream.push(self.mel[:, : self.config.cond_width])
+        if lanes == 1:
+            run = streams[0].bench_stage
+        else:
+            run = partial(_native.NativeBatch(model, lanes).bench_stage, streams)
+        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa), lanes, threads,
+                      lambda: _native.NativeBatch(model, lanes, threads))  # fmt: skip
 
-    def numba(self) -> Engine:
-        net, state, pcm = wavernn.make_net(self.model), wavernn.make_state(self.model), np.zeros(1, np.int16)
+    def numba(self, lanes: int = 1, threads: int = 1) -> Engine:
+        net, pcm = wavernn.make_net(self.model), np.zeros((lanes, 1), np.int16)
         window = np.ascontiguousarray(self.mel[:, : self.config.cond_width].T).reshape(-1)
+        k = np.float32(1.442695)
+        if lanes == 1:
+            state = wavernn.make_state(self.model)
 
-        def run(stage: int, n_times: int) -> None:
-            stages.stage(net, state, np.float32(1.442695), window, stage, n_times, pcm)
+            def run(stage: int, n_times: int) -> None:
+                stages.stage(net, state, k, window, stage, n_times, pcm[0])
+        else:
+            states, byte = wavernn.make_states(self.model, lanes), np.zeros((2, lanes), np.int64)
+            seed, k_l = np.arange(lanes).astype(np.uint64), np.full(lanes, k)
 
-        return Engine("numba", simd.ISA, run, lambda: NumbaStream(self.model, net, 0, 1.0))
+            def run(stage: int, n_times: int) -> None:
+                stages.stage_of_lanes(net, states, lanes, seed, k_l, window, stage, n_times, byte, pcm)
 
-    def engines(self, backends: Sequence[str], isas: Sequence[str]) -> list[Engine]:
+        return Engine("numba", simd.ISA, run, lambda: NumbaStream(self.model, net, 0, 1.0), lanes, threads,
+                      lambda: NumbaBatch(self.model, net, lanes, threads))  # fmt: skip
+
+    def engines(
+        self, backends: Sequence[str], isas: Sequence[str], lanes: Sequence[int] = (1,), threads: int = 1
+    ) -> list[Engine]:
         """The first one is what the others are compared with."""
-        native = [self.native(isa) for isa in isas] if "c" in backends else []
-        return native + ([self.numba()] if "numba" in backends else [])
+        native = [self.native(isa, n, threads) for isa in isas for n in lanes] if "c" in backends else []
+        return native + ([self.numba(n, threads) for n in lanes] if "numba" in backends else [])
 
 
 Pair = tuple[Case, Engine]
 
 
 def measure(pairs: Sequence[Pair], repeats: int, slice_s: float) -> dict[str, NDArray[np.float64]]:
-    """Seconds per run of each stage, and per sample of "whole", interleaved. {stage: (len(pairs), repeats)}"""
+    """Seconds per run of each stage, and per sample of "whole", interleaved. {stage: (len(pairs), repeats)}
+
+    Of several lanes: the time of one, the whole divided by their number, and by that of the threads.
+    """
+    batches = {id(engine): engine.batch() for _, engine in pairs if engine.n_streams > 1 and engine.batch}
 
     def whole(case: Case, engine: Engine, n_frames: int) -> float:
-        hop, stream = case.config.mel.hop_length, engine.open()
-        stream.push(case.mel[:, : n_frames + 1])
-        stream.finish()
-        stream.pull(hop)  # fetches the weights that another pair has driven out
+        hop, streams = case.config.mel.hop_length, [engine.open() for _ in range(engine.n_streams)]
+        for stream in streams:
+            stream.push(case.mel[:, : n_frames + 1])
+            stream.finish()
+
+        def pull(n: int) -> None:
+            if engine.n_streams == 1:
+                streams[0].pull(n)
+            else:
+                batches[id(engine)].pull(streams, [n] * len(streams))
+
+        pull(hop)  # fetches the weights that another pair has driven out
         start = time.perf_counter()
-        stream.pull(n_frames * hop)
-        return (time.perf_counter() - start) / (n_frames * hop)
+        pull(n_frames * hop)
+        return (time.perf_counter() - start) / (n_frames * hop * engine.n_streams)
 
     def timed(pair: Pair, stage: str, n: int) -> float:
         if stage == "whole":
             return whole(*pair, n)
         start = time.perf_counter()
         pair[1].run(STAGE_IDS[stage], n)
-        return (time.perf_counter() - start) / n
+        return (time.perf_counter() - start) / (n * pair[1].lanes)
 
     names = ("whole", *STAGE_IDS)
     n_times = {}
     for (i, pair), name in itertools.product(enumerate(pairs), names):
-        n, per_run = 1, pair[0].config.mel.hop_length if name == "whole" else 1
+        n = 1
+        per_run = pair[0].config.mel.hop_length * pair[1].n_streams if name == "whole" else pair[1].lanes
         for _ in range(3):  # a first guess counts the call from Python
             once = min(timed(pair, name, n) for _ in range(2)) * per_run
             n = max(1, min(32 if name == "whole" else 100_000, round(slice_s / once)))

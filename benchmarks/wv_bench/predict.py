@@ -8,13 +8,14 @@ Usage: ``wv-predict out.bin --device cortex-a76`` or ``wv-predict --n-units 1024
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from wv_runtime.commands.common import BLOCK, Command
+from wv_runtime.commands.common import BLOCK, INTEGERS, Command
 from wv_runtime.commands.plots import check_figure, save_figure
+from wv_runtime.engine.batch import check_lanes
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.binary import DTYPES
 from wv_runtime.model.blocks import block_name, default_block
@@ -33,11 +34,11 @@ class Network:
 
     name: str
     ops: list[Op]
-    batch: int = 1
+    lanes: int = 1
 
 
 def wavernn(
-    name: str, cfg: WaveRNNConfig, sparsity: float, block: tuple[int, int], dtype: str, batch: int = 1
+    name: str, cfg: WaveRNNConfig, sparsity: float, block: tuple[int, int], dtype: str, lanes: int = 1
 ) -> Network:
     """R and O1..O4 of that sparsity, C1..C3 dense, as synthetic.synthetic_model builds it."""
     shapes: dict[str, Shape] = {}
@@ -46,7 +47,7 @@ def wavernn(
         d = "f16" if (dtype, matrix) == ("int8", "C1") else dtype
         dense = default_block(d)
         shapes[matrix] = shape(rows, cols, block if pruned else dense, sparsity if pruned else 0.0, d)
-    return Network(name, cost.wavernn_ops(cfg, shapes), batch)
+    return Network(name, cost.wavernn_ops(cfg, shapes), lanes)
 
 
 def wavenet(n_layers: int = 30, n_residual: int = 256, n_skip: int = 256) -> Network:
@@ -55,13 +56,14 @@ def wavenet(n_layers: int = 30, n_residual: int = 256, n_skip: int = 256) -> Net
     dilated = shape(2 * n_residual, 2 * n_residual, block, 0.0, "f32")
     mixed = shape(n_residual + n_skip, n_residual, block, 0.0, "f32")
     last = shape(256, n_skip, block, 0.0, "f32")
+    own, drawing = 4 * 3 * n_residual, 4 * 4 * 256
     ops = [op for i in range(n_layers) for op in (
         matvec(f"dilated {i}", dilated, "R"),
-        Op(f"gate {i}", "gates", "f32", 4 * 3 * n_residual, units=2 * n_residual / 3),  # a tanh and a sigmoid of three
+        Op(f"gate {i}", "gates", "f32", own, own, units=2 * n_residual / 3),  # a tanh and a sigmoid of three
         matvec(f"1x1 {i}", mixed, "R"),
     )]  # fmt: skip
     ops += [matvec("out 1", last, "O"), matvec("out 2", last, "O")]
-    ops.append(Op("sampling", "sampling", "f32", 4 * 4 * 256, draws=1))
+    ops.append(Op("sampling", "sampling", "f32", drawing, drawing, draws=1))
     return Network(f"WaveNet, {n_layers} x 2 mat-vecs", ops)
 
 
@@ -79,30 +81,31 @@ def paper_networks(preset: str, sparsity: float, block: tuple[int, int], dtype: 
 
 
 def predict(network: Network, machine: Machine, sample_rate: int) -> dict[str, Any]:
-    """Seconds of one sample and of each of its operations."""
-    n_bytes = cost.footprint(network.ops)
+    """Seconds of one sample of one lane, and of each of its operations."""
+    n_bytes = cost.footprint(network.ops, network.lanes)
     ops = []
     for op in network.ops:
-        c, d = cost.seconds(op, machine, n_bytes, network.batch)
+        lanes = cost.lanes_of(op.stage, network.lanes)
+        c, d = cost.seconds(op, machine, n_bytes, lanes)
         ops.append({
             "name": op.name, "stage": op.stage, "per_sample": op.per_sample, "bytes": op.n_bytes, "macs": op.macs,
-            "c_ns": 1e9 * c, "d_ns": 1e9 * d, "roofline_ns": 1e9 * cost.roofline(op, machine, n_bytes, network.batch),
-            "bound": _bound(op, machine, n_bytes, network.batch, c),
+            "c_ns": 1e9 * c, "d_ns": 1e9 * d, "roofline_ns": 1e9 * cost.roofline(op, machine, n_bytes, lanes),
+            "bound": _bound(op, machine, n_bytes, lanes, c),
         })  # fmt: skip
-    c, d = cost.total(network.ops, machine, network.batch)
+    c, d = cost.total(network.ops, machine, network.lanes)
     return {
-        "name": network.name, "batch": network.batch, "device": machine.name, "measured_device": machine.measured,
+        "name": network.name, "lanes": network.lanes, "device": machine.name, "measured_device": machine.measured,
         "n_ops": len(network.ops), "c_ns": 1e9 * c, "d_ns": 1e9 * d, "samples_per_s": 1 / (c + d),
         "rtf": (c + d) * sample_rate, "footprint_bytes": n_bytes, "ops": ops,
     }  # fmt: skip
 
 
-def _bound(op: Op, machine: Machine, n_bytes: float, batch: int, c: float) -> str:
+def _bound(op: Op, machine: Machine, n_bytes: float, lanes: int, c: float) -> str:
     """What the c of an operation comes from."""
-    if c > 1.000001 * cost.roofline(op, machine, n_bytes, batch):
+    limit = cost.roofline(op, machine, n_bytes, lanes)
+    if c > 1.000001 * limit:
         return "kernel"
-    reading = op.n_bytes / batch / machine.bandwidth(n_bytes)
-    return "bytes" if reading >= op.macs / machine.macs_per_s[op.dtype] else "MACs"
+    return "bytes" if limit > cost.peak(op, machine) else "MACs"
 
 
 def ops_table(p: dict[str, Any]) -> str:
@@ -155,12 +158,14 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
 @click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.95, show_default=True)
 @click.option("--block", type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="int8", show_default=True)
+@click.option("--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on the core.  [default: 1]")
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
 @click.option("--plot", "plot_path", metavar="PICTURE", help="Draw it (.png, .pdf, .svg).")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
     model_path: str | None, device: tuple[str, ...], list_: bool, n_units: int | None, n_out: int | None,
-    sparsity: float, block: tuple[int, int] | None, dtype: str, preset: str, plot_path: str | None, as_json: bool,
+    sparsity: float, block: tuple[int, int] | None, dtype: str, lanes: tuple[int, ...], preset: str,
+    plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the time per sample of MODEL, a .bin, or of a shape (--n-units); else of the networks of the paper."""
     if list_:
@@ -170,6 +175,10 @@ def main(
         return
     if model_path and (n_units or n_out or block):
         raise ValueError("MODEL: found together with a shape, wanted one of them")
+    for n in lanes:
+        check_lanes(n)
+    if lanes != (1,) and not (model_path or n_units):
+        raise ValueError("--lanes: found without MODEL or --n-units, wanted one of them")
     if plot_path:
         check_figure(plot_path)
     machines = [cost.load_machine(name) for name in device or ("zen4-avx512",)]
@@ -185,6 +194,8 @@ def main(
         networks = [wavernn(name, cfg, sparsity, shape_, dtype)]
     else:
         networks = paper_networks(preset, sparsity, shape_, dtype)
+    if lanes != (1,):
+        networks = [replace(networks[0], name=f"{networks[0].name}, lanes: {n}", lanes=n) for n in lanes]
     predictions = [predict(network, machine, sample_rate) for machine in machines for network in networks]
     if plot_path:
         plot(predictions, plot_path)

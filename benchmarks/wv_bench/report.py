@@ -41,6 +41,8 @@ def summarize(
             "n_out": cfg.n_out,
             "sparsity": round(1 - shapes["R"].nnz / (shapes["R"].rows * shapes["R"].cols), 4),
             "block": block_name(shapes["R"].block),
+            "lanes": engine.lanes,
+            "threads": engine.threads,
             "samples_per_s": 1 / best["whole"],
             "rtf": best["whole"] * cfg.mel.sample_rate,
             "roofline_fraction": None,
@@ -52,17 +54,23 @@ def summarize(
             "nnz": sum(s.nnz for name, s in shapes.items() if name in ("R", "O1", "O2", "O3", "O4")),
             "gmac_per_s": macs / best["whole"] / 1e9,
             "bytes_per_sample": sum(w["n_bytes"] for w in work.values()),
-            "footprint_bytes": cost.footprint(case.ops),
+            "footprint_bytes": cost.footprint(case.ops, engine.lanes),
             "stages_roofline_fraction": {},
+            "limits_ns": {},
         }
         if machine:
             # a stage alone has the caches to itself; in the whole sampler it shares them
             for stage in STAGES:
-                ops = [op for op in case.ops if op.stage == stage]
-                limit = sum(op.per_sample * cost.roofline(op, machine, sum(o.n_bytes for o in ops)) for op in ops)
+                ops, lanes = [op for op in case.ops if op.stage == stage], cost.lanes_of(stage, engine.lanes)
+                n_bytes = cost.n_bytes_of(ops, lanes)
+                limit = sum(op.per_sample * cost.roofline(op, machine, n_bytes, lanes) for op in ops)
                 result["stages_roofline_fraction"][stage] = limit / best[stage]
-            limit = sum(op.per_sample * cost.roofline(op, machine, cost.footprint(case.ops)) for op in case.ops)
-            result["roofline_fraction"] = limit / best["whole"]
+            limits = {
+                "roofline": cost.total_roofline(case.ops, machine, engine.lanes),
+                "peak": sum(op.per_sample * cost.peak(op, machine) for op in case.ops),
+            }
+            result["limits_ns"] = {name: 1e9 * limit / engine.threads for name, limit in limits.items()}
+            result["roofline_fraction"] = 1e-9 * result["limits_ns"]["roofline"] / best["whole"]
         results.append(result)
     return results
 
@@ -70,20 +78,22 @@ def summarize(
 def table(results: list[dict[str, Any]]) -> str:
     """One line per engine; times in ns per sample, best of repeats."""
     lines = [
-        f"{'backend':<8}{'isa':<11}{'dtype':<6}{'units':>6}{'zeros':>7}{'block':>6}{'samples/s':>11}{'median':>11}"
+        f"{'backend':<8}{'isa':<11}{'dtype':<6}{'units':>6}{'zeros':>7}{'block':>6}{'lanes':>6}{'thr':>4}"
+        f"{'samples/s':>11}{'median':>11}"
         f"{'spread':>8}{'RTF':>8}{'R':>7}{'gates':>7}{'O':>7}{'draw':>6}{'cond':>6}{'GMAC/s':>8}{'KB':>6}"
-        f"{'R roof':>8}{'roof':>6}{'time/1st':>9}"
+        f"{'R roof':>8}{'roof':>6}{'peak':>6}{'time/1st':>9}"
     ]
     for r in results:
         ns, measured = r["stages_ns"], r["roofline_fraction"] is not None
-        fractions = (r["stages_roofline_fraction"].get("R"), r["roofline_fraction"])
+        peak = 1e-9 * r["limits_ns"].get("peak", 0) * r["samples_per_s"]
+        fractions = (r["stages_roofline_fraction"].get("R"), r["roofline_fraction"], peak)
         roof = [f"{f:.0%}" if measured else "-" for f in fractions]
         lines.append(
             f"{r['backend']:<8}{r['isa']:<11}{r['dtype']:<6}{r['n_units']:>6}{r['sparsity']:>7.1%}{r['block']:>6}"
-            f"{r['samples_per_s']:>11,.0f}{r['samples_per_s_median']:>11,.0f}{r['spread']:>8.0%}{r['rtf']:>8.4f}"
+            f"{r['lanes']:>6}{r['threads']:>4}{r['samples_per_s']:>11,.0f}{r['samples_per_s_median']:>11,.0f}{r['spread']:>8.0%}{r['rtf']:>8.4f}"
             f"{ns['R']:>7.0f}{ns['gates']:>7.0f}{ns['O']:>7.0f}{ns['sampling']:>6.0f}{ns['condition']:>6.0f}"
             f"{r['gmac_per_s']:>8.1f}{r['bytes_per_sample'] / 1e3:>6.0f}"
-            f"{roof[0]:>8}{roof[1]:>6}{r['time_over_first']:>9.2f}"
+            f"{roof[0]:>8}{roof[1]:>6}{roof[2]:>6}{r['time_over_first']:>9.2f}"
         )
     return "\n".join(lines)
 
@@ -100,16 +110,22 @@ def machine_text(machine: Machine) -> str:
 
 
 def plot_stages(results: list[dict[str, Any]], path: str) -> None:
-    """Stacked bars: ns per sample of every engine by stage."""
+    """Stacked bars: ns per sample of every engine by stage, on one thread; marks where the machine's limits are."""
 
     def draw(axes: Any) -> None:
         left = np.zeros(len(results))
         engines = [f"{r['backend']} {r['isa']} {r['dtype']}" for r in results]
         names = [f"{e}\n{r['n_units']}, {r['sparsity']:.0%}, {r['block']}" for e, r in zip(engines, results)]
+        if any(r["lanes"] > 1 for r in results):
+            names = [f"{name}, lanes: {r['lanes']}" for name, r in zip(names, results)]
         for stage in STAGES:
             ns = np.array([r["stages_ns"][stage] for r in results])
             axes.barh(names, ns, left=left, label=stage)
             left += ns
+        for limit, mark, label in (("roofline", "k|", "roofline: bytes or MACs"), ("peak", "r|", "MACs alone")):
+            at = [(r["limits_ns"][limit] * r["threads"], name) for r, name in zip(results, names) if r["limits_ns"]]
+            if at:
+                axes.plot(*zip(*at), mark, markersize=18, markeredgewidth=2, label=label)
         axes.invert_yaxis()
         axes.set(xlabel="ns per sample, best of repeats", title="Where the time of a sample goes")
         axes.legend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -97,9 +98,47 @@ def test_every_isa_and_a_picture(folder, command):
     assert isas == _native.isa_names() and (folder / "stages.png").stat().st_size > 1000
 
 
+def test_lanes_and_threads(folder, command):
+    args = ["tiny.bin", "--lanes", "1,3", "--threads", 2, "--repeats", 1, "--slice-ms", 0.02, "--plot", "lanes.png"]
+    found = json.loads(command(bench.main, *args, "--json").out)["results"]
+    assert [(r["backend"], r["lanes"]) for r in found] == [("c", 1), ("c", 3), ("numba", 1), ("numba", 3)]
+    for r in found:
+        assert r["threads"] == 2 and all(ns > 0 for ns in r["stages_ns"].values())
+        assert 0 < r["limits_ns"]["peak"] <= r["limits_ns"]["roofline"]
+    assert found[1]["limits_ns"]["peak"] == found[0]["limits_ns"]["peak"]
+    assert found[1]["limits_ns"]["roofline"] < found[0]["limits_ns"]["roofline"]
+    assert found[1]["footprint_bytes"] > found[0]["footprint_bytes"]
+    assert (folder / "lanes.png").stat().st_size > 1000
+
+
+def test_the_time_of_lanes_is_that_of_one():
+    """An engine that takes 1 ms for a sample of every lane."""
+
+    def wait(*_):
+        time.sleep(1e-3)
+
+    class Batch:
+        def pull(self, streams, n):
+            time.sleep(1e-3 * sum(n))
+
+    class Stream:
+        def push(self, mel): ...
+        def finish(self): ...
+
+    case = measure.Case(tiny_model("f32"))
+    engine = measure.Engine("c", "test", wait, Stream, 4, 2, Batch)
+    times = measure.measure([(case, engine)], 1, 1e-6)
+    assert times["R"][0, 0] == pytest.approx(0.25e-3, rel=0.5) and times["whole"][0, 0] == pytest.approx(1e-3, rel=0.5)
+
+
 @pytest.mark.parametrize(
     ("args", "code"),
     [
+        (["tiny.bin", "--lanes", "0,1"], 2),
+        (["tiny.bin", "--lanes", "1,"], 2),
+        (["tiny.bin", "--lanes", "17"], 2),
+        (["--sweep", "--lanes", "2"], 2),
+        (["--sweep", "--threads", "2"], 2),
         (["missing.bin"], 1),
         (["mel.npy"], 1),
         (["tiny.bin", "--n-units", 64], 2),

@@ -49,10 +49,31 @@ def test_vectors_of_a_block(block, dtype, lanes, n):
     assert cost.vectors(cost.matvec("R", s, "R"), lanes) == 5 * n
 
 
-def test_a_batch_reads_once():
+def test_lanes_read_the_weights_once():
     op = cost.matvec("R", MATRIX, "R")
-    assert cost.seconds(op, machine(), 1e3, batch=4)[0] == pytest.approx(op.n_bytes / 4 / 1e9)
-    assert cost.seconds(op, machine(), 1e3, batch=10**6)[0] == pytest.approx(1024 / 1e10)
+    assert op.lane_bytes == 64 * 4 + 32 * 4  # y and x
+    weights = op.n_bytes - op.lane_bytes
+    assert cost.seconds(op, machine(), 1e3, lanes=4)[0] == pytest.approx((weights / 4 + op.lane_bytes) / 1e9)
+    slow = machine(macs_per_s=dict.fromkeys(DTYPES, 1e9))
+    assert cost.seconds(op, slow, 1e3, lanes=10**6)[0] == pytest.approx(1024 / 1e9)
+    assert cost.footprint([op], lanes=3) == weights + 3 * op.lane_bytes
+
+
+def test_lanes_gain_what_the_weights_cost(command):
+    args = ["--n-units", 512, "--sparsity", 0, "--json"]
+    found = json.loads(command(predict.main, *args, "--lanes", "1,2,8").out)["predictions"]
+    assert [p["lanes"] for p in found] == [1, 2, 8]
+    R, condition = ([{op["name"]: op for op in p["ops"]}[name]["c_ns"] for p in found] for name in ("R", "C1"))
+    assert R[0] > R[1] == R[2] and condition[0] == condition[1] == condition[2]
+    assert [p["ops"][0]["bound"] for p in found][::2] == ["bytes", "kernel"]
+    one = json.loads(command(predict.main, *args).out)["predictions"]
+    assert one[0]["c_ns"] == found[0]["c_ns"]
+
+
+@pytest.mark.parametrize("args", [["--lanes", "2"], *(["--n-units", 64, "--lanes", n] for n in ("0", "1,x", "17"))])
+def test_lanes_that_cannot_be(command, args):
+    result = command(predict.main, *args)
+    assert (result.code, result.out) == (2, "") and result.err.count("\n") == 1 and "lanes" in result.err
 
 
 def test_bandwidth_between_the_footprints():

@@ -4,7 +4,7 @@ const STAGES = ["sample", "R", "gates", "O", "sampling", "condition"]; // wv_sta
 const STAGE_MS = 5; // of one timing of a stage
 const STAGE_REPEATS = 5;
 const UNKNOWN = Object.fromEntries(["n_out", "sparsity", "block", "roofline_fraction", "time_over_first", "stages_ns_median", "nnz",
-  "gmac_per_s", "bytes_per_sample", "footprint_bytes", "stages_roofline_fraction"].map((key) => [key, null]));
+  "gmac_per_s", "bytes_per_sample", "footprint_bytes", "stages_roofline_fraction", "limits_ns"].map((key) => [key, null]));
 
 const timed = (run) => {
   const start = performance.now();
@@ -50,7 +50,7 @@ export function bench(voice, mels, { seconds = 2, isas = voice.info.isas } = {})
     rates.sort((a, b) => a - b);
     const best = rates.at(-1);
     const median = rates[rates.length >> 1];
-    return { ...UNKNOWN, backend: "c", isa, dtype: info.dtype, n_units: info.nUnits, samples_per_s: best, rtf: info.sampleRate / best,
+    return { ...UNKNOWN, backend: "c", isa, dtype: info.dtype, n_units: info.nUnits, lanes: 1, threads: 1, samples_per_s: best, rtf: info.sampleRate / best,
       stages_ns: stages(voice, mels, isa), samples_per_s_median: median, spread: best / median - 1, sha256 };
   });
 }

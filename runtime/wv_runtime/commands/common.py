@@ -39,6 +39,19 @@ class _Block(click.ParamType):
 BLOCK = _Block()  # the type of an option that takes a block shape
 
 
+class _Integers(click.ParamType):
+    name = "N,.."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            return value if isinstance(value, tuple) else tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"found {value!r}, wanted whole numbers with commas between them", param, ctx)
+
+
+INTEGERS = _Integers()  # the type of an option that takes several: 1,2,4
+
+
 @contextmanager
 def command_errors(prog: str) -> Iterator[None]:
     """Turn an error into one line on stderr and an exit code; also a decorator for a click callback.

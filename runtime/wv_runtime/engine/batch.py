@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from .synth import NumbaStream, Stream, Voice
 
 
+MAX_LANES = 16  # WV_MAX_LANES
+
+
+def check_lanes(n_lanes: int, n_threads: int = 1) -> None:
+    """Raises ValueError unless a batch may have so many."""
+    for name, value, most in (("n_lanes", n_lanes, MAX_LANES), ("n_threads", n_threads, 64)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name}: found {value}, wanted 1..{most}")
+
+
 class Batch(Protocol):
     """Room to work in for streams of one voice. Streams come and go between calls. One call at a time."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wv_runtime.errors import MelError
 from wv_runtime.model.binary import Model, pack
 
-from .batch import Batch, NumbaBatch, speak
+from .batch import Batch, NumbaBatch, check_lanes, speak
 
 BACKENDS = ("numba", "c")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
@@ -143,9 +143,7 @@ class Voice:
         ValueError
             If n_lanes is not in 1..16 or n_threads not in 1..64.
         """
-        for name, value, most in (("n_lanes", n_lanes, 16), ("n_threads", n_threads, 64)):
-            if not 1 <= value <= most:
-                raise ValueError(f"{name}: found {value}, wanted 1..{most}")
+        check_lanes(n_lanes, n_threads)
         return self._batch(n_lanes, n_threads)
 
     def stream(

@@ -120,6 +120,8 @@ final class BenchJob extends Job {
         for (String unknown : new String[] {"n_out", "sparsity", "block"}) {
             result.put(unknown, null);
         }
+        result.put("lanes", 1);
+        result.put("threads", 1);
         result.put("samples_per_s", best);
         result.put("rtf", info.sampleRate / best);
         result.put("roofline_fraction", null);
@@ -127,7 +129,7 @@ final class BenchJob extends Job {
         result.put("samples_per_s_median", median);
         result.put("spread", best / median - 1);
         for (String unknown : new String[] {"time_over_first", "stages_ns_median", "nnz", "gmac_per_s", "bytes_per_sample",
-            "footprint_bytes", "stages_roofline_fraction"}) {
+            "footprint_bytes", "stages_roofline_fraction", "limits_ns"}) {
             result.put(unknown, null);
         }
         // what wv-bench has not
