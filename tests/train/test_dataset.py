@@ -237,3 +237,12 @@ def test_wv_pack_makes_a_folder_to_train_on(folder, tmp_path, command):
     (folder / "split.tsv").write_text("id\tsplit\na\tvalid\nb\ttrain\n")
     none = command(pack.main, folder, tmp_path / "none", "--split", "test")
     assert none.code == 1 and "found no test clip" in none.err and not (tmp_path / "none").exists()
+
+
+def test_features_of_many_files_are_computed_by_all_cores(folder, tmp_path, monkeypatch):
+    alone = dataset.load_data(folder, CFG, tmp_path / "alone")
+    monkeypatch.setattr(dataset, "FILES_PER_WORKER", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = dataset.load_data(folder, CFG, tmp_path / "together")
+    assert together.ids == alone.ids
+    assert np.array_equal(together.audio, alone.audio) and np.array_equal(together.mel, alone.mel)

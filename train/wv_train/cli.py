@@ -105,6 +105,8 @@ def main(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if bf16 is None:  # a CPU without such instructions is many times slower in bfloat16
         bf16 = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    if device == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = bf16  # for what stays in float32
     if threads:
         torch.set_num_threads(threads)
     log_dir = None if no_log else log_dir or output.with_name(output.stem + "-logs")

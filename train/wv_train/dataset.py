@@ -19,16 +19,20 @@ Usage: ``data = load_data(Path("speech"), cfg); train = Lanes(data, "train", win
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +46,7 @@ from wv_runtime.model.config import WaveRNNConfig
 CACHE_VERSION = 3  # part of the key: raise it when the features or their layout change
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
+FILES_PER_WORKER = 64  # fewer do not pay for the start of a process
 MAX_REMARKS = 10  # told; one on every file of a large folder says no more
 
 
@@ -148,33 +153,45 @@ class Lanes:
     ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.bool_]]:
         """The batch of a step, a pure function of its arguments.
 
-        gain_db : each clip's level is changed by up to this, up or down, anew in every epoch
-
         Returns
         -------
         samples, mel : as `at`
-        fresh : (n,) bool, whether the lane starts anew: its window does not continue the one of the step before
+        fresh : (n,) bool, as `places`
+        """
+        clip, frame, fresh, gain = self.places(seed, step, n, gain_db)
+        samples, mel = self.at(clip, frame)
+        if gain_db:
+            samples, mel = amplified(samples, mel, gain, self.data.cfg)
+        return samples, mel, fresh
+
+    def places(
+        self, seed: int, step: int, n: int, gain_db: float = 0.0
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+        """Where the windows of a step lie: clip, first frame, whether the lane starts anew, gain; each (n,).
+
+        A lane starts anew when its window does not continue the one of the step before.
+        gain_db : each clip's level is changed by up to this, up or down, anew in every epoch
         """
         n_all = int(self.n_windows.sum())
         run = max(1, n_all // n)  # windows of a lane in an epoch
         epoch, step = divmod(step, run)
-        rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(self.clips))
-        spare = self.data.n_frames[self.clips] - self.n_windows * self.window_frames
-        first = rng.integers(spare + 1)  # of each clip
+        order, first, gain = self._epoch(seed, epoch, gain_db)
         ends = np.cumsum(self.n_windows[order])
         index = (np.arange(n) * run + step) % n_all
         place = np.searchsorted(ends, index, side="right")
         k = index - (ends - self.n_windows[order])[place]  # window within its clip
         which = order[place]
         fresh = (k == 0) | (step == 0)
-        samples, mel = self.at(self.clips[which], first[which] + k * self.window_frames)
-        if gain_db:
-            gain = 10 ** (rng.uniform(-gain_db, gain_db, len(self.clips))[which, None] / 20)
-            samples = np.clip(np.rint(gain * samples), -32768, 32767).astype(np.int16)
-            floor = np.log(self.data.cfg.mel.log_floor)
-            mel = np.maximum(mel + np.log(gain)[:, None], floor).astype(np.float32)
-        return samples, mel, fresh
+        return self.clips[which], first[which] + k * self.window_frames, fresh, gain[which]
+
+    def _epoch(self, seed: int, epoch: int, gain_db: float) -> tuple[Any, Any, Any]:
+        """Of all clips: their order, the first frame of each, the gain of each."""
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(self.clips))
+        spare = self.data.n_frames[self.clips] - self.n_windows * self.window_frames
+        first = rng.integers(spare + 1)
+        gain = 10 ** (rng.uniform(-gain_db, gain_db, len(self.clips)) / 20) if gain_db else np.ones(len(self.clips))
+        return order, first, gain
 
     def beginnings(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """The first window of n clips spread evenly over the split (of all, if there are fewer), always the same."""
@@ -195,6 +212,15 @@ class Lanes:
         sample = (frame * hop)[:, None] + np.arange(1 - n_past, self.window_frames * hop + 1)
         audio = data.audio[data.first_sample[clip][:, None] + np.maximum(sample, 0)]  # sample 0 of a clip is 0
         return audio, data.mel_windows(clip, frame, self.window_frames)
+
+
+def amplified(
+    samples: NDArray[np.int16], mel: NDArray[np.float32], gain: NDArray[np.float64], cfg: WaveRNNConfig
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Windows as `Lanes.at` gives them at another level. gain : (B,)"""
+    samples = np.clip(np.rint(gain[:, None] * samples), -32768, 32767).astype(np.int16)
+    mel = np.maximum(mel + np.log(gain)[:, None, None], np.log(cfg.mel.log_floor)).astype(np.float32)
+    return samples, mel
 
 
 def load_data(
@@ -332,7 +358,6 @@ def _open(cache: Path, cfg: WaveRNNConfig) -> Any:
 
 def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, progress: Any) -> None:
     """Write the three files of a cache folder; it appears under its name only when it is whole."""
-    hop = cfg.mel.hop_length
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         temp = Path(tempfile.mkdtemp(dir=cache.parent, prefix="building-"))
@@ -343,24 +368,16 @@ def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, pro
         left_out: dict[str, tuple[str, str]] = {}
         said: list[str] = []
         with (temp / "audio.raw").open("wb") as audio_file, (temp / "mel.raw").open("wb") as mel_file:
-            for file in progress(files):
-                path = file.relative_to(folder).as_posix()
-                try:
-                    audio = load_audio(file, cfg.mel.sample_rate, said.append)
-                except AudioError as error:
-                    left_out[path] = "not audio", str(error).removeprefix(f"{file}: ")
-                    continue
-                if len(audio) < hop:  # too short for a frame: of no use, but no reason to stop
-                    left_out[path] = "too short", f"found {len(audio)} samples"
-                    continue
-                if np.abs(audio).max() <= SILENCE:  # load_audio has said so
-                    left_out[path] = "silent", ""
-                    continue
-                mel = log_mel(audio, cfg.mel)
-                samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
-                audio_file.write(np.concatenate([np.zeros(1, np.int16), samples]).tobytes())
-                mel_file.write(np.ascontiguousarray(mel.T, np.float16).tobytes())
-                clips.append((path, mel.shape[1]))
+            with _workers(len(files)) as run:
+                for file, found in zip(progress(files), run(functools.partial(_features, cfg), files)):
+                    path = file.relative_to(folder).as_posix()
+                    said += found.remarks
+                    if found.left_out:
+                        left_out[path] = found.left_out
+                        continue
+                    audio_file.write(found.samples.tobytes())
+                    mel_file.write(found.mel.tobytes())
+                    clips.append((path, len(found.mel)))
         if clips:
             _raw_to_npy(temp / "audio", np.int16, (-1,))
             _raw_to_npy(temp / "mel", np.float16, (-1, cfg.mel.n_mels))
@@ -369,6 +386,44 @@ def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, pro
             os.replace(temp, cache)
     finally:
         shutil.rmtree(temp, ignore_errors=True)
+
+
+class _Features(NamedTuple):
+    """samples : one 0, then whole frames, int16   mel : (n_frames, n_mels) float16   left_out : kind, reason"""
+
+    remarks: list[str]
+    left_out: tuple[str, str] | None
+    samples: NDArray[np.int16] = np.zeros(0, np.int16)
+    mel: NDArray[np.float16] = np.zeros((0, 0), np.float16)
+
+
+def _features(cfg: WaveRNNConfig, file: Path) -> _Features:
+    """Of one clip."""
+    hop = cfg.mel.hop_length
+    said: list[str] = []
+    try:
+        audio = load_audio(file, cfg.mel.sample_rate, said.append)
+    except AudioError as error:
+        return _Features(said, ("not audio", str(error).removeprefix(f"{file}: ")))
+    if len(audio) < hop:  # too short for a frame: of no use, but no reason to stop
+        return _Features(said, ("too short", f"found {len(audio)} samples"))
+    if np.abs(audio).max() <= SILENCE:  # load_audio has said so
+        return _Features(said, ("silent", ""))
+    mel = log_mel(audio, cfg.mel)
+    samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
+    samples = np.concatenate([np.zeros(1, np.int16), samples])
+    return _Features(said, None, samples, np.ascontiguousarray(mel.T, np.float16))
+
+
+@contextmanager
+def _workers(n_files: int) -> Iterator[Any]:
+    """A `map` in order, over all cores where the files are worth the start of other processes."""
+    n = min(os.cpu_count() or 1, n_files // FILES_PER_WORKER)
+    if n < 2:
+        yield map
+        return
+    with ProcessPoolExecutor(n, multiprocessing.get_context("spawn")) as pool:
+        yield functools.partial(pool.map, chunksize=8)
 
 
 def _raw_to_npy(stem: Path, dtype: Any, shape: tuple[int, ...]) -> None:

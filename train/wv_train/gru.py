@@ -1,4 +1,4 @@
-"""The recurrence of the WaveRNN cell over a window on a CPU, forward and backward; GPUs have cuDNN's.
+"""The recurrence of the WaveRNN cell over a window on a CPU, forward and backward; gru_cuda.py is its twin for GPUs.
 
 torch's own CPU GRU runs a dozen small operations a time step and adds to dR after each of them. Here a step is one GEMM
 and one pass over the gates, and dR is a single GEMM over the whole window; the window's input contributions are never
@@ -33,6 +33,10 @@ from torch import Tensor
 _FLAGS = {"contract", "nnan", "ninf", "nsz", "arcp"}
 _jit = numba.njit(fastmath=_FLAGS, cache=True, error_model="numpy")
 Q7, Q10, Q15 = np.float32(128), np.float32(1024), np.float32(32768)
+# |d loss / d h_t| of a unit is at most so many times the root mean square of what the outputs add to it (the derivative
+# clipping of Graves 2013, arXiv:1308.0850): gradients through time can grow by powers of ten in one lane of a batch,
+# and neither the norm's limit nor Muon, whose steps have one length, keeps such a lane from setting the direction.
+CLIP_STATE = 256.0
 ROUND = np.float32(12582912)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 LOG2E = np.float32(1.4426950408889634)
 # 2^f on [-0.5, 0.5]: Taylor coefficients ln(2)^k / k!
@@ -138,9 +142,10 @@ def gates_forward(t, sub_length, int8, x, g, I, a, h0, y, saved):  # type: ignor
 
 
 @_jit
-def gates_backward(t, sub_length, x, dy, h0, y, saved, back, dh, D, dg, dI, db_e):  # type: ignore[no-untyped-def]
+def gates_backward(t, sub_length, limit, x, dy, h0, y, saved, back, dh, D, dg, dI, db_e):  # type: ignore[no-untyped-def]
     """One time step back.
 
+    limit : of |d|, the gradient of h_t
     dy : (T, B, N)   back : (B, N) = D[t + 1] R   dh : (B, N), what passes u_{t+1}; replaced by what passes u_t
     Writes D[t] : (B, 3N), the gradient of a_t; adds to dg : (S, B, 3N), dI : (n_x, 3N) and db_e : (N,)
     """
@@ -153,7 +158,7 @@ def gates_backward(t, sub_length, x, dy, h0, y, saved, back, dh, D, dg, dI, db_e
         v, r, e, a_e = saved[t, 0, i], saved[t, 1, i], saved[t, 2, i], saved[t, 3, i]
         widen(back[i], d)
         for j in range(N):
-            d[j] += dyi[j] + dhi[j]
+            d[j] = min(max(d[j] + dyi[j] + dhi[j], -limit), limit)
         for j in range(N):
             dp_e[j] = d[j] * v[j] * (one - e[j] * e[j])
         for j in range(N):
@@ -217,9 +222,10 @@ class Recurrence(torch.autograd.Function):
         back, dh, dg = torch.zeros(B, N, dtype=ctx.dtype), torch.zeros_like(h), torch.zeros_like(g)
         dI, db_e = x.new_zeros(x.shape[2], 3 * N), x.new_zeros(N)
         arrays = [_bits(w.detach()) for w in (x, dy.contiguous(), h, y, saved, back, dh, D, dg, dI, db_e)]
+        limit = np.float32(CLIP_STATE * float(dy.square().mean().sqrt()))
         da, Rd = D.unbind(0), R.to(ctx.dtype)
         for t in reversed(range(T)):
-            gates_backward(t, T // S, *arrays)
+            gates_backward(t, T // S, limit, *arrays)
             torch.mm(da[t], Rd, out=back)
         before = torch.cat([h[None], y[:-1]]).view(T * B, N)
         dR = D.view(T * B, 3 * N).t() @ (to_8_bits(before) if ctx.int8 else before).to(ctx.dtype)

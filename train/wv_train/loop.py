@@ -5,17 +5,15 @@ Usage: ``ended_by = train(run, settings, before, resuming)``
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.parallel import DistributedDataParallel
 from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
@@ -23,17 +21,20 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from .checkpoint import FORMAT, model_from, save_checkpoint
 from .dataset import Lanes, load_data, valid_frames, whole_frames
 from .grow import grown
-from .model import WaveRNN, WindowLoss, cross_entropy
+from .model import WaveRNN, WindowLoss
 from .optim import Optimizer
 from .prune import Pruner
 from .report import Ended, feature_bar, open_log, progress_bar, quiet, say, summary
 from .sampling import write_sample
 from .settings import Settings, TrainConfig
 from .team import Team
+from .update import Update
+from .validate import Validation
+from .windows import DeviceWindows, Windows
 
-EVALUATE_FRAMES = 8  # mel frames at a time: keeps a validation in the cache
 PACE_SHARE = 0.97  # of the time that is left is planned for
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
+LOOK_EVERY_GPU = 20  # steps between looks at the loss: each waits for the GPU
 
 
 class Run(NamedTuple):
@@ -71,7 +72,6 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
         say(data.counts(window_frames))
     lanes = Lanes(data, "train", window_frames)
     n_valid = valid_frames(data, whole_frames(cfg.valid_window, model_cfg))
-    valid = Lanes(data, "valid", n_valid).beginnings(cfg.valid_windows)
     samples_per_step = cfg.batch * lanes.window_frames * model_cfg.mel.hop_length
 
     # 2) model, masks, optimizer; and the state of an earlier run
@@ -87,6 +87,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     model.int8 = cfg.int8
     model.to(run.device).train()
     optimizer = Optimizer(model, torch.bfloat16 if run.bf16 else torch.float32)
+    on_gpu = run.device == "cuda"
     pruner = Pruner(prune_cfg, model, before["masks"] if before else None)
     if not resuming:
         pruner.step(0)  # --prune-steps 0 prunes before the first update
@@ -102,15 +103,30 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 h = before["states"]
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(f"{run.output}: optimizer, rng or states do not fit the model ({error})") from None
-    h = h[team.share(cfg.batch)].to(run.device)
     if team.size > 1:
         loss_of = DistributedDataParallel(loss_of)
+    share = team.share(cfg.batch)
+    windows = (DeviceWindows if on_gpu else Windows)(lanes, model, cfg, share)
+    validation = Validation(model, Lanes(data, "valid", n_valid).beginnings(cfg.valid_windows)) if leads else None
+    autocast = run.bf16 and not cfg.int8
+    update = Update(loss_of, optimizer, pruner, windows, cfg, h[share].to(run.device), autocast, team.size)
 
     def minutes() -> float:
         return minutes_before + (time.monotonic() - began) / 60
 
+    def mean_nll() -> tuple[float, float]:
+        """Coarse, fine since the last validation, in nats."""
+        nll_c, nll_f = (total / max(1, n_total)).tolist()
+        if not math.isfinite(nll_c + nll_f):
+            raise WaveRNNError(
+                f"step {step - 1}: found a loss of {nll_c + nll_f}, wanted a finite one; "
+                f"resume from the last checkpoint with a lower --lr"
+            )
+        return nll_c, nll_f
+
     def save() -> None:
-        states = team.gather(h).cpu()
+        mean_nll()
+        states = team.gather(update.h).cpu()
         if not leads:
             return
         save_checkpoint(run.output, {
@@ -123,9 +139,10 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
 
     # 3) the loop. Data depend on (seed, step) alone, so that to resume is to start at another step
     log = open_log(run.log_dir if leads else None, step)
-    total = torch.zeros(2, dtype=torch.float64)  # coarse, fine NLL since the last validation
+    total = torch.zeros(2, dtype=torch.float64, device=run.device)  # coarse, fine NLL since the last validation
+    look_every = LOOK_EVERY_GPU if on_gpu else 1
     n_total, first_step, loop_began, saved = 0, step, time.monotonic(), time.monotonic()
-    pace = Pace(cfg, run.max_minutes, began, step)
+    pace = Pace(cfg, run.max_minutes, began, step, look_every)
     with Signals() as signals, progress_bar(cfg.steps, step, leads) as bar:
         while True:
             now = time.monotonic()
@@ -144,11 +161,11 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if due and step > first_step:
                 save()
                 saved = now
-            if leads and (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
+            if validation and (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
-                entry["train_nll_c"], entry["train_nll_f"] = (total / n_total).tolist() if n_total else (None, None)
-                entry["valid_nll_c"], entry["valid_nll_f"] = evaluate(model, valid, run.device)
+                entry["train_nll_c"], entry["train_nll_f"] = mean_nll() if n_total else (None, None)
+                entry["valid_nll_c"], entry["valid_nll_f"] = validation()
                 pace.validated(time.monotonic() - now)
                 history.append(entry)
                 total.zero_()
@@ -161,37 +178,16 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if last or ended_by:
                 break
 
-            batch = (a[team.share(cfg.batch)] for a in lanes.draw(cfg.seed, step, cfg.batch, cfg.gain_db))
-            samples, mel, fresh = (torch.from_numpy(a).to(run.device) for a in batch)
-            h = h.masked_fill(fresh[:, None], 0)
-            model.zero_grad()
-            parts = [tuple(a.chunk(cfg.accumulate)) for a in (samples, mel, h)]
-            loss, reached = torch.zeros(2, device=run.device), []
-            for k, part in enumerate(zip(*parts, strict=True)):
-                # gradients cross the network once, with the last part
-                with loss_of.no_sync() if team.size > 1 and k < cfg.accumulate - 1 else nullcontext():
-                    with torch.autocast(run.device, torch.bfloat16, enabled=run.bf16 and not cfg.int8):
-                        losses, of_data, h_last = loss_of(*part)
-                    (losses.sum() / cfg.accumulate).backward()
-                loss += of_data / cfg.accumulate
-                reached.append(h_last)
-            h = torch.cat(reached)
-            if not torch.isfinite(loss).all():
-                raise WaveRNNError(
-                    f"step {step}: found a loss of {loss.sum().item()}, wanted a finite one; "
-                    f"resume from the last checkpoint with a lower --lr"
-                )
-            pruner.mask_gradients()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
-            optimizer.step(cfg.lr_at(step))
+            loss = update(step, cfg.lr_at(step))
             step += 1
             pruner.step(step)
-
-            total += loss.double().cpu()  # of this process' lanes
+            total += loss  # of this process' lanes
             n_total += 1
+            if step % look_every:
+                continue
+            nll_c, nll_f = mean_nll()
             rate = (step - first_step) * samples_per_step / (time.monotonic() - loop_began)
-            nll_c, nll_f = (total / n_total).tolist()
-            bar.update()
+            bar.update(look_every)
             bar.set_postfix_str(
                 f"nats/sample {nll_c:.3f} coarse + {nll_f:.3f} fine, sparsity "
                 f"{pruner.sparsity:.2f}, {rate / 1e3:.1f}k samples/s",
@@ -205,9 +201,13 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
 
 
 class Pace:
-    """How many steps fit a time limit, told once: after the warm-up, or a twentieth of the time if that is sooner."""
+    """How many steps fit a time limit, told once: after the warm-up, or a twentieth of the time if that is sooner.
 
-    def __init__(self, cfg: TrainConfig, max_minutes: float, began: float, step: int):
+    look_every : steps after which the clock is right; the first so many compile kernels and do not count
+    """
+
+    def __init__(self, cfg: TrainConfig, max_minutes: float, began: float, step: int, look_every: int):
+        self.look_every, self.settled = look_every, (step // look_every + 1) * look_every
         self.warmup, self.valid_every = max(cfg.warmup, 10), cfg.valid_every
         self.seconds, self.began, self.first = 60 * max_minutes, began, step
         self.loop_began, self.told = time.monotonic(), not max_minutes
@@ -221,7 +221,11 @@ class Pace:
     def measure(self, step: int, leads: bool) -> int:
         """The step at which the time will be up, or 0 if it is not the moment to say."""
         now, done = time.monotonic(), step - self.first
-        if self.told or not leads or done == 0:
+        if step == self.settled:
+            self.loop_began, self.first, self.validating = now, step, 0.0
+        if self.told or not leads or step <= self.settled or done % self.look_every:
+            return 0
+        if done < self.look_every * 5 and self.look_every > 1:
             return 0
         if done < self.warmup and now - self.began < self.seconds / 20:
             return 0
@@ -229,31 +233,6 @@ class Pace:
         per_step = (now - self.loop_began - self.validating) / done + self.one / self.valid_every
         left = PACE_SHARE * (self.seconds - (now - self.began)) - self.one
         return step + max(1, int(left / per_step))
-
-
-@torch.no_grad()
-def evaluate(model: WaveRNN, valid: tuple[NDArray[np.int16], NDArray[np.float32]], device: str) -> tuple[float, float]:
-    """Mean (coarse, fine) NLL in nats per byte over fixed windows, in float32, a few frames at a time.
-
-    valid : samples (B, T + 1) int16, mel (B, n_mels, T / hop_length + cond_width - 1) float32
-    """
-    model.eval()
-    hop, context = model.cfg.mel.hop_length, model.cfg.cond_width - 1
-    total = torch.zeros(2, dtype=torch.float64)
-    samples, mel = (torch.from_numpy(a) for a in valid)
-    n_frames, h = mel.shape[2] - context, None
-    for i in range(0, n_frames, EVALUATE_FRAMES):
-        n = min(EVALUATE_FRAMES, n_frames - i)
-        part = samples[:, i * hop : (i + n) * hop + model.cfg.n_past].to(device)
-        part_mel = mel[:, :, i : i + n + context].to(device)
-        x, byte = model.inputs(part, part_mel)
-        y = model.states(x, part_mel, h)
-        h = y[-1]
-        losses = [cross_entropy(*pair) for pair in zip(model.output(y), byte)]
-        total += torch.stack(losses).double().cpu() * n
-    model.train()
-    nll_c, nll_f = (total / n_frames).tolist()
-    return nll_c, nll_f
 
 
 class Signals:

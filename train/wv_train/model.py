@@ -12,8 +12,8 @@ A 16-bit sample s in 0..65535 (silence is 32768) is two bytes, s = 256 c + f, ea
 
 With lpc_order > 0 the bytes are those of the residual of a linear prediction from the mels, and x_t has eight inputs
 (wv_runtime/engine/kernels/predict.py). I* is masked: c_t reaches only the fine half of the state. "Reset after" (r_t
-multiplies R_e h + b_e) and this masking make the cell exactly torch's fused GRU with z = u and n = e: cuDNN's on a
-GPU, gru.py's on a CPU.
+multiplies R_e h + b_e) and this masking make the cell exactly torch's GRU with z = u and n = e. Its recurrence is
+gru.py on a CPU and gru_cuda.py on a GPU.
 
 The conditioning g enters all three gates and is constant over a sub-frame (hop_length / n_sub samples):
 
@@ -59,8 +59,7 @@ class WaveRNN(nn.Module):
     C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
     O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
 
-    int8 : whether to compute what an int8 export will, weights, activations and states rounded alike (on a GPU all but
-           the states inside the recurrence, which is cuDNN's)
+    int8 : whether to compute what an int8 export will, weights, activations and states rounded alike
     """
 
     C1: Tensor
@@ -123,7 +122,7 @@ class WaveRNN(nn.Module):
 
         Returns logits_c, logits_f : (B, T, 256) float32
         """
-        return self.output(self.states(self.inputs(samples, mel)[0], mel, h))
+        return self.output(self.states(self.inputs(samples, mel)[0], mel, h)[0])
 
     def inputs(self, samples: Tensor, mel: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x_1 .. x_T : (T, B, n_x) float32, and the bytes to draw: coarse, fine, each (B, T) int64"""
@@ -137,24 +136,33 @@ class WaveRNN(nn.Module):
         x = torch.stack([scale_byte(c[:-1]), scale_byte(f[:-1]), scale_byte(c[1:])], dim=-1)
         return x, (c[1:].t(), f[1:].t())
 
-    def states(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> Tensor:
-        """h_1 .. h_T from inputs x; mel and h as in `forward`. Returns (T, B, N) float32"""
+    def states(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """h_1 .. h_T from inputs x; mel and h as in `forward`.
+
+        Returns y : (T, B, N), float32 or what a GPU's matrix products read; h_T : (B, N) float32, without gradient
+        """
         b = self.condition(mel).transpose(0, 1)  # (T / sub_length, B, n_cond)
         if h is None:
             h = x.new_zeros(x.shape[1], self.cfg.n_units)
         b = self.to_int8(b, X_SCALE["C3"])
+        g = F.linear(b, self.weight("C3"), self.b_C3).float()
+        g = _straight_through(g, (g * 1024).round() / 1024) if self.int8 else g
+        R = self.weight("R")
         if x.device.type == "cpu":
-            g = F.linear(b, self.weight("C3"), self.b_C3).float()
-            g = _straight_through(g, (g * 1024).round() / 1024) if self.int8 else g
-            return Recurrence.apply(x, g, self.I(), self.weight("R"), self.b_R, h, self.int8)
-        x = torch.cat([x, b.repeat_interleave(self.cfg.sub_length, dim=0)], dim=-1)
-        W = torch.cat([self.I(), self.weight("C3")], dim=1)
-        to_torch = [_swap_u_r(w) for w in (W, self.weight("R"), self.b_C3, self.b_R)]  # r, z, n = r, u, e
-        return torch._VF.gru(x, h[None], to_torch, True, 1, 0.0, self.training, False, False)[0]
+            y = Recurrence.apply(x, g, self.I(), R, self.b_R, h, self.int8)
+            return y, y[-1].detach()
+        from .gru_cuda import RecurrenceCuda  # needs Triton, which comes with torch for GPUs
+
+        scale = int8_scale(self.R.detach())[:, 0] if self.int8 else None
+        dtype = torch.bfloat16 if self.int8 or torch.is_autocast_enabled("cuda") else torch.float32
+        with torch.autocast("cuda", enabled=False):
+            return RecurrenceCuda.apply(x, g, self.I(), R, self.b_R, h, scale, dtype, torch.is_grad_enabled())
 
     def output(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, B, N) -> logits_c, logits_f : (B, T, 256)"""
-        y_c, y_f = (_straight_through(y, to_8_bits(y.detach())) if self.int8 else y).chunk(2, dim=-1)
+        if self.int8:
+            y = _straight_through(y.float(), to_8_bits(y.detach().float()))
+        y_c, y_f = y.chunk(2, dim=-1)
         z_c = F.relu(F.linear(y_c, self.weight("O1"), self.b_O1))
         z_f = F.relu(F.linear(y_f, self.weight("O3"), self.b_O3))
         if self.training and not self.int8:  # the ranges are part of what int8 training adapts to
@@ -194,15 +202,14 @@ class WindowLoss(nn.Module):
         self.teacher = teacher.requires_grad_(False).eval() if teacher else None
         self.widths = [m.cfg.n_units for m in (model, teacher) if m]  # N, and the teacher's
 
-    def forward(self, samples: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """samples, mel as of WaveRNN; h : (B, sum of widths), the states of the model and of the teacher side by side
+    def forward(self, x: Tensor, c: Tensor, f: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x, c, f as of WaveRNN.inputs; h : (B, sum of widths), the states of the model and of the teacher side by side
 
         Returns loss (2,) of coarse and fine byte; NLL (2,), the same without a teacher, in nats; h after the window
         """
         h_model, *h_teacher = h.split(self.widths, dim=1)
-        x, byte = self.model.inputs(samples, mel)
-        y = self.model.states(x, mel, h_model)
-        h, logits = y[-1].detach().float(), self.model.output(y)
+        y, h = self.model.states(x, mel, h_model)
+        logits, byte = self.model.output(y), (c, f)
 
         def loss_of(wanted: Iterable[Tensor]) -> Tensor:
             return torch.stack([cross_entropy(*pair) for pair in zip(logits, wanted)])
@@ -211,19 +218,24 @@ class WindowLoss(nn.Module):
             loss = loss_of(byte)
             return loss, loss.detach(), h
         with torch.no_grad():
-            y = self.teacher.states(x, mel, *h_teacher)
+            y, h_taught = self.teacher.states(x, mel, *h_teacher)
             drawn = (F.one_hot(b, 256).float() for b in byte)
             taught = (z.float().softmax(-1) for z in self.teacher.output(y))
             wanted = [torch.lerp(*pair, self.distill) for pair in zip(drawn, taught)]
             of_data = loss_of(byte)
-        return loss_of(wanted), of_data, torch.cat([h, y[-1].float()], dim=1)
+        return loss_of(wanted), of_data, torch.cat([h, h_taught], dim=1)
 
 
 def int8_rows(W: Tensor) -> Tensor:
     """W rounded to what wv-export stores in int8: w s with s mapping the row's largest |w[2k]| + |w[2k+1]| to 127."""
-    largest = W.abs().unflatten(1, (-1, 2)).sum(2).amax(1, keepdim=True)
-    scale = torch.where(largest > 1e-30, largest / 127, 1.0)
+    scale = int8_scale(W)
     return (W / scale).round() * scale
+
+
+def int8_scale(W: Tensor) -> Tensor:
+    """The scales s of `int8_rows`. (rows, 1)"""
+    largest = W.abs().unflatten(1, (-1, 2)).sum(2).amax(1, keepdim=True)
+    return torch.where(largest > 1e-30, largest / 127, 1.0)
 
 
 def _straight_through(x: Tensor, rounded: Tensor) -> Tensor:
@@ -231,12 +243,11 @@ def _straight_through(x: Tensor, rounded: Tensor) -> Tensor:
     return x + (rounded - x).detach()
 
 
-def _swap_u_r(w: Tensor) -> Tensor:
-    u, r, e = w.chunk(3)
-    return torch.cat([r, u, e])
-
-
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean over all bytes, in nats. logits (B, T, 256), target : (B, T) bytes or (B, T, 256) probabilities"""
     logits, target = (a.transpose(0, 1).flatten(0, 1) for a in (logits, target))  # time first, no copy
+    if logits.is_cuda and target.ndim == 1:
+        from .gru_cuda import CrossEntropyCuda
+
+        return CrossEntropyCuda.apply(logits, target)
     return F.cross_entropy(logits.float(), target)

@@ -36,18 +36,23 @@ class Optimizer:
         self.dtype = dtype
         self.matrices = {name: model.get_parameter(name) for name in names}
         self.momentum = {name: torch.zeros_like(W) for name, W in self.matrices.items()}
-        self.adam = torch.optim.Adam([w for name, w in model.named_parameters() if name not in names], fused=True)
+        others = [w for name, w in model.named_parameters() if name not in names]
+        self.adam = torch.optim.Adam(others, fused=True, capturable=model.R.is_cuda)
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """One update from the gradients."""
+    def step(self, lr: float | Tensor) -> None:
+        """One update from the gradients. lr is a tensor () float32 where a CUDA graph is to read it anew."""
         self.adam.param_groups[0]["lr"] = lr
         self.adam.step()
         for name, W in self.matrices.items():
             assert W.grad is not None  # every matrix takes part in the loss
             M = self.momentum[name].lerp_(W.grad, 1 - MOMENTUM)
             O = polar(W.grad.lerp(M, MOMENTUM).to(self.dtype))  # noqa: E741
-            W.sub_(O, alpha=lr * 0.8 * max(W.shape) ** 0.5)
+            rate = lr * (0.8 * max(W.shape) ** 0.5)
+            if isinstance(rate, Tensor):
+                W.sub_(O * rate)
+            else:
+                W.sub_(O, alpha=rate)
 
     def state_dict(self) -> dict[str, Any]:
         return {"momentum": self.momentum, "adam": self.adam.state_dict()}
@@ -56,7 +61,9 @@ class Optimizer:
         """Raises KeyError, ValueError or RuntimeError if the state is of another model."""
         for name, M in self.momentum.items():
             M.copy_(state["momentum"][name])
+        capturable = self.adam.param_groups[0]["capturable"]
         self.adam.load_state_dict(state["adam"])
+        self.adam.param_groups[0]["capturable"] = capturable  # of this device, not of the one that saved
 
 
 def polar(M: Tensor) -> Tensor:

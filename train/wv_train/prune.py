@@ -192,7 +192,9 @@ class Pruner:
             given = (masks or {}).get(name)
             if given is not None or cfg.sparsity[name] > 0:
                 W = self._view(name)
-                self.masks[name] = torch.ones_like(W, dtype=torch.bool) if given is None else given.to(W.device)
+                self.masks[name] = torch.ones_like(W, dtype=torch.bool)
+                if given is not None:
+                    self.masks[name].copy_(given)
         self._apply()
         self._count()
 
@@ -205,7 +207,8 @@ class Pruner:
                     W, keep = self._view(name), None
                     if self.cfg.keep_diagonal and name in GROUPS["R"]:
                         keep = on_diagonal(len(W), *block).to(W.device)
-                    self.masks[name] = block_mask(W, *block, z, self.masks[name], self.cfg.norm, keep)
+                    mask = block_mask(W, *block, z, self.masks[name], self.cfg.norm, keep)
+                    self.masks[name].copy_(mask)  # in place: a CUDA graph reads it
             self._count()
         self._apply()
 

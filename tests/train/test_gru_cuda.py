@@ -1,0 +1,99 @@
+"""The recurrence and the loss of GPUs, in Triton's interpreter: a CPU's results, on a CPU."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+torch = pytest.importorskip("torch")
+if torch.cuda.is_available():
+    pytest.skip("a GPU runs the kernels themselves: make gpu-check", allow_module_level=True)
+os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
+pytest.importorskip("triton")  # of the extra `test` on Linux
+
+import torch.nn.functional as F  # noqa: E402
+from wv_train.gru import CLIP_STATE, Recurrence, to_8_bits  # noqa: E402
+from wv_train.gru_cuda import CrossEntropyCuda, RecurrenceCuda  # noqa: E402
+from wv_train.model import int8_rows, int8_scale  # noqa: E402
+
+T, B, S, N, N_X = 6, 70, 2, 64, 8  # steps, lanes (a whole tile and part of one), sub-frames, units, inputs
+NAMES = ("g", "I", "R", "b_R")
+
+
+@pytest.fixture
+def inputs():
+    """x, h; and the four that have gradients. Some update gates are within 1e-6 of 1."""
+    torch.manual_seed(0)
+    x, h = torch.rand(T, B, N_X) * 2 - 1, (torch.rand(B, N) * 62000 - 31000).round() / 32768
+    g, I = torch.randn(S, B, 3 * N), 0.3 * torch.randn(3 * N, N_X)
+    R, b_R = torch.randn(3 * N, N) / 5, 0.1 * torch.randn(3 * N)
+    b_R[:5] = 14.0
+    return x, h, [w.requires_grad_() for w in (g, I, R, b_R)]
+
+
+def gradients(y, leaves):
+    torch.manual_seed(1)
+    return torch.autograd.grad((y.float() * torch.randn(y.shape)).sum(), leaves)
+
+
+# float16 stands for bfloat16, which the interpreter does not have
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-6), (torch.float16, 2e-3)])
+def test_states_and_gradients_are_a_cpus(inputs, dtype, close):
+    x, h, leaves = inputs
+    g, I, R, b_R = leaves
+    wanted = Recurrence.apply(x, g, I, R, b_R, h, False)
+    y, last = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, dtype, True)
+    assert y.dtype == dtype and last.dtype == torch.float32
+    torch.testing.assert_close(y.float(), wanted, atol=close, rtol=0)
+    torch.testing.assert_close(last, wanted[-1].detach(), atol=close, rtol=0)
+    for name, a, b in zip(NAMES, gradients(y, leaves), gradients(wanted, leaves), strict=True):
+        assert float((a - b).norm() / b.norm()) < close, name
+
+
+def test_int8_rounds_as_a_cpu(inputs):
+    """The products are exact; the exponentials differ by 2e-7, so that now and then a rounding falls the other way."""
+    x, h, leaves = inputs
+    g, I, R, b_R = leaves
+    rounded = R + (int8_rows(R) - R).detach()
+    wanted = Recurrence.apply(x, g, I, rounded, b_R, h, True)
+    scale = int8_scale(R.detach())[:, 0]
+    y, last = RecurrenceCuda.apply(x, g, I, rounded, b_R, h, scale, torch.float16, True)
+    difference = 32768 * (last - wanted[-1].detach())
+    assert difference.abs().max() <= 32 and (difference != 0).float().mean() < 0.02
+    assert (y.float() != to_8_bits(wanted.detach().clone())).float().mean() < 1e-3
+    for name, a, b in zip(NAMES, gradients(y, leaves), gradients(wanted, leaves), strict=True):
+        assert float((a - b).norm() / b.norm()) < 2e-3, name
+
+
+def test_gradients_of_a_state_are_clipped_alike(inputs):
+    """With weights that let gradients grow through time, both engines clip, and clip alike."""
+    x, h, leaves = inputs
+    g, I, R, b_R = leaves
+    steep, late = (60 * R).detach(), torch.zeros(T, B, N)
+    late[-1, 0, 0] = 1e3  # the one output that matters; the rms of all is 1000 / sqrt(T B N)
+    outputs = [
+        Recurrence.apply(x, g, I, steep, b_R, h, False),
+        RecurrenceCuda.apply(x, g, I, steep, b_R, h, None, torch.float32, True)[0],
+    ]
+    a, b = (torch.autograd.grad((y * late).sum(), [g, b_R]) for y in outputs)
+    for ours, theirs in zip(a, b):
+        torch.testing.assert_close(ours, theirs, atol=1e-3 * float(ours.abs().max()), rtol=1e-3)
+    assert float(a[0].abs().max()) <= CLIP_STATE * float(late.square().mean().sqrt()) * T // S
+
+
+def test_a_forward_pass_alone_keeps_nothing(inputs):
+    x, h, leaves = inputs
+    g, I, R, b_R = (w.detach() for w in leaves)
+    kept, _ = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.float32, True)
+    y, _ = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.float32, False)
+    assert torch.equal(y, kept)
+
+
+def test_cross_entropy_is_torchs():
+    torch.manual_seed(0)
+    z, target = (5 * torch.randn(37, 256)).requires_grad_(), torch.randint(256, (37,))
+    ours, theirs = CrossEntropyCuda.apply(z, target), F.cross_entropy(z, target)
+    torch.testing.assert_close(ours, theirs)
+    (a,), (b,) = torch.autograd.grad(3 * ours, z), torch.autograd.grad(3 * theirs, z)
+    torch.testing.assert_close(a, b)

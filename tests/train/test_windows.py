@@ -1,0 +1,50 @@
+"""Windows cut from tables on a device are those cut step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+soundfile = pytest.importorskip("soundfile")
+
+from wv_runtime.model.config import PRESETS, WaveRNNConfig  # noqa: E402
+from wv_train.dataset import Lanes, load_data  # noqa: E402
+from wv_train.model import WaveRNN  # noqa: E402
+from wv_train.settings import TrainConfig  # noqa: E402
+from wv_train.windows import DeviceWindows, Windows  # noqa: E402
+
+N_LANES, SHARE = 6, slice(2, 6)
+
+
+@pytest.mark.parametrize("lpc_order", [0, 16])
+@pytest.mark.parametrize("gain_db", [0.0, 6.0])
+def test_windows_of_tables(tmp_path, lpc_order, gain_db):
+    rng = np.random.default_rng(0)
+    for name, n in (("a", 5000), ("b", 8000), ("c", 12345), ("d", 9000)):
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(n), 16000)
+    cfg = WaveRNNConfig(n_units=64, n_out=16, n_cond=16, mel=PRESETS["16k"], lpc_order=lpc_order)
+    lanes = Lanes(load_data(tmp_path, cfg), "train", 2)
+    model, settings = WaveRNN(cfg), TrainConfig(batch=N_LANES, window=320, gain_db=gain_db)
+    step_by_step, tables = (cls(lanes, model, settings, SHARE) for cls in (Windows, DeviceWindows))
+    if gain_db:  # of the levels that tables are held in
+        lanes._epoch = with_gains(lanes._epoch, np.exp(tables.log_gains))
+    for step in (0, 1, 2, 9, 50):
+        for windows in (step_by_step, tables):
+            windows.place(step)
+        wanted, found = step_by_step.batch(), tables.batch()
+        # the residual before a window is the last predictor's in a table, the window's own when cut alone
+        assert torch.equal(found.x[1:], wanted.x[1:]) and torch.equal(found.x[0, :, [1, 2]], wanted.x[0, :, [1, 2]])
+        for name in ("c", "f", "fresh"):
+            assert torch.equal(getattr(found, name), getattr(wanted, name)), name
+        torch.testing.assert_close(found.mel, wanted.mel, atol=1e-6, rtol=0)
+
+
+def with_gains(epoch, gains):
+    """The same epoch, every clip at the nearest of some gains."""
+
+    def nearest(*args):
+        order, first, gain = epoch(*args)
+        return order, first, gains[np.abs(np.log(gain)[:, None] - np.log(gains)).argmin(1)]
+
+    return nearest
