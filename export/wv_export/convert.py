@@ -150,7 +150,8 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     metadata = {**ckpt.metadata, "dtype": dtype}
     columns = np.ascontiguousarray(to_f32(w["I"].T))
     M = prediction_matrix(ckpt.config) if ckpt.config.lpc_order else np.zeros((0, 0), np.float32)  # noqa: N806
-    return Model(ckpt.config, m, columns, metadata, M)
+    mel_stats = np.stack([to_f32(w["mel_mean"]), to_f32(w["mel_std"])])
+    return Model(ckpt.config, m, columns, metadata, M, mel_stats=mel_stats)
 
 
 def with_metadata(model: Model, **changes: Any) -> Model:

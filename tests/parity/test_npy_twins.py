@@ -28,7 +28,19 @@ N_RANDOM = 4000
 def in_c(tmp_path_factory):
     """in_c(bytes): the array, or the message."""
     library = tmp_path_factory.mktemp("npy") / "npy.so"
-    command = ["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-Iinclude", "tools/npy.c", "-o", library]
+    command = [
+        "cc",
+        "-std=c11",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-Iinclude",
+        "tools/npy.c",
+        "core/mel_check.c",
+        "-lm",
+        "-o",
+        library,
+    ]
     subprocess.run(command, cwd=LIBWAVERNN, check=True)
     c = ctypes.CDLL(str(library))
     c.npy_mels.restype = ctypes.POINTER(ctypes.c_float)

@@ -29,6 +29,7 @@
 
 enum { ALIGN = 64, MAX_FILE_BYTES = 0x7fffffff - 63, MAX_METADATA_BYTES = 1 << 20 };
 static const float M_MIN = 1e-20f; /* of row 0 of M */
+static const float MEL_STD_MIN = 1e-4f; /* of a band's deviation in training */
 static const float COMB_MIN = 1e-3f; /* smallest strength of a pitch comb, if there is one */
 static const char MAGIC[8] = {'W', 'a', 'v', 'e', 'R', 'N', 'N', '\n'};
 
@@ -40,9 +41,9 @@ typedef struct {
     char mel_name[32];
     uint32_t sample_rate, n_fft, hop_length, win_length, n_mels, reserved_0;
     double fmin, fmax, log_floor;
-    uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, reserved_1;
+    uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, mel_stats;
     float comb;
-    uint32_t reserved_2[6];
+    uint32_t reserved_1[6];
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -112,7 +113,7 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
     memset(h, 0, sizeof *h);
     memcpy(h, data, 16);
     NEED(memcmp(h->magic, MAGIC, sizeof MAGIC) == 0, WV_ERR_MAGIC);
-    NEED(in_range(h->version, 1, 3), WV_ERR_VERSION);
+    NEED(in_range(h->version, 1, 4), WV_ERR_VERSION);
     NEED(n >= HEADER_BYTES, WV_ERR_TRUNCATED);
     memcpy(h, data, sizeof *h);
     NEED(h->file_bytes <= n, WV_ERR_TRUNCATED);
@@ -126,11 +127,12 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
 static wv_status read_config(const header *h, struct wv_model *m)
 {
     const int has_comb = !all_zero(&h->comb, sizeof h->comb);
-    NEED(h->reserved_0 == 0 && h->reserved_1 == 0 && all_zero(h->reserved_2, sizeof h->reserved_2), WV_ERR_HEADER);
+    NEED(h->reserved_0 == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
     NEED(h->version > 1 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
     NEED(h->version > 2 || !has_comb, WV_ERR_HEADER);
+    NEED(h->version > 3 || h->mel_stats == 0, WV_ERR_HEADER);
     NEED(h->version != 2 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
-    NEED(h->version < 3 || has_comb, WV_ERR_HEADER);
+    NEED(h->version != 3 || has_comb, WV_ERR_HEADER);
     NEED(!has_comb || (h->postfilter > 0 && COMB_MIN <= h->comb && h->comb <= 1), WV_ERR_HEADER);
     NEED(h->lpc_order > 0 || h->M == 0, WV_ERR_HEADER);
     NEED(h->postfilter <= 2, WV_ERR_HEADER);
@@ -364,6 +366,9 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
         TRY(check_place(&c, h.band, 4 * n_bins));
         TRY(check_place(&c, h.weight, 4 * 3 * n_bins));
     }
+    const uint64_t stats_bytes = 4 * 2 * (uint64_t)h.n_mels;
+    if (h.version > 3)
+        TRY(check_place(&c, h.mel_stats, stats_bytes));
     TRY(check_place(&c, h.metadata, h.metadata_bytes));
     NEED(c.position == c.end, WV_ERR_SECTION);
 
@@ -391,6 +396,13 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
             NEED(m->band[k] >= -1 && m->band[k] < m->n_mels, WV_ERR_VALUES);
         for (uint64_t k = 0; k < 3 * n_bins; k++)
             NEED(m->weight[k] >= 0 && m->weight[k] <= 1, WV_ERR_VALUES);
+    }
+    if (h.version > 3) {
+        TRY(view(&c, h.mel_stats, stats_bytes, &section));
+        TRY(check_finite(section, stats_bytes / 4));
+        m->mel_stats = section;
+        for (uint32_t b = 0; b < h.n_mels; b++)
+            NEED(m->mel_stats[h.n_mels + b] >= MEL_STD_MIN, WV_ERR_VALUES);
     }
     return view(&c, h.metadata, h.metadata_bytes, &section);
 }

@@ -7,11 +7,10 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
-#include "../kernels/scalar.h"
+#include "mel_scale.h"
 #include "../kernels/fft.c"
 
 #define WV_MAGNITUDE_EPS 1e-9f /* HiFi-GAN adds it under the square root */
-#define WV_LN_2 0.6931471805599453
 enum { MAX_WAITING = 64 }; /* frames whose audio fits */
 
 struct wv_mel {
@@ -27,51 +26,17 @@ struct wv_mel {
     double *sums;           /* (n_mels + 2,) */
 };
 
-/* log2(x) for a normal x > 0; absolute error 1e-14 */
-static double log2_double(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int32_t n = (int32_t)(bits >> 52) - 1023;
-    bits = (bits & 0x000fffffffffffffu) | 0x3ff0000000000000u;
-    memcpy(&x, &bits, sizeof x);
-    if (x > 1.4142135623730951) {
-        x = x / 2.0;
-        n++;
-    }
-    const double s = (x - 1.0) / (x + 1.0), y = s * s;
-    double series = 0.0; /* artanh(s) / s */
-    for (int32_t k = 21; k >= 1; k -= 2) series = series * y + 1.0 / (double)k;
-    return (double)n + 2.0 * s * series / WV_LN_2;
-}
-
-/* Slaney's mel scale: 3 mels to 200 Hz up to 1 kHz, then 27 to a factor of 6.4 */
-#define WV_HZ_PER_MEL (200.0 / 3.0)
-#define WV_MELS_PER_OCTAVE (27.0 / log2_double(6.4))
-
-static double hz_to_mel(double hz) {
-    return hz < 1000.0 ? hz / WV_HZ_PER_MEL : 15.0 + log2_double(hz / 1000.0) * WV_MELS_PER_OCTAVE;
-}
-
-static double mel_to_hz(double mel) {
-    return mel < 15.0 ? mel * WV_HZ_PER_MEL : 1000.0 * exp2_double((mel - 15.0) / WV_MELS_PER_OCTAVE);
-}
-
-/* Edge b of the bands: band b rises from edge b to b + 1 and falls to b + 2 */
-static double edge(const wv_model *m, int32_t b) {
-    const double low = hz_to_mel(m->fmin), high = hz_to_mel(m->fmax);
-    return mel_to_hz(low + (high - low) * (double)b / (double)(m->n_mels + 1));
-}
-
 /* The mel basis by bins, each of which lies between two centres; every band has the area of 2 / Hz */
 static void make_basis(const wv_model *m, int32_t n_bins, int32_t *band, double *weight) {
+    const wv_bands bands = {m->n_mels, m->fmin, m->fmax, 0};
     int32_t b = -1; /* the bin lies between the edges b + 1 and b + 2 */
     for (int32_t k = 0; k < n_bins; k++) {
         const double hz = (double)k * (double)m->sample_rate / (double)m->n_fft;
-        while (b < m->n_mels - 1 && edge(m, b + 2) <= hz) b++;
-        const double from = edge(m, b + 1), to = edge(m, b + 2), inside = hz >= from && hz <= to ? 1.0 : 0.0;
+        while (b < m->n_mels - 1 && wv_edge(&bands, b + 2) <= hz) b++;
+        const double from = wv_edge(&bands, b + 1), to = wv_edge(&bands, b + 2), inside = hz >= from && hz <= to ? 1.0 : 0.0;
         band[k] = b;
-        weight[k] = b < 0 ? 0.0 : inside * (to - hz) / (to - from) * (2.0 / (to - edge(m, b)));
-        weight[n_bins + k] = b + 1 >= m->n_mels ? 0.0 : inside * (hz - from) / (to - from) * (2.0 / (edge(m, b + 3) - from));
+        weight[k] = b < 0 ? 0.0 : inside * (to - hz) / (to - from) * (2.0 / (to - wv_edge(&bands, b)));
+        weight[n_bins + k] = b + 1 >= m->n_mels ? 0.0 : inside * (hz - from) / (to - from) * (2.0 / (wv_edge(&bands, b + 3) - from));
     }
 }
 

@@ -160,6 +160,52 @@ WV_API size_t wv_mel_available(const wv_mel *mel);
 /* Writes up to n_frames frames of n_mels float32, frame after frame; *written says how many there were. */
 WV_API wv_status wv_mel_pull(wv_mel *mel, float *frames, size_t n_frames, size_t *written);
 
+/* Are mels like those that the model was trained on? If not, the likeliest mistake. */
+typedef enum {
+    WV_MELS_FIT,
+    WV_MELS_UNCHECKED,     /* fewer than 40 frames that are not silent, or a model of a format version below 4 */
+    WV_MELS_ZEROS,         /* padded with zeros */
+    WV_MELS_LINEAR,
+    WV_MELS_LOG1P,
+    WV_MELS_LOG10,
+    WV_MELS_DECIBELS,
+    WV_MELS_POWER,         /* logarithms of power instead of magnitude */
+    WV_MELS_LOG10_POWER,
+    WV_MELS_NO_AREA_NORM,
+    WV_MELS_NORMALISED,    /* to mean 0 and deviation 1 */
+    WV_MELS_0_1,           /* scaled to 0..1 */
+    WV_MELS_1_1,           /* to -1..1 */
+    WV_MELS_4_4,           /* to -4..4 */
+    WV_MELS_INTEGERS,      /* of audio that was not divided by 32768 */
+    WV_MELS_REVERSED,      /* highest band first */
+    WV_MELS_HTK,           /* bands on HTK's mel scale */
+    WV_MELS_22K,           /* mels of that preset */
+    WV_MELS_24K,
+    WV_MELS_16K,
+    WV_MELS_80_7600,       /* bands of that range in Hz */
+    WV_MELS_N_FFT,         /* half the n_fft */
+    WV_MELS_OTHER,         /* unlike those of training, by none of these */
+} wv_mels;
+typedef struct {
+    wv_mels cause;
+    double offset;         /* mean over bands of mean minus that of training, in nats */
+    double step;           /* change from frame to frame over that of natural log-mels */
+} wv_mels_found;
+/* Looks at n_frames frames of an utterance; the more, the surer. From about 300 on short mistakes are told, too. */
+WV_API wv_status wv_check_mels(const wv_model *model, const float *frames, size_t n_frames, wv_mels_found *found);
+/* One word for a cause, and a line that says what undoes it; NULL for what is no cause. */
+WV_API const char *wv_mels_name(wv_mels cause);
+WV_API const char *wv_mels_advice(wv_mels cause);
+
+/* Is audio what the mels that it was made from say? */
+typedef struct {
+    size_t clipped;        /* samples at the ends of the range */
+    double level_db;       /* level of the audio over that of the mels; 0 where those are silent */
+    int32_t doubtful;      /* more than 0.1 % clipped, or a level more than 4 dB off */
+} wv_audio_found;
+WV_API wv_status wv_check_audio(const wv_model *model, const float *frames, size_t n_frames, const int16_t *pcm,
+                                size_t n_samples, wv_audio_found *found);
+
 /* For benchmarks alone: runs one stage of the loop n_times. The audio after it is undefined until wv_reset. */
 typedef enum {
     WV_STAGE_SAMPLE,    /* a whole sample */

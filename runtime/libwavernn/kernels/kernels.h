@@ -46,6 +46,7 @@ struct wv_model {
     const int32_t *band;       /* (n_fft / 2 + 1,) of the post-filter, or NULL */
     const float *weight;       /* (3, n_fft / 2 + 1) */
     float comb;                /* strength of the post-filter's pitch comb, 0..1; 0 is none */
+    const float *mel_stats;    /* (2, n_mels) mean and deviation of the mels of training, or NULL */
     const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
     const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
     int32_t I_shift;

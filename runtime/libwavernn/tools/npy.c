@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/mel_check.h"
 #include "wav.h"
 
 enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15, SHOWN_DESCR = 60 };
 #define TAG "# mel: "
 #define LOWEST_MEL (-16.0f) /* log(1e-5) = -11.5 is the floor of every preset, speech peaks near 3; the rest is slack */
 #define HIGHEST_MEL 6.0f
+#define DECIBELS_FROM (-30.0f) /* what is lower are decibels, what is higher logarithms of power */
 #define NOT_NPY "not a .npy file, wanted a mel array of wv-mel or numpy.save"
 
 #ifdef __GNUC__
@@ -183,9 +185,12 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
             frames[t * n_mels + band] = x;
         }
     if (low < LOWEST_MEL || high > HIGHEST_MEL || low >= 0.0f) {
+        const wv_mels cause = low >= 0.0f         ? wv_positive_cause(frames, n_mels * *n_frames)
+                              : low < LOWEST_MEL ? (low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER)
+                                                 : WV_MELS_FIT;
         free(frames);
-        return refuse(message, "values from %.4g to %.4g, wanted natural-log mels, about -11.5 to 3%s", (double)low,
-                      (double)high, low >= 0.0f ? "; these look linear" : low < LOWEST_MEL ? "; these look like decibels" : "");
+        return refuse(message, "values from %.4g to %.4g, wanted natural-log mels, about -11.5 to 3%s%s", (double)low,
+                      (double)high, cause == WV_MELS_FIT ? "" : "; ", cause == WV_MELS_FIT ? "" : wv_mels_advice(cause));
     }
     return frames;
 }

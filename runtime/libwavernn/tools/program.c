@@ -16,15 +16,34 @@
 
 static const char *temporary; /* a half-written output, removed on the way out */
 
+static void say(const char *what, const char *format, va_list args) {
+    fprintf(stderr, "wv_run: %s: ", what);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+#ifdef __GNUC__
+__attribute__((noreturn))
+#endif
+static void stop(int code) {
+    if (temporary) unlink(temporary);
+    exit(code);
+}
+
 void fail(int code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fputs("wv_run: error: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    say("error", format, args);
     va_end(args);
-    if (temporary) unlink(temporary);
-    exit(code);
+    stop(code);
+}
+
+void doubt(int strict, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say(strict ? "error" : "warning", format, args);
+    va_end(args);
+    if (strict) stop(BAD_DATA);
 }
 
 void *allocate(size_t bytes) {

@@ -12,6 +12,12 @@ __attribute__((noreturn, format(printf, 2, 3)))
 #endif
 void fail(int code, const char *format, ...);
 
+/* What may be meant and is not likely: one line, or with `strict` the end of the program. */
+#ifdef __GNUC__
+__attribute__((format(printf, 2, 3)))
+#endif
+void doubt(int strict, const char *format, ...);
+
 /* malloc that ends the program when there is no memory. */
 void *allocate(size_t bytes);
 

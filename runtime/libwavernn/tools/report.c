@@ -30,7 +30,8 @@ void print_report(const arguments *a, const wv_info *info, const report *r) {
         printf("\"sample_rate\": %d, \"audio_s\": %.6f, ", (int)info->sample_rate, audio_s);
         printf("\"compute_s\": %.6f, \"real_time_factor\": %.6f, ", r->compute_s, rtf);
         printf("\"samples_per_s\": %.1f, \"first_audio_s\": %.6f, ", samples_per_s, r->first_audio_s);
-        printf("\"jit_s\": 0.0, \"verified\": %s, \"sha256\": \"%s\"}\n", a->verify ? "true" : "false", r->sha256);
+        printf("\"jit_s\": 0.0, \"verified\": %s, \"mels\": \"%s\", ", a->verify ? "true" : "false", r->mels);
+        printf("\"clipped\": %zu, \"level_db\": %.6f, \"sha256\": \"%s\"}\n", r->clipped, r->level_db, r->sha256);
         return;
     }
     printf("audio             %.3f s, %zu samples at %d Hz -> %s\n", audio_s, r->n_samples, (int)info->sample_rate, a->out);

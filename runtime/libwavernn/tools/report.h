@@ -14,7 +14,7 @@ typedef struct {
     float temperature;
     int32_t chunk_frames, postfilter;
     double rtf_limit; /* 0: none */
-    int verify, json;
+    int verify, strict, json;
 } arguments;
 
 /* What was measured. */
@@ -22,6 +22,9 @@ typedef struct {
     const char *isa;
     size_t n_frames, n_samples;
     double compute_s, first_audio_s;
+    const char *mels; /* wv_mels_name of what was found */
+    size_t clipped;
+    double level_db;
     char sha256[65];
 } report;
 

@@ -2,7 +2,7 @@
  * phones.
  *
  *     wv_run out.bin mels.npy [-o out.wav] [--seed N] [--temperature T] [--isa NAME] [--chunk-frames N]
- *            [--rtf-limit X] [--verify] [--json] [--backend c]
+ *            [--rtf-limit X] [--verify] [--strict] [--json] [--backend c]
  *
  * The same WAV file, report and error texts as wv-run. Exit 0: done, 1: bad data, 2: bad usage.
  * POSIX: files, clock_gettime. Only this program prints and exits; the library never does. */
@@ -20,7 +20,8 @@
 #include "wavernn.h"
 
 #define USAGE "usage: wv_run MODEL MEL [-o OUT] [--backend c] [--seed N] [--temperature T] [--isa NAME]\n" \
-              "              [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify] [--json]\n"
+              "              [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify] [--strict]\n" \
+              "              [--json]\n"
 
 /* ---- command line */
 
@@ -92,6 +93,8 @@ static arguments parse_arguments(int argc, char **argv) {
             a.postfilter = WV_FILTER_ON;
         } else if (strcmp(argv[i], "--no-postfilter") == 0) {
             a.postfilter = WV_FILTER_OFF;
+        } else if (strcmp(argv[i], "--strict") == 0) {
+            a.strict = 1;
         } else if (strcmp(argv[i], "--json") == 0) {
             a.json = 1;
         } else {
@@ -169,6 +172,25 @@ static double first_audio(const wv_model *model, const wv_info *info, const argu
     return seconds;
 }
 
+static void check_mels(const wv_model *model, const arguments *a, const mel_array *mel, report *r) {
+    wv_mels_found found;
+    need(wv_check_mels(model, mel->frames, mel->n_frames, &found));
+    r->mels = wv_mels_name(found.cause);
+    if (found.cause != WV_MELS_FIT && found.cause != WV_MELS_UNCHECKED)
+        doubt(a->strict, "%s: found mels unlike those of training (mean %+.2f nats, changes %.2f times), %s", a->mel, found.offset,
+              found.step, wv_mels_advice(found.cause));
+}
+
+static void check_audio(const wv_model *model, const arguments *a, const mel_array *mel, const int16_t *pcm, report *r) {
+    wv_audio_found found;
+    need(wv_check_audio(model, mel->frames, mel->n_frames, pcm, r->n_samples, &found));
+    r->clipped = found.clipped;
+    r->level_db = found.level_db;
+    if (found.doubtful)
+        doubt(a->strict, "%s: found %.1f %% of the samples clipped and a level %+.1f dB over that of the mels, wanted at most 0.1 %% and 4 dB",
+              a->out, 100.0 * (double)found.clipped / (double)r->n_samples, found.level_db);
+}
+
 int main(int argc, char **argv) {
     arguments a = parse_arguments(argc, argv);
     check_output(a.out);
@@ -183,9 +205,10 @@ int main(int argc, char **argv) {
 
     /* 2) the mels */
     mel_array mel = load_mel(a.mel, &info);
+    report r = {.n_frames = mel.n_frames, .n_samples = mel.n_frames * (size_t)info.hop_length};
+    check_mels(model, &a, &mel, &r);
 
     /* 3) the audio */
-    report r = {.n_frames = mel.n_frames, .n_samples = mel.n_frames * (size_t)info.hop_length};
     r.first_audio_s = first_audio(model, &info, &a, &mel);
     wv_state *state = new_state(model, &a, a.isa);
     r.isa = wv_state_isa(state);
@@ -204,6 +227,8 @@ int main(int argc, char **argv) {
                 fail(BAD_DATA, "verify: sample %zu is %d on %s, %d on portable", i, pcm[i], r.isa, again[i]);
         free(again);
     }
+
+    check_audio(model, &a, &mel, pcm, &r);
 
     /* 4) the file and the report */
     const size_t data_bytes = 2 * r.n_samples;

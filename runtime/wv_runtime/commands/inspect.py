@@ -84,6 +84,13 @@ def _filter(model: Model) -> str:
     return f"mel post-filter{comb}, {'on' if model.postfilter.on else 'off'} by default"
 
 
+def _trained(model: Model) -> str:
+    if not model.mel_stats.size:
+        return "on mels of which nothing is kept"
+    mean, std = model.mel_stats.mean(axis=1)
+    return f"on mels of mean {mean:.2f} and deviation {std:.2f}, averaged over bands"
+
+
 def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:
     """Everything but the weights, as text."""
     cfg, mel = model.config, model.config.mel
@@ -92,6 +99,7 @@ def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:
         f"network   {cfg.n_units} units, n_out {cfg.n_out}, n_cond {cfg.n_cond}, cond_width {cfg.cond_width} frames, "
         f"n_sub {cfg.n_sub}, preemphasis {cfg.preemphasis:g}, lpc_order {cfg.lpc_order}",
         f"filter    {_filter(model)}",
+        f"trained   {_trained(model)}",
         f"mel       {mel.name}: {mel.sample_rate} Hz, n_fft {mel.n_fft}, hop_length {mel.hop_length}, "
         f"win_length {mel.win_length}, {mel.n_mels} bands {mel.fmin:g}..{mel.fmax:g} Hz, log_floor {mel.log_floor:g}",
     ]

@@ -31,6 +31,9 @@ class Report:
     first_audio_s: float  # from pushing the first frame to holding its samples
     jit_s: float  # compiling or loading the kernels, not in compute_s
     verified: bool  # both backends gave the same samples
+    mels: str  # what check_mels found: fit, unchecked or a mistake
+    clipped: int  # samples at the ends of the range
+    level_db: float  # level of the audio over that of the mels
     sha256: str  # of the PCM: int16, little-endian
 
     def json(self) -> str:

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
-from wv_runtime.commands.common import Command
+from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.report import Report
 from wv_runtime.engine.synth import Voice, check_temperature
-from wv_runtime.errors import WaveRNNError
+from wv_runtime.errors import MelError, WaveRNNError
+from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.model.binary import Model, load
 
@@ -43,6 +44,7 @@ PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
 @click.option("--chunk-frames", type=click.IntRange(1, 65536), help="Stream in chunks of this many frames.")
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
 @click.option("--verify", is_flag=True, help="Run both backends; fail unless they give the same samples.")
+@click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
 @click.version_option(__version__)
 def main(
@@ -57,6 +59,7 @@ def main(
     chunk_frames: int | None,
     rtf_limit: float | None,
     verify: bool,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Turn MEL, log-mels of shape (n_mels, n_frames) in a .npy file, into audio with MODEL, a .bin of wv-export.
@@ -68,6 +71,9 @@ def main(
     model = load(model_path)
     cfg = model.config.mel
     mel = load_mel(mel_path, cfg)
+    found = check_mels(model, mel)
+    if found.doubtful:
+        _doubt(f"{mel_path}: {found}", strict)
 
     synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
     jit_s = synth.warm_up() if backend == "numba" else 0.0
@@ -78,12 +84,17 @@ def main(
     if verify:
         _verify(model, pcm, mel, seed, temperature, backend, isa, postfilter)
 
+    heard = check_audio(cfg, mel, pcm)
+    if heard.doubtful:
+        _doubt(f"{out}: {heard}", strict)
+
     audio_s = len(pcm) / cfg.sample_rate
     report = Report(
         model=model_path, mel=mel_path, out=out, backend=backend, isa=synth.isa, dtype=model.matrices["R"].dtype,
         seed=seed, temperature=float(f"{temperature:.7g}"), n_frames=mel.shape[1], n_samples=len(pcm),
         sample_rate=cfg.sample_rate, audio_s=audio_s, compute_s=compute_s, real_time_factor=compute_s / audio_s,
         samples_per_s=len(pcm) / compute_s, first_audio_s=first_audio_s, jit_s=jit_s, verified=verify,
+        mels=found.cause, clipped=heard.clipped, level_db=heard.level_db,
         sha256=hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest(),
     )  # fmt: skip
     write_wav(out, pcm, cfg.sample_rate)
@@ -92,6 +103,12 @@ def main(
         raise WaveRNNError(
             f"real-time factor {report.real_time_factor:.3f}, wanted at most {rtf_limit:g}: this machine is too slow"
         )
+
+
+def _doubt(message: str, strict: bool) -> None:
+    if strict:
+        raise MelError(message)
+    click.echo(f"wv-run: warning: {printable(message)}", err=True)
 
 
 def check_output(path: str, suffix: str = ".wav", option: str = "--out") -> None:

@@ -13,7 +13,7 @@ import os
 import sys
 import weakref
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int, c_int32, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from wv_runtime.engine import __path__ as package_path
 from wv_runtime.errors import FormatError, MelError, NativeError
+from wv_runtime.features.mel_check import AudioFinding, MelFinding
 from wv_runtime.model.binary import aligned
 
 ABI_VERSION = 2  # WV_ABI_VERSION of the wavernn.h this file was written against
@@ -64,6 +65,18 @@ class _Options(ctypes.Structure):
     ]
 
 
+class _MelsFound(ctypes.Structure):
+    """wv_mels_found"""
+
+    _fields_ = [("cause", c_int), ("offset", c_double), ("step", c_double)]
+
+
+class _AudioFound(ctypes.Structure):
+    """wv_audio_found"""
+
+    _fields_ = [("clipped", c_size_t), ("level_db", c_double), ("doubtful", c_int32)]
+
+
 _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "wv_abi_version": (c_int32, []),
     "wv_version": (c_char_p, []),
@@ -93,6 +106,10 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "wv_mel_finish": (c_int, [c_void_p]),
     "wv_mel_available": (c_size_t, [c_void_p]),
     "wv_mel_pull": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "wv_check_mels": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(_MelsFound)]),
+    "wv_mels_name": (c_char_p, [c_int]),
+    "wv_mels_advice": (c_char_p, [c_int]),
+    "wv_check_audio": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(_AudioFound)]),
     "wv_bench_stage": (c_int, [c_void_p, c_int, c_size_t]),
     "wv_batch_bench_stage": (c_int, [c_void_p, POINTER(c_void_p), c_size_t, c_int, c_size_t]),
 }
@@ -172,6 +189,23 @@ class NativeModel:
         self.lookahead: int = info.lookahead
         self.dtype: str = DTYPES[info.dtype]
         self.mel_name: str = info.mel_name.decode()
+
+    def check(self, mel: NDArray[np.float32]) -> MelFinding:
+        """`check_mels` in C. mel : (n_mels, n_frames) float32"""
+        frames, found = np.ascontiguousarray(mel.T, np.float32), _MelsFound()
+        _check(library().wv_check_mels(self._handle, frames.ctypes.data, len(frames), byref(found)), "check")
+        return MelFinding(library().wv_mels_name(found.cause).decode(), found.offset, found.step)
+
+    def check_audio(self, mel: NDArray[np.float32], pcm: NDArray[np.int16]) -> AudioFinding:
+        """`check_audio` in C. mel : (n_mels, n_frames) float32    pcm : (n_samples,) int16"""
+        frames, samples, found = np.ascontiguousarray(mel.T, np.float32), np.ascontiguousarray(pcm), _AudioFound()
+        _check(
+            library().wv_check_audio(
+                self._handle, frames.ctypes.data, len(frames), samples.ctypes.data, len(samples), byref(found)
+            ),
+            "check",
+        )
+        return AudioFinding(found.clipped, found.level_db, bool(found.doubtful), len(samples))
 
 
 class NativeStream:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import MelError
+from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
 from wv_runtime.model.binary import Model, pack
 
 from .batch import Batch, NumbaBatch, check_lanes, speak
@@ -110,6 +111,17 @@ class Voice:
     def sample_rate(self) -> int:
         """Of the samples, in Hz."""
         return self.config.mel.sample_rate
+
+    def check(self, mel: NDArray[np.float32]) -> MelFinding:
+        """Whether mels are like those that the voice was trained on; if not, the likeliest mistake and what undoes it.
+
+        mel : (n_mels, n_frames) float32; fewer than 40 frames say nothing
+        """
+        return check_mels(self.model, mel)
+
+    def check_audio(self, mel: NDArray[np.float32], pcm: NDArray[np.int16]) -> AudioFinding:
+        """Whether samples are what the mels that they were made from say: how many are clipped, and their level."""
+        return check_audio(self.config.mel, mel, pcm)
 
     def warm_up(self) -> float:
         """Compile the kernels for this model, or load them from the cache. Returns the seconds it took."""

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import MelError
+from wv_runtime.features.mel_check import ADVICE, positive_cause
 from wv_runtime.model.config import MelConfig
 
 # log(1e-5) = -11.5 is the floor of every preset, and speech peaks near 3; the rest is slack
 LOWEST_MEL, HIGHEST_MEL = -16.0, 6.0
+DECIBELS_FROM = -30.0  # what is lower are decibels, what is higher logarithms of power
 MAX_HEADER_BYTES = 65535
 SHOWN_DESCR = 60
 TAG = "# mel: "
@@ -151,5 +153,8 @@ def _check_values(path: str | Path, mel: NDArray[np.float32]) -> None:
         raise MelError(f"{path}: NaN or infinite at band {band}, frame {frame}")
     low, high = mel.min(), mel.max()
     if low < LOWEST_MEL or high > HIGHEST_MEL or low >= 0:
-        guess = "; these look linear" if low >= 0 else "; these look like decibels" if low < LOWEST_MEL else ""
+        cause = positive_cause(mel) if low >= 0 else "fit"
+        if low < LOWEST_MEL:
+            cause = "decibels" if low < DECIBELS_FROM else "power"
+        guess = f"; {ADVICE[cause]}" if cause != "fit" else ""
         raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")

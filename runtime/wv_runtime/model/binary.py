@@ -23,11 +23,17 @@ from wv_runtime.errors import FormatError
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 
 MAGIC = b"WaveRNN\n"
-VERSIONS = (1, 2, 3)  # 2 has linear prediction, or the post-filter's tables; 3 its pitch comb
+VERSIONS = (
+    1,
+    2,
+    3,
+    4,
+)  # 2: linear prediction or the post-filter's tables; 3: its pitch comb; 4: statistics of the mels
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
 MAX_METADATA_BYTES = 2**20
 M_MIN = 1e-20  # of row 0 of M: a power in squares of 16-bit steps
+MEL_STD_MIN = 1e-4  # of a band's deviation in training
 COMB_MIN = 1e-3  # smallest strength of a pitch comb, if there is one
 BLOCK_H = (4, 8, 16, 32)
 BLOCK_W = (1, 2, 4)
@@ -72,9 +78,9 @@ HEADER = np.dtype(
         ("postfilter", "<u4"),
         ("band", "<u4"),
         ("weight", "<u4"),
-        ("reserved_1", "<u4"),
+        ("mel_stats", "<u4"),
         ("comb", "<f4"),
-        ("reserved_2", "<u4", 6),
+        ("reserved_1", "<u4", 6),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.
@@ -195,6 +201,7 @@ class Model:
     I        : (n_x, 3N) float32, the columns of I*, that of c_t last; the coarse half never sees c_t
     M        : (lpc_order + 1, n_mels) float32 of the linear prediction; empty without it
     metadata : a JSON object, free-form
+    mel_stats : (2, n_mels) float32, mean and standard deviation of each band in training; empty if not known
     """
 
     config: WaveRNNConfig
@@ -203,11 +210,14 @@ class Model:
     metadata: dict[str, Any] = field(default_factory=dict)
     M: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     postfilter: Postfilter | None = None
+    mel_stats: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "I", _read_only(self.I))
-        object.__setattr__(self, "M", _read_only(self.M))
+        for name in ("I", "M", "mel_stats"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
         cfg = self.config
+        if self.mel_stats.shape not in ((0, 0), (2, cfg.mel.n_mels)):
+            raise ValueError(f"mel_stats: found shape {self.mel_stats.shape}, wanted (2, {cfg.mel.n_mels})")
         wanted = (cfg.lpc_order + 1, cfg.mel.n_mels) if cfg.lpc_order else (0, 0)
         if self.M.shape != wanted:
             raise ValueError(f"M: found shape {self.M.shape}, wanted {wanted}")
@@ -219,6 +229,8 @@ class Model:
     @property
     def version(self) -> int:
         """Of the format: the oldest that holds this model, which is what `pack` writes."""
+        if self.mel_stats.size:
+            return 4
         if self.postfilter and self.postfilter.comb:
             return 3
         return 2 if self.config.lpc_order or self.postfilter else 1
@@ -298,6 +310,8 @@ def pack(model: Model) -> bytes:
         header["comb"] = model.postfilter.comb
         header["band"] = add(np.ascontiguousarray(model.postfilter.band, "<i4").tobytes())
         header["weight"] = add(np.ascontiguousarray(model.postfilter.weight, "<f4").tobytes())
+    if model.mel_stats.size:
+        header["mel_stats"] = add(np.ascontiguousarray(model.mel_stats, "<f4").tobytes())
     header["metadata"] = add(metadata)
     header["metadata_bytes"] = len(metadata)
     _need(position <= MAX_FILE_BYTES, "header", "pack", f"file_bytes {position}, expected at most {MAX_FILE_BYTES}")
@@ -341,8 +355,10 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
     metadata_section = _Section("metadata", np.dtype("u1"), int(header["metadata_bytes"]))
     n_bins = cfg.mel.n_fft // 2 + 1
     tables = [_Section("band", np.dtype("<i4"), n_bins), _Section("weight", np.dtype("<f4"), 3 * n_bins)]
-    filtered = header["postfilter"] > 0
-    for s in (I_section, *[M_section] * bool(cfg.lpc_order), *tables * bool(filtered), metadata_section):
+    filtered, has_stats = header["postfilter"] > 0, header["version"] > 3
+    stats_section = _Section("mel_stats", np.dtype("<f4"), 2 * cfg.mel.n_mels)
+    optional = (*[M_section] * bool(cfg.lpc_order), *tables * bool(filtered), *[stats_section] * bool(has_stats))
+    for s in (I_section, *optional, metadata_section):
         position = _check_place(s, s.name, int(header[s.name]), position, len(raw), where)
     _need(position == len(raw), "section", where, f"section metadata: ends at {position}, expected {len(raw)}")
 
@@ -365,13 +381,19 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         legal = ((weight >= 0) & (weight <= 1)).all()
         _need(legal, "values", where, "section weight: expected numbers in 0..1")
         postfilter = Postfilter(band, weight.reshape(3, -1), bool(header["postfilter"] == 2), float(header["comb"]))
+    mel_stats = np.zeros((0, 0), np.float32)
+    if has_stats:
+        mel_stats = _view(raw, stats_section, "mel_stats", int(header["mel_stats"]), where).reshape(2, -1)
+        _check_finite(mel_stats, "mel_stats", where)
+        legal = (mel_stats[1] >= np.float32(MEL_STD_MIN)).all()
+        _need(legal, "values", where, f"section mel_stats: row 1 below {MEL_STD_MIN}, expected deviations")
     text = _view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes()
     try:
         metadata = json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         metadata = None
     _need(isinstance(metadata, dict), "section", where, f"section metadata: {text[:20]!r}, expected a JSON object")
-    return Model(cfg, matrices, columns, metadata, M, postfilter)
+    return Model(cfg, matrices, columns, metadata, M, postfilter, mel_stats)
 
 
 def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -448,7 +470,7 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
     magic = raw[:8].tobytes()
     _need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r}")
     version, wanted = (int(v) for v in raw[8:16].view("<u4"))
-    _need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2 or 3")
+    _need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2, 3 or 4")
     _need(n >= HEADER_BYTES, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")
     header = raw[: HEADER.itemsize].view(HEADER)[0]
     size = int(header["file_bytes"])
@@ -464,14 +486,14 @@ def _read_header(raw: NDArray[np.uint8], where: str) -> np.void:
 def _read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
     version, comb, has_comb = int(header["version"]), float(header["comb"]), any(header["comb"].tobytes())
-    zero = not header["reserved_0"] and not header["reserved_1"].any() and not header["reserved_2"].any()
+    zero = not header["reserved_0"] and not header["reserved_1"].any()
     new = [int(header[name]) for name in ("lpc_order", "M", "postfilter", "band", "weight")]
-    zero &= (version > 1 or not any(new)) and (version > 2 or not has_comb)
+    zero &= (version > 1 or not any(new)) and (version > 2 or not has_comb) and (version > 3 or not header["mel_stats"])
     _need(zero, "header", where, "reserved bytes of the header, expected zeros")
     lpc_order, M, postfilter, band, weight = new  # noqa: N806
     used = version != 2 or lpc_order or postfilter
     _need(bool(used), "header", where, "lpc_order 0 and postfilter 0, expected one of them above 0 in version 2")
-    _need(version < 3 or has_comb, "header", where, "comb 0, expected one in version 3")
+    _need(version != 3 or has_comb, "header", where, "comb 0, expected one in version 3")
     legal = not has_comb or (postfilter > 0 and COMB_MIN <= comb <= 1)
     _need(legal, "header", where, f"comb {comb}, expected 0, or with a post-filter {COMB_MIN}..1")
     _need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
