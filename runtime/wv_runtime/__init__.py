@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str], engine: str = "numba") -> Voice:
 
     Parameters
     ----------
-    engine : "numba" (JIT) or "c" (libwavernn); both give the same samples
+    engine : "numba" (JIT), "c" (libwavernn) or "cuda" (an NVIDIA GPU, int8 models); all give the same samples
 
     Raises
     ------
@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str], engine: str = "numba") -> Voice:
     OSError
         If it cannot be read.
     ValueError, NativeError
-        If there is no such engine, or libwavernn is missing.
+        If there is no such engine, or libwavernn or the GPU is missing.
     """
     from .engine.synth import Voice
     from .model import binary

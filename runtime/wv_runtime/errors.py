@@ -5,7 +5,7 @@
     |-- CheckpointError   a model.pt that breaks the contract of checkpoint.py
     |-- MelError          a mel array that does not fit the model
     |-- AudioError        an audio file or folder that cannot be used
-    `-- NativeError       libwavernn is missing, of another ABI, or returned a status
+    `-- NativeError       libwavernn is missing, of another ABI, or returned a status; or there is no GPU
 
 Bad arguments are ``ValueError``.
 """
@@ -36,4 +36,4 @@ class AudioError(WaveRNNError):
 
 
 class NativeError(WaveRNNError):
-    """libwavernn is missing, of another ABI, or returned a status."""
+    """libwavernn is missing, of another ABI, or returned a status; or there is no GPU."""

@@ -33,6 +33,7 @@ PYTHON_ONLY = {
     "lane",
     "stride",
     "filter_hops",
+    "condition",
     "teacher_force",
 }
 C_ONLY = {

@@ -30,7 +30,7 @@ class Report:
     samples_per_s: float
     first_audio_s: float  # from pushing the first frame to holding its samples
     jit_s: float  # compiling or loading the kernels, not in compute_s
-    verified: bool  # both backends gave the same samples
+    verified: bool  # another backend gave the same samples
     mels: str  # what check_mels found: fit, unchecked or a mistake
     clipped: int  # samples at the ends of the range
     level_db: float  # level of the audio over that of the mels
@@ -42,6 +42,7 @@ class Report:
 
     def text(self) -> str:
         """One screen."""
+        both = "cuda and numba" if self.backend == "cuda" else "numba and c"
         lines = [
             f"audio             {self.audio_s:.3f} s, {self.n_samples} samples at {self.sample_rate} Hz -> {self.out}",
             f"model             {self.model}, {self.dtype}",
@@ -50,7 +51,7 @@ class Report:
             f"real-time factor  {self.real_time_factor:.3f} (compute seconds per second of audio)",
             f"first audio       {1e3 * self.first_audio_s:.2f} ms after the first frame",
             f"JIT               {self.jit_s:.1f} s, not counted above",
-            "verified          the same samples from numba and c" if self.verified else "",
+            f"verified          the same samples from {both}" if self.verified else "",
             f"sha256 of PCM     {self.sha256}",
         ]
         return "\n".join(line for line in lines if line)

@@ -23,7 +23,7 @@ from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.report import Report
-from wv_runtime.engine.synth import Voice, check_temperature
+from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
@@ -36,7 +36,7 @@ PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
 @click.argument("model_path", metavar="MODEL")
 @click.argument("mel_path", metavar="MEL")
 @click.option("-o", "--out", default="out.wav", show_default=True, help="WAV file to write, 16-bit mono.")
-@click.option("--backend", type=click.Choice(["numba", "c"]), default="numba", show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), default="numba", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
@@ -76,7 +76,7 @@ def main(
         _doubt(f"{mel_path}: {found}", strict)
 
     synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
-    jit_s = synth.warm_up() if backend == "numba" else 0.0
+    jit_s = synth.warm_up() if backend != "c" else 0.0
     first_audio_s = _first_audio(synth, mel, seed, temperature)
     start = time.perf_counter()
     pcm = _synthesize(synth, mel, seed, temperature, chunk_frames)

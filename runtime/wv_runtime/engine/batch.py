@@ -32,7 +32,12 @@ def check_lanes(n_lanes: int, n_threads: int = 1) -> None:
 
 
 class Batch(Protocol):
-    """Room to work in for streams of one voice. Streams come and go between calls. One call at a time."""
+    """Room to work in for streams of one voice. Streams come and go between calls. One call at a time.
+
+    n_open : how many streams `speak` keeps under way
+    """
+
+    n_open: int
 
     def pull(self, streams: Sequence[Any], n: Sequence[int]) -> list[NDArray[np.int16]]:
         """Up to n[i] samples of streams[i], the same that its own pull gives. [(min(n[i], available),) int16, ...]"""
@@ -42,7 +47,7 @@ class NumbaBatch:
     """A Batch on the Numba kernels. Arguments are checked by Voice."""
 
     def __init__(self, model: Model, net: Any, n_lanes: int, n_threads: int):
-        self._net, self._n_lanes = net, n_lanes
+        self._net, self._n_lanes, self.n_open = net, n_lanes, 2 * n_lanes * n_threads
         self._workers = [_Worker(model, net, n_lanes) for _ in range(n_threads)]
 
     def pull(self, streams: Sequence[NumbaStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
@@ -152,14 +157,14 @@ class _Worker:
 def speak(
     voice: Voice, mels: Sequence[NDArray[np.float32]], seed: int, temperature: float, n_lanes: int, n_threads: int
 ) -> list[NDArray[np.int16]]:
-    """Whole utterances, two for every lane under way at a time, the longest first: lanes are seldom empty then."""
-    batch, n_open = voice.batch(n_lanes, n_threads), 2 * n_lanes * n_threads
+    """Whole utterances, for every lane two under way at a time, the longest first: lanes are seldom empty then."""
+    batch = voice.batch(n_lanes, n_threads)
     parts: list[list[NDArray[np.int16]]] = [[np.zeros(0, np.int16)] for _ in mels]
     waiting = sorted(range(len(mels)), key=lambda i: -mels[i].shape[-1])
     here: dict[int, Stream] = {}
     taken = [0] * len(mels)
     while waiting or here:
-        while waiting and len(here) < n_open:
+        while waiting and len(here) < batch.n_open:
             here[waiting.pop(0)] = voice.open(seed, temperature)
         for i, stream in here.items():
             if taken[i] < mels[i].shape[-1]:

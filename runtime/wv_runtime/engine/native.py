@@ -300,6 +300,7 @@ class NativeBatch:
     def __init__(self, model: NativeModel, n_lanes: int = 8, n_threads: int = 1):
         self._handle = c_void_p()
         self._model = model  # must outlive the batch
+        self.n_open = 2 * n_lanes * n_threads
         _check(library().wv_batch_new(model._handle, n_lanes, n_threads, byref(self._handle)), "batch")
         weakref.finalize(self, library().wv_batch_free, self._handle)
 

@@ -21,7 +21,7 @@ from wv_runtime.model.binary import Model, pack
 
 from .batch import Batch, NumbaBatch, check_lanes, speak
 
-BACKENDS = ("numba", "c")
+BACKENDS = ("numba", "c", "cuda")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
 TEMPERATURES = (1e-6, 1e6)  # WV_TEMPERATURE_MIN, WV_TEMPERATURE_MAX
 
@@ -58,23 +58,23 @@ class Voice:
 
     Parameters
     ----------
-    backend : "numba" (JIT, the default) or "c" (libwavernn)
+    backend : "numba" (JIT, the default), "c" (libwavernn) or "cuda" (an NVIDIA GPU, int8 models)
     postfilter : whether to pass the samples through the mel post-filter; None does what the file says
-    isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. Numba always takes the host's.
+    isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. The others take what is there.
 
     Raises
     ------
     ValueError
-        For an unknown backend, or an isa with backend "numba".
+        For an unknown backend, an isa with another backend than "c", or a model that "cuda" does not run.
     NativeError
-        If libwavernn is missing or has no such ISA.
+        If libwavernn is missing or has no such ISA, or "cuda" finds no GPU.
     """
 
     def __init__(self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None):
         if backend not in BACKENDS:
             raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
-        if backend == "numba" and isa is not None:
-            raise ValueError("isa: only backend c has a choice of ISA (Numba always compiles for this CPU)")
+        if backend != "c" and isa is not None:
+            raise ValueError("isa: only backend c has a choice of ISA (the others always compile for this machine)")
         if postfilter and not model.postfilter:
             raise ValueError("postfilter: found a model without its tables, wanted one of wv-export --postfilter")
         on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
@@ -88,6 +88,13 @@ class Voice:
             )
             self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
             self._batch: Callable[[int, int], Batch] = lambda lanes, threads: NativeBatch(native, lanes, threads)
+        elif backend == "cuda":
+            from wv_runtime.engine.cuda import CudaBatch, CudaNet, CudaStream, device_name
+
+            gpu = CudaNet(model)
+            self._open = lambda seed, t: CudaStream(gpu, seed, t, on)
+            self._batch = lambda lanes, threads: CudaBatch(gpu)
+            self.isa = device_name()
         else:
             from wv_runtime.engine.kernels import simd, wavernn
             from wv_runtime.engine.kernels.fp_mode import defined_mode
@@ -148,7 +155,7 @@ class Voice:
     def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
         """Room for many streams of this voice: n_lanes of them step together on each thread.
 
-        Eight lanes make about twice the samples of one stream on a core.
+        Eight lanes make about twice the samples of one stream on a core. Backend cuda steps all streams together.
 
         Raises
         ------

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from .simd import Q_BIAS
 
 
-def start(m: Any) -> NDArray[np.int32]:
+def start(m: Any, q_bias: int = Q_BIAS) -> NDArray[np.int32]:
     """(rows,) What the dot products of an int8 format.Matrix start from: the bias in units of scale.
 
-    Where inputs are kept as q + 128, less 128 times the sum of the row.
+    Where inputs are kept as q + q_bias, less q_bias times the sum of the row.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         v = np.floor(m.bias.astype(np.float64) / m.scale.astype(np.float64) + 0.5)
@@ -24,7 +24,7 @@ def start(m: Any) -> NDArray[np.int32]:
     quads = m.values.reshape(-1, m.block_h, m.block_w).sum(2, dtype=np.int32)  # (nnz_blocks, block_h)
     sums = np.zeros((m.n_block_rows, m.block_h), np.int32)
     np.add.at(sums, np.repeat(np.arange(m.n_block_rows), np.diff(m.row_ptr)), quads)
-    return start - Q_BIAS * sums.reshape(-1)
+    return start - q_bias * sums.reshape(-1)
 
 
 def quantize_I(I: NDArray[np.float32], lpc_order: int) -> tuple[NDArray[np.int16], int]:  # noqa: E741, N802, N803

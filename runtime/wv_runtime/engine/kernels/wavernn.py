@@ -365,6 +365,20 @@ def generate(net, s, seed, log2e_over_temperature, frames, first, pcm):
 
 
 @kernel
+def condition(net, s, frames, first, g, lpc, inverse):
+    """The conditioning of len(g) sub-frames, from number `first` of the frame whose window comes first.
+
+    frames : as in generate    g : (n, 3N)    lpc : (n, lpc_order) int16    inverse : (n, 2) int64
+    """
+    for i in range(len(g)):
+        frame, sub = (first + i) // net.n_sub, (first + i) % net.n_sub
+        if i == 0 or sub == 0:
+            condition_frame(net, s, frames[frame * net.n_mels : (frame + net.cond_width) * net.n_mels])
+        condition_sub(net, s, sub)
+        g[i], lpc[i], inverse[i] = s.g, s.lpc, s.inverse
+
+
+@kernel
 def teacher_force(net, s, frames, samples, byte, logits_c, logits_f):
     """Bytes and logits of samples[1:] given the true past, to measure: sample_loop without the draws.
 

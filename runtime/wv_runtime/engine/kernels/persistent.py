@@ -1,0 +1,352 @@
+"""The persistent kernel: one CUDA block draws all samples of an utterance, in one launch (docs/gpu.md).
+
+After "Persistent RNNs" (Diamos et al. 2016; Kalchbrenner et al. 2018, section 2.2): the block copies the weights to its
+shared memory once, keeps the state there, and loops over the samples. Rows of a matrix, units and bytes are shared out
+among its threads; a barrier ends each step. int8 models only: their sums are integers, so their order does not matter,
+and the few float operations are those of docs/numerics.md, one rounding each.
+
+The steps are those of wavernn.sample_loop. Usage: ``sample_block[n_streams, n_threads, stream, bytes](net, ...)``
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import cuda, float32, int8, int16, int32, uint64
+
+from .device import add, block_kernel, device, dot4, maximum, minimum, mul, mulhrs, pow2, saturate
+from .gates import EXP2_C1, EXP2_C2, EXP2_C3, EXP2_C4, TANH_C0, TANH_C1, TANH_C2, TANH_C3
+from .predict import N_X, OFFSET, input_coarse, inputs
+from .sample import random_bits
+
+N_GROUPS, GROUP = 16, 16  # the 256 symbols, as a draw adds them up
+TANH = np.concatenate([TANH_C0, TANH_C1, TANH_C2, TANH_C3]).astype(np.int32)
+MAX_THREADS = 1024  # of a block: that leaves 64 registers for each
+
+# Where the parts of the shared memory start, in words. Constants, so that no register holds a pointer to them.
+BITS = 0  # uint64 of random_bits
+Y = 2  # (4,) y, float32; p_t, d_{t-1}, the oldest sample of RING
+BYTE = 6  # (2,) c_t, f_t
+X = 8  # (8,) x_t in Q15
+SUMS = 16  # (16,) of a draw's groups
+MOST = 32  # (16,) float32
+TANHS = 48  # (32,)
+Z = 80  # (256,) float32, logits
+P = 336  # (256,) int32
+RING = 592  # (64,) the last samples, before pre-emphasis is undone
+H_Q = 656  # (n_units / 4,) h in 8 bits; then q (n_out / 4), a (3 n_units / 2), h (n_units / 2), the weights
+
+
+class Block(NamedTuple):
+    """Where a block-CSR matrix lies: offsets in words of the image, or of the shared memory if it is there."""
+
+    row_ptr: np.int32
+    col_idx: np.int32
+    values: np.int32
+    first_row: np.int32  # in start and scale
+    log2_h: np.int32
+    shared: np.int32
+
+
+class DeviceNet(NamedTuple):
+    """The numbers of an int8 model; its arrays are arguments of their own."""
+
+    n_units: np.int32
+    n_out: np.int32
+    lpc_order: np.int32
+    sub_length: np.int32
+    I_shift: np.int32
+    n_shared: np.int32  # words at the start of the image that are copied to shared memory
+    preemphasis: np.float32
+    scale_2: np.float32  # x_scale of O2, and x_zero + 128.5
+    zero_2: np.float32
+    scale_4: np.float32
+    zero_4: np.float32
+    R: Block
+    O1: Block
+    O2: Block
+    O3: Block
+    O4: Block
+
+
+def state_words(n_units: int, n_out: int) -> int:
+    """Words of shared memory before the weights."""
+    return H_Q + n_units // 4 + n_out // 4 + 2 * n_units
+
+
+@device
+def dots(words, row_ptr, col_idx, values, log2_h, q, first, r, acc):
+    """acc + W_r . q of a block-CSR matrix in `words`; the quads of q start at q[first]"""
+    b = np.int32(r >> log2_h)
+    lane = np.int32(values + (r & ((1 << log2_h) - 1)))
+    for k in range(words[np.uint32(row_ptr + b)], words[np.uint32(row_ptr + b + 1)]):
+        # unsigned: Numba looks for negative indices otherwise
+        x = q[np.uint32(first + words[np.uint32(col_idx + k)])]
+        acc = dot4(acc, words[np.uint32(lane + (k << log2_h))], x)
+    return acc
+
+
+@device
+def row_sum(m, image, words, start, first, r):
+    """start_r + W_r . q, int32, from shared memory or from the image; q starts at words[first]"""
+    acc = start[np.uint32(m.first_row + r)]
+    if m.shared != 0:
+        return dots(words, m.row_ptr, m.col_idx, m.values, m.log2_h, words, first, r, acc)
+    return dots(image, m.row_ptr, m.col_idx, m.values, m.log2_h, words, first, r, acc)
+
+
+@device
+def scaled(m, scale, r, acc):
+    """float32 of a row's sum"""
+    return mul(np.float32(acc), scale[np.uint32(m.first_row + r)])
+
+
+@device
+def to_q10(s):
+    """Q10 of a float32"""
+    v = add(mul(s, np.float32(1024.0)), np.float32(32768.5))
+    return np.int32(minimum(maximum(v, np.float32(0.0)), np.float32(65535.0))) - np.int32(32768)
+
+
+@device
+def to_q(s, x_scale, zero_point):
+    """A float32 as the next matrix takes it: -127..127"""
+    v = add(mul(s, x_scale), zero_point)
+    return np.int32(minimum(maximum(v, np.float32(1.0)), np.float32(255.0))) - np.int32(128)
+
+
+@device
+def tanh_fixed(words, x, shift):
+    """Q15 tanh of x in units of 2^-(shift + 1), as gates.tanh_q15"""
+    m = np.int32(min(abs(np.int32(x)), np.int32((8 << shift) - 1)))
+    s = np.int32(m >> shift)
+    t = np.int32((m << (15 - shift)) & 0x7FFF)
+    y = np.int32(words[TANHS + 16 + s] + mulhrs(t, words[TANHS + 24 + s]))
+    y = np.int32(words[TANHS + 8 + s] + mulhrs(t, y))
+    y = np.int32(words[TANHS + s] + mulhrs(t, y))
+    return np.int32(-y if x < 0 else y)
+
+
+@device
+def sigmoid_fixed(words, x):
+    """Q15 sigmoid of Q10"""
+    return np.int32(16384 + (tanh_fixed(words, x, 10) >> 1))
+
+
+@device
+def input_sum(net, words, I, column, n_x, g):  # noqa: E741, N803
+    """g + I* x of one gate of one unit, saturated in the order of gates_q"""
+    column = np.int32(column)
+    v = mulhrs(I[np.uint32(column)], words[X])
+    for j in range(1, n_x):
+        column = np.int32(column + 3 * net.n_units)
+        v = saturate(v + mulhrs(I[np.uint32(column)], words[X + j]))
+    for _ in range(net.I_shift):
+        v = saturate(v + v)
+    return saturate(v + g)
+
+
+@device
+def unit(net, words, shorts, at_a, I, g, row, n_x, i):  # noqa: E741, N803
+    """h_t of unit i, Q15, from the first n_x inputs"""
+    n, a = net.n_units, np.int32(2 * at_a)
+    u = input_sum(net, words, I, i, n_x, g[row, i])
+    r = input_sum(net, words, I, n + i, n_x, g[row, n + i])
+    e = input_sum(net, words, I, 2 * n + i, n_x, g[row, 2 * n + i])
+    r = sigmoid_fixed(words, saturate(r + shorts[a + n + i]))
+    e = tanh_fixed(words, saturate(e + mulhrs(r, shorts[a + 2 * n + i])), 9)
+    u = sigmoid_fixed(words, saturate(u + shorts[a + i]))
+    return np.int32(e - mulhrs(u, e) + mulhrs(u, shorts[a + 3 * n + i]))
+
+
+@device
+def exp2_fixed(l):  # noqa: E741
+    """trunc(2^l 2^23) for -30 <= l <= 0, as gates.exp2_negative"""
+    n = np.int32(l)
+    f = add(l, -np.float32(n))
+    e = add(mul(f, EXP2_C4), EXP2_C3)
+    e = add(mul(f, e), EXP2_C2)
+    e = add(mul(f, e), EXP2_C1)
+    e = add(mul(f, e), np.float32(1.0))
+    return np.int32(mul(e, pow2(n, 23)))
+
+
+@device
+def draw(words, floats, longs, k, shift, which):
+    """Byte `which` from softmax(logits / temperature), as sample.sample_byte. All threads call it; the logits are ready.
+
+    k : log2(e) / temperature    shift : of the 32 of the 64 random bits that count
+    """
+    first, step = np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)
+    # 1) l = logits * log2(e) / temperature, and its largest
+    for j in range(first, N_GROUPS, step):
+        l_max = floats[Z + j]
+        for i in range(1, GROUP):
+            l_max = maximum(l_max, floats[Z + j + N_GROUPS * i])
+        floats[MOST + j] = l_max
+    cuda.syncthreads()
+    # 2) p_i = trunc(2^(l_i - l_max) * 2^23)
+    for i in range(first, 256, step):
+        l_max = floats[MOST]
+        for j in range(1, N_GROUPS):
+            l_max = maximum(l_max, floats[MOST + j])
+        words[P + i] = exp2_fixed(maximum(add(mul(floats[Z + i], k), -mul(l_max, k)), np.float32(-30.0)))
+    cuda.syncthreads()
+    # 3) find the symbol
+    for j in range(first, N_GROUPS, step):
+        group_sum = np.int32(0)
+        for i in range(GROUP):
+            group_sum = np.int32(group_sum + words[P + GROUP * j + ((i + j) & (GROUP - 1))])  # each from another bank
+        words[SUMS + j] = group_sum
+    cuda.syncthreads()
+    for i in range(first, 256, step):
+        total, cumsum = np.int64(0), np.int64(0)
+        for j in range(N_GROUPS):
+            if j == i // GROUP:
+                cumsum = total
+            total += np.int64(words[SUMS + j])
+        for j in range(i // GROUP * GROUP, i):
+            cumsum += np.int64(words[P + j])
+        bits = np.int64((longs[BITS // 2] >> np.uint64(shift)) & np.uint64(0xFFFFFFFF))
+        threshold = (bits * total) >> np.int64(32)
+        if (cumsum <= threshold and threshold < cumsum + np.int64(words[P + i])) or (total == 0 and i == 255):
+            words[BYTE + which] = i
+    cuda.syncthreads()
+
+
+@device
+def predict_ring(lpc, row, words, oldest, order):
+    """predict.predict, with the past in RING"""
+    acc, at = np.int64(2048), oldest
+    for k in range(order):
+        acc += np.int64(np.int32(lpc[row, k]) * words[RING + at])
+        at = np.int32(at + 1 if at + 1 < order else 0)
+    return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
+
+
+@device
+def stage_inputs(net, words, lpc, inverse, row):
+    """x_t but c_t, from the last sample"""
+    if net.lpc_order > 0:
+        oldest = words[Y + 3]
+        p = predict_ring(lpc, row, words, oldest, net.lpc_order)
+        newest = words[RING + (oldest if oldest > 0 else net.lpc_order) - 1]
+        inputs(np.int64(words[Y + 2]), p, np.int64(newest), inverse[row], words[X : X + N_X])
+        words[Y + 1] = p
+    else:
+        words[X] = (2 * words[BYTE] - 255) * 128
+        words[X + 1] = (2 * words[BYTE + 1] - 255) * 128
+
+
+@device
+def stage_sample(net, words, floats):
+    """The sample that both bytes make, without its pre-emphasis, -32768..32767"""
+    sample = np.int32(256 * words[BYTE] + words[BYTE + 1] - 32768)
+    if net.lpc_order > 0:
+        oldest = words[Y + 3]
+        sample = saturate(words[Y + 1] + (256 * words[BYTE] + words[BYTE + 1] - OFFSET))
+        words[Y + 2] = sample - words[Y + 1]
+        words[RING + oldest] = sample
+        words[Y + 3] = oldest + 1 if oldest + 1 < net.lpc_order else 0
+    y = add(np.float32(sample), mul(net.preemphasis, floats[Y]))
+    floats[Y] = y
+    clipped = maximum(minimum(y, np.float32(32767.0)), np.float32(-32768.0))
+    return np.int32(add(clipped, np.float32(32768.5))) - 32768
+
+
+@block_kernel(MAX_THREADS)
+def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t, y, h, past, pcm):  # noqa: E741, N803
+    """Block b draws the next n[b] samples of stream b, from the state that it leaves for the next call.
+
+    image   : (words,) int32, of each matrix its row_ptr, col_idx and values (four weights a word)
+    start   : (rows,) int32, derive.start of R, O1..O4    scale : (rows,) float32 likewise
+    I       : (3N n_x,) int16 of derive.quantize_I
+    seed    : (B,) uint64     k : (B,) float32, log2(e) / temperature     n : (B,) int32
+    g       : (n_rows, 3N) int16 Q10, the conditioning of sub-frames
+    lpc     : (n_rows, lpc_order) int16 of predict.predictor    inverse : (n_rows, 2) int64 likewise
+    at      : (B, 2) int32, the row of the next sample, and how many samples it still holds for
+    t       : (B, 5) int64    y : (B, 1) float32    h : (B, N) int16    past : (B, lpc_order) int16, of wavernn.State
+    pcm     : (B, at least n) int16
+    """
+    b, i0, step = np.int32(cuda.blockIdx.x), np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)
+    n_units, n_out, order = net.n_units, net.n_out, net.lpc_order
+    half, n_x = np.int32(n_units >> 1), np.int32(N_X if order > 0 else 3)
+    # The dynamic shared memory, as words, bytes, shorts, floats and longs
+    words, octets, shorts = cuda.shared.array(0, int32), cuda.shared.array(0, int8), cuda.shared.array(0, int16)
+    floats, longs = cuda.shared.array(0, float32), cuda.shared.array(0, uint64)
+    at_q = np.int32(H_Q + (n_units >> 2))
+    at_a = np.int32(at_q + (n_out >> 2))
+    at_h = np.int32(at_a + 3 * half)
+    # 1) weights and state to shared memory
+    for i in range(i0, net.n_shared, step):
+        words[at_h + half + i] = image[i]
+    for i in range(i0, len(TANH), step):
+        words[TANHS + i] = TANH[i]
+    for i in range(i0, n_units, step):
+        shorts[2 * at_h + i] = h[b, i]
+        octets[4 * H_Q + i] = min((np.int32(h[b, i]) + 128) >> 8, 127)
+    for i in range(i0, order, step):
+        words[RING + i] = past[b, i]
+    if i0 == 0:
+        words[BYTE], words[BYTE + 1], words[Y + 2], words[Y + 3] = t[b, 1], t[b, 2], t[b, 4], 0
+        floats[Y] = y[b, 0]
+    row, left = at[b, 0], at[b, 1]
+    cuda.syncthreads()
+    for i in range(n[b]):
+        if left == 0:
+            row, left = np.int32(row + 1), net.sub_length
+        left = np.int32(left - 1)
+        # 2) R h_{t-1}, once for both halves; the random bits, and the inputs but c_t
+        if i0 == 0:
+            longs[BITS // 2] = random_bits(seed[b], np.uint64(t[b, 0] + i))
+            stage_inputs(net, words, lpc, inverse, row)
+        for r in range(i0, np.int32(3 * n_units), step):
+            s = scaled(net.R, scale, r, row_sum(net.R, image, words, start, H_Q, r))
+            shorts[2 * at_a + r] = to_q10(s)
+        cuda.syncthreads()
+        # 3) the coarse half of h_t, and c_t
+        for j in range(i0, half, step):
+            h_j = unit(net, words, shorts, at_a, I, g, row, n_x - 1, j)
+            shorts[2 * at_h + j] = h_j
+            octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
+        cuda.syncthreads()
+        for r in range(i0, n_out, step):
+            s = scaled(net.O1, scale, r, row_sum(net.O1, image, words, start, H_Q, r))
+            octets[4 * at_q + r] = to_q(s, net.scale_2, net.zero_2)
+        cuda.syncthreads()
+        for r in range(i0, 256, step):
+            floats[Z + r] = scaled(net.O2, scale, r, row_sum(net.O2, image, words, start, at_q, r))
+        cuda.syncthreads()
+        draw(words, floats, longs, k[b], 32, 0)
+        # 4) the fine half of h_t, and f_t
+        if i0 == 0:
+            byte = words[BYTE]
+            words[X + n_x - 1] = input_coarse(np.int64(byte)) if order > 0 else np.int64((2 * byte - 255) * 128)
+        cuda.syncthreads()
+        for j in range(np.int32(half + i0), n_units, step):
+            h_j = unit(net, words, shorts, at_a, I, g, row, n_x, j)
+            shorts[2 * at_h + j] = h_j
+            octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
+        cuda.syncthreads()
+        for r in range(i0, n_out, step):
+            s = scaled(net.O3, scale, r, row_sum(net.O3, image, words, start, H_Q + (half >> 2), r))
+            octets[4 * at_q + r] = to_q(s, net.scale_4, net.zero_4)
+        cuda.syncthreads()
+        for r in range(i0, 256, step):
+            floats[Z + r] = scaled(net.O4, scale, r, row_sum(net.O4, image, words, start, at_q, r))
+        cuda.syncthreads()
+        draw(words, floats, longs, k[b], 0, 1)
+        # 5) undo the prediction and the pre-emphasis, round, clip
+        if i0 == 0:
+            pcm[b, i] = stage_sample(net, words, floats)
+    # 6) the state, for the next call
+    cuda.syncthreads()
+    for i in range(i0, n_units, step):
+        h[b, i] = shorts[2 * at_h + i]
+    for i in range(i0, order, step):
+        past[b, i] = words[RING + (words[Y + 3] + i) % order]
+    if i0 == 0:
+        t[b, 0] += n[b]
+        t[b, 1], t[b, 2], t[b, 3], t[b, 4] = words[BYTE], words[BYTE + 1], words[Y + 1], words[Y + 2]
+        y[b, 0], at[b, 0], at[b, 1] = floats[Y], row, left
