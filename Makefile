@@ -18,7 +18,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 
-.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench lint types wheel matrix check clean
+.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -103,6 +103,10 @@ deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` wa
 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --n-units 1024 --sparsity 0.95 --block 16x4 --dtype int8
+
+gpu-check: .venv/ready ## hashes, speed and resources of the CUDA engine on this machine's GPU, in build/gpu
+	$(BIN)/python -c 'import numba_cuda' 2>/dev/null || $(BIN)/pip install --quiet --editable '.[cuda]'
+	$(BIN)/python -m wv_bench.gpu_check --out build/gpu
 
 lint: .venv/ready ## ruff (rules and format), and who may import whom
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
-"""int8 models on an NVIDIA GPU, by numba-cuda: one launch draws the samples of many streams, a block each (docs/gpu.md).
+"""int8 models on an NVIDIA GPU, by numba-cuda: one launch draws the samples of many streams, a block each.
 
 The conditioning and the post-filter run on the CPU, on the kernels of the Numba engine. Under the CUDA simulator
-($NUMBA_ENABLE_CUDASIM=1) the same code runs without a GPU, slowly.
+($NUMBA_ENABLE_CUDASIM=1) the same code runs without a GPU, slowly. See docs/gpu.md.
 
 Usage: ``net = CudaNet(model)``; ``pcm = CudaStream(net, seed=0, temperature=1.0).pull(16000)`` after a push
 """
@@ -40,9 +40,11 @@ def check_gpu() -> Any:
     """
     if importlib.util.find_spec("numba_cuda") is None:
         raise NativeError("backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'")
-    from numba import config, cuda
+    from numba import cuda
 
-    if not config.ENABLE_CUDASIM:
+    from wv_runtime.engine.kernels.device import SIMULATED
+
+    if not SIMULATED:
         if not cuda.is_available():
             raise NativeError("backend cuda: found no NVIDIA GPU with a driver, wanted one that numba-cuda can use")
         found = cuda.get_current_device().compute_capability
@@ -102,7 +104,8 @@ class Image:
         order = shared + [name for name in sizes if name not in shared]
         self.words = np.concatenate([a for name in order for a in parts[name]])
         # 2) where everything is
-        blocks, rows = {}, dict(zip(SAMPLED, np.cumsum([0] + [m.rows for m in matrices])))
+        blocks: dict[str, Any] = {}
+        rows = dict(zip(SAMPLED, np.cumsum([0] + [m.rows for m in matrices])))
         for name in order:
             lengths = [len(a) for a in parts[name]]
             at = sum(sizes[o] for o in order[: order.index(name)]) + (first if name in shared else 0)
@@ -116,11 +119,9 @@ class Image:
         self.I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: N806
         self.n_bytes, self.n_threads = 4 * (first + n_shared), n_threads(3 * cfg.n_units)
         quantizers = [f for m in (model.matrices["O2"], model.matrices["O4"]) for f in (m.x_scale, m.x_zero + 128.5)]
-        self.net = persistent.DeviceNet(
-            *map(np.int32, (cfg.n_units, cfg.n_out, cfg.lpc_order, cfg.sub_length, I_shift, n_shared)),
-            *map(np.float32, (cfg.preemphasis, *quantizers)),
-            *(blocks[name] for name in SAMPLED),
-        )
+        integers = (cfg.n_units, cfg.n_out, cfg.lpc_order, cfg.sub_length, I_shift, n_shared)
+        numbers: list[Any] = [*map(np.int32, integers), *map(np.float32, (cfg.preemphasis, *quantizers))]
+        self.net: Any = persistent.DeviceNet(*numbers, **blocks)
 
 
 def n_threads(rows: int) -> int:
@@ -170,20 +171,20 @@ class CudaNet:
 
     def to_device(self, streams: Sequence[CudaStream], n: Sequence[int]) -> list[Any]:
         """The arguments of `launch` for the next n[i] samples of streams[i]."""
-        states, sub_length = [s._state for s in streams], self.model.config.sub_length
+        states, sub_length = [s.state for s in streams], self.model.config.sub_length
         rows = [s.condition(m) for s, m in zip(streams, n)]
         counts = [len(g) for g, _, _ in rows]
-        left = [sub_length - s._sample % sub_length for s in streams]
-        arrays = [
-            np.array([s._seed for s in streams], np.uint64),
-            np.array([s._log2e_over_temperature for s in streams], np.float32),
+        left = [sub_length - s.sample % sub_length for s in streams]
+        arrays: list[NDArray[Any]] = [
+            np.array([s.seed for s in streams], np.uint64),
+            np.array([s.log2e_over_temperature for s in streams], np.float32),
             np.array(n, np.int32),
             *(np.concatenate(parts) for parts in zip(*rows)),
             np.stack([np.cumsum([0, *counts[:-1]]), left], axis=1).astype(np.int32),
             *(np.stack([getattr(state, name) for state in states]) for name in ("t", "y", "h", "past")),
             np.zeros((len(streams), max(n)), np.int16),
         ]
-        return [self._cuda.to_device(a) for a in arrays]
+        return [self._cuda.to_device(np.ascontiguousarray(a) if a.size else np.zeros((1, 1), a.dtype)) for a in arrays]
 
     def draw(self, streams: Sequence[CudaStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
         """The next n[i] samples of streams[i], before the post-filter, in one launch."""
@@ -195,8 +196,9 @@ class CudaNet:
             t, y, h, past, samples = (a.copy_to_host() for a in arguments[-5:])
             for j, i in enumerate(some):
                 pcm[i] = samples[j, : n[i]]
-                s = streams[i]._state
-                s.t[:], s.y[:], s.h[:], s.past[:] = t[j], y[j], h[j], past[j]
+                s = streams[i].state
+                s.t[:], s.y[:], s.h[:] = t[j], y[j], h[j]
+                s.past[:] = past[j] if len(s.past) else s.past
         return pcm
 
 
@@ -225,12 +227,12 @@ class CudaStream(NumbaStream):
     def condition(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int64]]:
         """The conditioning, and the linear prediction, of the sub-frames of the next n samples."""
         cfg = self._config
-        first = self._sample // cfg.sub_length
-        rows = -(-(self._sample + n) // cfg.sub_length) - first
+        first = self.sample // cfg.sub_length
+        rows = -(-(self.sample + n) // cfg.sub_length) - first
         g, lpc = np.empty((rows, 3 * cfg.n_units), np.int16), np.empty((rows, cfg.lpc_order), np.int16)
         inverse = np.empty((rows, 2), np.int64)
         with defined_mode():
-            self._kernels.condition(self._net, self._state, self._frames.reshape(-1), first, g, lpc, inverse)
+            self._kernels.condition(self.net, self.state, self.frames.reshape(-1), first, g, lpc, inverse)
         return g, lpc, inverse
 
     def pull(self, n: int) -> NDArray[np.int16]:
@@ -253,9 +255,9 @@ class CudaBatch:
             rows = CONDITIONING_BYTES // (6 * cfg.n_units * n_pulling)
             at_once = cfg.mel.hop_length * max(1, rows // cfg.n_sub)
             now = [min(m, at_once) for m in left]
-            drawn = self._net.draw(streams, [s.wanted(m) for s, m in zip(streams, now)])
+            drawn = self._net.draw(streams, [len(s.begin(m)) for s, m in zip(streams, now)])
             for part, stream, m, pcm in zip(parts, streams, now, drawn):
-                if m:
-                    part.append(stream.take(m, pcm))
+                stream.drawn(len(pcm))
+                part.append(stream.end(pcm, m))
             left = [a - b for a, b in zip(left, now)]
         return [np.concatenate(part) for part in parts]

@@ -1,7 +1,7 @@
 """What the CUDA kernels are written in: float operations that are never fused, and dot products of four bytes.
 
-`simd` has the same names for vectors of a CPU. Under the CUDA simulator ($NUMBA_ENABLE_CUDASIM=1) NumPy's scalars do the
-work: each of their operations is one IEEE-754 rounding too.
+`simd` has the same names for vectors of a CPU. Under the CUDA simulator ($NUMBA_ENABLE_CUDASIM=1) NumPy's scalars do
+the work: each of their operations is one IEEE-754 rounding too.
 
 Usage: ``y = add(mul(x, a), b)`` inside a function of `device`
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import config, cuda
 
-SIMULATED = bool(config.ENABLE_CUDASIM)
+SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
 
 
 def device(function):

@@ -174,7 +174,7 @@ def exp2_fixed(l):  # noqa: E741
 
 @device
 def draw(words, floats, longs, k, shift, which):
-    """Byte `which` from softmax(logits / temperature), as sample.sample_byte. All threads call it; the logits are ready.
+    """Byte `which` from softmax(logits / temperature), as sample.sample_byte. All threads call it; Z is ready.
 
     k : log2(e) / temperature    shift : of the 32 of the 64 random bits that count
     """

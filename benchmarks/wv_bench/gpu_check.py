@@ -1,0 +1,358 @@
+"""`make gpu-check`: the CUDA engine on this machine's GPU: hashes of its samples, its speed, the kernel's resources.
+
+It wants a GPU, numba-cuda and this repository, nothing installed. About a minute; every part that fails is reported and
+the next one runs. A part that breaks the driver's context ends its process; a new one does the rest.
+
+Usage: ``PYTHONPATH=runtime:benchmarks python3 -m wv_bench.gpu_check --out build/gpu``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from wv_runtime.engine.synth import Voice
+from wv_runtime.model import binary
+from wv_runtime.model.binary import Model
+
+from wv_bench.synthetic import synthetic_config, synthetic_model
+
+MEL = "voices/kathleen16/demo.npy"
+# First frame, number of frames, seed and temperature of the utterances whose samples are hashed
+CASES = ((0, 40, 0, 1.0), (40, 25, 1, 0.8), (100, 1, 2, 0.8), (120, 60, 2**64 - 1, 0.5))
+# Their SHA-256, as every CPU engine gives it too (tests/parity/test_cuda.py)
+EXPECTED = {
+    "kathleen16": (
+        "f8e5b1fa77b8ef275454e4c10d7e19f0788aa3cd2cb0a31c89d85371bdb4655d",
+        "7fbc45b5f3b10b545375f9109591cb9576b0548db02d590f9de5afb360a2cb3e",
+        "ed0db8583153fb7cafc45b66a4222a67dfbd81cb374c23795854b86175f3bd95",
+        "b14ad7f0ce316c2754b35c431e7943489354fcd0908229edc3e3b766721570d9",
+    ),
+    "kathleen16-small": (
+        "f18e7d5bdc0a86a99e4d13f26a811de79cf854b8b5b117d02d6c3bdeb3874a14",
+        "27632f3f75801145eecbc9bb4d0ab9a02682433bf0bd7f7b64d92fbc5145b459",
+        "6850d7a08747a187bb2df4f1948cc32b19082186062914afc5504d63c1a6d37b",
+        "613a1533cf393aa65de0ef3238447853866c132efce5ed1fa8246fd56130855a",
+    ),
+    "1024 units": (
+        "e08fe4ceea953732025e1c3dd7b7676afce5012a9f7b314ddbfccad489ef81bb",
+        "87cbea634364fd53a7b6ed391da56230e3565b962e2aa087f55bec56f821dade",
+        "f30535379402af4961aa27a945a5aa222fb979ab7a1bf521591fa813ea704a1d",
+        "f303deb95aa0236ebf76eb14cbae1d72ad6752e9797dcc9edf28a32dee7f6086",
+    ),
+}
+N_STREAMS = (1, 8, 32, 132, 1024)
+REPEATS = 3
+NO_OPT_IN = 48 * 1024  # shared memory that a block may take without being asked for
+
+
+def load_model(name: str) -> Model:
+    """One of those in EXPECTED."""
+    if name == "1024 units":
+        # without pre-emphasis, so that every byte shows in the samples
+        return synthetic_model(synthetic_config(1024, preemphasis=0.0), 0.95, (16, 4), "int8")
+    return binary.load(f"voices/{name}/voice.bin")
+
+
+def hashes(model: Model, backend: str) -> list[str]:
+    """Of every case's samples before the post-filter."""
+    voice, mel = Voice(model, backend, postfilter=False), np.load(MEL)
+    streams = [voice.open(seed, temperature) for _, _, seed, temperature in CASES]
+    for stream, (first, n, _, _) in zip(streams, CASES):
+        taken = 0
+        while taken < n:
+            taken += stream.push(mel[:, first + taken : first + n])
+        stream.finish()
+    pcm = voice.batch(n_lanes=4).pull(streams, [2**31 - 1] * len(streams))
+    return [hashlib.sha256(p.astype("<i2").tobytes()).hexdigest() for p in pcm]
+
+
+class Check:
+    """What the parts share: networks that are on the GPU already."""
+
+    def __init__(self) -> None:
+        self._nets: dict[tuple[str, int | None], Any] = {}
+        self._shared_bytes: int | None = None  # as much as there is
+
+    def net(self, name: str, shared_bytes: int | None = None) -> Any:
+        from wv_runtime.engine.cuda import CudaNet
+
+        key = (name, shared_bytes or self._shared_bytes)
+        if key not in self._nets:
+            self._nets[key] = CudaNet(load_model(name), key[1])
+        return self._nets[key]
+
+    def arguments(self, net: Any, n_streams: int, n: int) -> list[Any]:
+        """For a launch of n samples each. They share their conditioning and differ in their seeds."""
+        from numba import cuda
+        from wv_runtime.engine.cuda import CudaStream
+
+        stream, hop = CudaStream(net, 0, 1.0), net.model.config.mel.hop_length
+        stream.push(np.resize(np.load(MEL), (net.model.config.mel.n_mels, n // hop + 4)))
+        seed, k, counts, *conditioning, at, t, y, h, past, pcm = net.to_device([stream], [n])
+        per_stream = (k, counts, at, t, y, h, past, pcm)
+        k, counts, at, t, y, h, past, pcm = (
+            cuda.to_device(np.repeat(a.copy_to_host(), n_streams, axis=0)) for a in per_stream
+        )
+        seed = cuda.to_device(np.arange(n_streams, dtype=np.uint64))
+        return [seed, k, counts, *conditioning, at, t, y, h, past, pcm]
+
+    def seconds(self, net: Any, n_streams: int, n: int, repeats: int = REPEATS) -> list[float]:
+        """Of launches that draw n samples of every stream."""
+        from numba import cuda
+
+        times = []
+        for _ in range(repeats):
+            arguments = self.arguments(net, n_streams, n)
+            cuda.synchronize()
+            start = time.perf_counter()
+            net.launch(n_streams, *arguments)
+            cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        return times
+
+    def speed(self, net: Any, n_streams: int, n: int) -> dict[str, Any]:
+        times = self.seconds(net, n_streams, n)
+        rate = n_streams * n / float(np.median(times))
+        print(f"  {n_streams:5} streams x {n} samples: {rate:14,.0f} samples/s, {rate / n_streams:10,.0f} each")
+        return {"n_streams": n_streams, "n": n, "seconds": times, "samples_per_s": rate}
+
+    # The parts, in order. Each returns what goes into the report.
+
+    def machine(self) -> Any:
+        from numba import cuda
+        from wv_runtime.engine.cuda import check_gpu, device_name
+
+        check_gpu()
+        device = cuda.get_current_device()
+        query = "name,driver_version,clocks.sm,clocks.max.sm,power.limit"
+        command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv"]
+        found = subprocess.run(command, capture_output=True, text=True).stdout if shutil.which(command[0]) else ""
+        versions = {}
+        for name in ("numpy", "numba", "numba_cuda", "cuda.core", "cuda.bindings"):
+            try:
+                versions[name] = getattr(__import__(name, fromlist=["__version__"]), "__version__", "?")
+            except ImportError as e:
+                versions[name] = str(e)
+        return {
+            "device": device_name(), "multiprocessors": device.MULTIPROCESSOR_COUNT,
+            "shared_bytes": device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, "smi": found, "versions": versions,
+        }  # fmt: skip
+
+    def resources(self) -> Any:
+        from wv_runtime.engine.cuda import CudaStream
+
+        start, net = time.perf_counter(), self.net("kathleen16-small")
+        loaded, cfg = time.perf_counter(), net.model.config
+        found: dict[str, Any] = {}
+
+        class Unconditioned(CudaStream):  # its kernel on the CPU is not compiled yet
+            def condition(self, n: int) -> Any:
+                zeros = np.zeros((1, 3 * cfg.n_units), np.int16)
+                return zeros, zeros[:, : cfg.lpc_order], np.zeros((1, 2), np.int64)
+
+        try:
+            net.draw([Unconditioned(net, 0, 1.0)], [2])
+        except Exception as e:
+            traceback.print_exc()
+            self._shared_bytes, found["failed: with more than 48 KB"] = NO_OPT_IN, str(e)
+            net = self.net("kathleen16-small")
+            net.draw([Unconditioned(net, 0, 1.0)], [2])
+        found |= {"load_s": loaded - start, "compile_s": time.perf_counter() - loaded}
+        for compiled in net.kernel.overloads.values():
+            for name in ("regs_per_thread", "local_mem_per_thread", "shared_mem_per_block", "max_threads_per_block"):
+                found[name] = int(getattr(compiled, name))
+        return found
+
+    def hashes(self) -> Any:
+        result = {}
+        for name, expected in EXPECTED.items():
+            start, found = time.perf_counter(), hashes(load_model(name), "cuda")
+            result[name] = {
+                "equal": [a == b for a, b in zip(found, expected, strict=True)],
+                "found": found, "seconds": time.perf_counter() - start,
+            }  # fmt: skip
+        return result
+
+    def speed_1024(self) -> Any:
+        net = self.net("1024 units")
+        return [self.speed(net, b, 24_000 if b <= 132 else 6_000) for b in N_STREAMS]
+
+    def steps(self) -> Any:
+        """One launch for n samples: d + n s. And a launch per sample, queued behind a long one: no time of Python."""
+        from numba import cuda
+
+        net, n, n_steps = self.net("1024 units"), (1, 4, 16, 64, 256, 1024, 4096), 400
+        times = [float(np.median(self.seconds(net, 1, m, 5))) for m in n]
+        s, d = np.polyfit(n, times, 1)
+        before, arguments = self.arguments(net, 1, 48_000), self.arguments(net, 1, n_steps)
+        arguments[2] = cuda.to_device(np.array([1], np.int32))
+        start, end = cuda.event(), cuda.event()
+        cuda.synchronize()
+        wall = time.perf_counter()
+        net.launch(1, *before)
+        start.record()
+        for _ in range(n_steps):
+            net.launch(1, *arguments)
+        wall = time.perf_counter() - wall
+        end.record()
+        cuda.synchronize()
+        per_step = 1e-3 * cuda.event_elapsed_time(start, end) / n_steps
+        return {
+            "n": n, "seconds": times, "us_per_launch_d": 1e6 * d, "us_per_sample_s": 1e6 * s,
+            "us_per_one_sample_launch": 1e6 * per_step, "us_to_queue_one": 1e6 * wall / n_steps,
+            "ratio": per_step / float(s),
+        }  # fmt: skip
+
+    def global_weights(self) -> Any:
+        """The weights left in global memory, which the caches hold"""
+        net = self.net("1024 units", NO_OPT_IN)
+        return [self.speed(net, b, 12_000) for b in (1, 132)]
+
+    def threads(self) -> Any:
+        """Other numbers of threads a block"""
+        net, result = self.net("1024 units"), []
+        for net.n_threads in (256, 512, 768, 1024):
+            print(f"  {net.n_threads} threads:")
+            result.append({"n_threads": net.n_threads, **self.speed(net, 1, 12_000)})
+        net.n_threads = net.image.n_threads
+        return result
+
+    def speed_voices(self) -> Any:
+        result = {}
+        for name in ("kathleen16", "kathleen16-small"):
+            net = self.net(name)
+            print(f"  {name}: {net.n_threads} threads, {net.image.n_bytes} bytes of shared memory a block")
+            result[name] = [self.speed(net, b, 16_000 if b <= 132 else 4_000) for b in (1, 132, 1024)]
+        return result
+
+    def end_to_end(self) -> Any:
+        """The demo of every bundled voice with its post-filter, and 132 utterances from mels to samples"""
+        result = {}
+        for name in ("kathleen16", "kathleen16-small"):
+            voice, mel = Voice(load_model(name), "cuda"), np.load(MEL)
+            start = time.perf_counter()
+            pcm = voice(mel)
+            found = hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()
+            expected = Path(f"voices/{name}/demo.sha256").read_text().strip()
+            seconds = time.perf_counter() - start
+            result[name] = {"equal": found == expected, "seconds": seconds, "samples_per_s": len(pcm) / seconds}
+        voice = Voice(load_model("kathleen16-small"), "cuda", postfilter=False)
+        start = time.perf_counter()
+        pcms = voice([np.load(MEL)[:, :100]] * 132)
+        seconds = time.perf_counter() - start
+        result["132 utterances"] = {"seconds": seconds, "samples_per_s": sum(map(len, pcms)) / seconds}
+        return result
+
+
+PARTS = (
+    "machine", "resources", "hashes", "speed_1024", "steps", "global_weights", "threads", "speed_voices", "end_to_end",
+)  # fmt: skip
+
+
+def warm_up(what: str) -> None:
+    """Compile a CPU kernel into Numba's cache, in a process of its own, while the GPU's kernel compiles."""
+    from wv_runtime.engine.kernels import postfilter, wavernn
+    from wv_runtime.engine.kernels.fp_mode import defined_mode
+
+    model = load_model("kathleen16")
+    cfg, frames = model.config, np.zeros((6, 80), np.float32).reshape(-1)
+    samples: NDArray[np.int16] = np.zeros(cfg.mel.hop_length, np.int16)
+    with defined_mode():
+        if what == "condition":
+            g, lpc = np.empty((1, 3 * cfg.n_units), np.int16), np.empty((1, 0), np.int16)
+            wavernn.condition(
+                wavernn.make_net(model), wavernn.make_state(model), frames, 0, g, lpc, np.empty((1, 2), np.int64)
+            )
+        elif model.postfilter:
+            f = postfilter.make_filter(cfg.mel, model.postfilter)
+            wavernn.filter_samples(f, frames, 160, 80, samples, 0, samples.copy())
+
+
+def run_parts(parts: list[str], out: Path, until: float) -> None:
+    """Run parts and add each to the report; leave the process at an error of the driver's."""
+    check = Check()
+    warming = [
+        subprocess.Popen([sys.executable, "-m", "wv_bench.gpu_check", "--warm-up", what])
+        for what in ("condition", "filter")
+    ]
+    for name in parts:
+        report = json.loads(out.read_text())
+        start = time.time()
+        if start > until:
+            report[name] = "skipped: out of time"
+            out.write_text(json.dumps(report, indent=1))
+            continue
+        print(f"== {name}", flush=True)
+        broken = False
+        if name == "end_to_end":
+            with suppress(subprocess.TimeoutExpired):
+                warming[1].wait(30)
+        try:
+            result = getattr(check, name)()
+        except Exception as e:
+            traceback.print_exc()
+            result = f"failed: {type(e).__name__}: {e}"
+            broken = "Cuda" in type(e).__name__ or "CUDA" in str(e)
+        report[name] = {"result": result, "seconds": time.time() - start}
+        out.write_text(json.dumps(report, indent=1, default=str))
+        print(json.dumps(report[name], default=str), flush=True)
+        if broken:
+            sys.exit(3)
+
+
+@click.command("gpu-check")
+@click.option("--out", "folder", help="Folder of the report.  [default: $OUT, else build/gpu]")
+@click.option("--limit-s", default=75.0, show_default=True, help="No part starts later than this.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="[default: all]")
+@click.option("--warm-up", "warm", hidden=True)
+@click.option("--until", type=float, hidden=True)
+def main(folder: str | None, limit_s: float, parts: tuple[str, ...], warm: str | None, until: float | None) -> None:
+    """Check and time the CUDA engine; gpu-check.json holds what was found."""
+    if warm:
+        warm_up(warm)
+        return
+    out = Path(folder or os.environ.get("OUT") or "build/gpu") / "gpu-check.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if until:
+        run_parts(list(parts), out, until)
+        return
+    until, left = time.time() + limit_s, list(parts or PARTS)
+    nvcc = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    if os.path.exists(nvcc):
+        environment.setdefault("CUDA_HOME", str(Path(os.path.realpath(nvcc)).parent.parent))
+    out.write_text("{}")
+    while left:
+        chosen = [x for name in left for x in ("--part", name)]
+        command = [sys.executable, "-m", "wv_bench.gpu_check", "--out", str(out.parent), "--until", str(until), *chosen]
+        try:
+            subprocess.run(command, env=environment, check=False, timeout=max(5.0, until + 15 - time.time()))
+        except subprocess.TimeoutExpired:
+            until = 0.0  # for the parts that are left
+        done = json.loads(out.read_text())
+        after = [name for name in left if name not in done]
+        if after == left:  # died before it could say why
+            done[after.pop(0)] = "failed: the process ended"
+            out.write_text(json.dumps(done, indent=1))
+        left = after
+    text = out.read_text()
+    print(f"report in {out}")
+    wrong = [word for word in ('"failed: ', '"skipped: ', "false") if word in text]
+    sys.exit(f"gpu-check: error: the report has {', '.join(wrong)}" if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
