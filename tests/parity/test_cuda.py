@@ -1,44 +1,105 @@
-"""The CUDA engine under numba-cuda's simulator, in processes of their own: Numba picks the simulator when it is loaded."""
+"""The CUDA engine: the CPU's samples under numba-cuda's simulator, its errors, what its kernel compiles to."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SUPPORT
+from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_bench import gpu_check
-from wv_bench.synthetic import synthetic_config, synthetic_model
-from wv_runtime import NativeError, load
+from wv_runtime.commands.run import main
 from wv_runtime.engine.synth import Voice
+from wv_runtime.model import binary
 
-NEEDS_CUDA = pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
-LPC = {"lpc_order": 3}
-SHAPES = {
-    "bytes": ((64, 32), (16, 4), {"preemphasis": 0.0}),
-    "blocks of 4, n_out above the units": ((64, 80), (4, 4), {"n_sub": 1}),
-    "linear prediction": ((128, 16), (32, 4), LPC),
+NUMBA_CUDA = importlib.util.find_spec("numba_cuda") is not None
+needs_numba_cuda = pytest.mark.skipif(not NUMBA_CUDA, reason="numba-cuda is not installed")
+
+# Models and the bytes of shared memory that a block may take, 0 for all: enough for all, for some or for no matrix
+CASES = {
+    "bytes": ({"cfg": {"preemphasis": 0.0}, "block": (16, 4)}, 0),
+    "some matrices shared": ({"cfg": {"n_out": 80, "n_sub": 1, "preemphasis": 0.0}, "block": (4, 4)}, 6800),
+    "linear prediction": ({"cfg": {"n_units": 128, "lpc_order": 3}, "block": (32, 4)}, 4096),
 }
-# Frames, seed, temperature, and where the pulls cut the samples
-STREAMS = ((1, 5, 1.0, (0, 13)), (2, 2**64 - 1, 0.3, (0, 4, 9, 21)), (2, 0, 5.0, (0, 1)))
-
-SIMULATED = """
-import json, sys, warnings
-warnings.simplefilter("ignore")  # of NumPy's scalars, where uint64 wraps around
-import numpy as np
-sys.path.insert(0, "tests/parity")
-import test_cuda as t
-voice = t.Voice(t.model(sys.argv[1]), "cuda")
-print(json.dumps([p.tolist() for p in t.pulled(voice, sys.argv[2] == "batch")]))
-"""
+# Frames, seed, temperature, and the samples of each pull: across sub-frames of 10 and frames of 20 samples
+STREAMS = [[1, 5, 1.0, [13]], [2, 2**64 - 1, 0.3, [4, 9, 12]], [2, 0, 5.0, [1]]]
 
 
-def model(name):
-    (n_units, n_out), block, changes = SHAPES[name]
-    cfg = synthetic_config(n_units, n_out, "16k", **changes)
-    return lpc_model(cfg, block) if changes is LPC else synthetic_model(cfg, 0.5, block, "int8")
+def model_of(case):
+    changes, shared_bytes = CASES[case]
+    return tiny_model("int8", cfg=tiny_config(**changes["cfg"]), block=changes["block"]), shared_bytes
+
+
+def simulated(path, shared_bytes, streams):
+    command = [sys.executable, SUPPORT / "simulate_cuda.py", path, str(shared_bytes), json.dumps(streams)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_numba_cuda
+@pytest.mark.parametrize("case", [pytest.param(c, marks=[] if c == "bytes" else pytest.mark.slow) for c in CASES])
+def test_the_samples_of_the_cpu(case, tmp_path):
+    model, shared_bytes = model_of(case)
+    binary.save(model, tmp_path / "m.bin")
+    voice = Voice(model, "c", postfilter=False)
+    found = simulated(tmp_path / "m.bin", shared_bytes, STREAMS)
+    for pcm, (n_frames, seed, temperature, pulls) in zip(found, STREAMS, strict=True):
+        wanted = voice(tiny_mel(model.config, n_frames, seed % 97), seed, temperature)[: sum(pulls)]
+        assert len(set(wanted)) > len(wanted) // 2  # not clipped to one value
+        assert pcm == wanted.tolist()
+
+
+@needs_numba_cuda
+def test_which_matrices_are_shared():
+    from wv_runtime.engine.cuda import Image
+
+    shared = {}
+    for case in CASES:
+        model, shared_bytes = model_of(case)
+        image = Image(model, shared_bytes or 0xC000)
+        assert image.n_bytes <= (shared_bytes or 0xC000)
+        shared[case] = [int(getattr(image.net, name).shared) for name in ("R", "O1", "O2", "O3", "O4")]
+    assert all(shared["bytes"]) and 0 < sum(shared["some matrices shared"]) < 5 and not any(shared["linear prediction"])
+
+
+def test_hashes_of_gpu_check(monkeypatch):
+    """What `make gpu-check` wants of a GPU is what the C engine gives."""
+    monkeypatch.chdir(ROOT)
+    for name, expected in gpu_check.EXPECTED.items():
+        assert gpu_check.hashes(gpu_check.load_model(name), "c") == list(expected), name
+
+
+@needs_numba_cuda
+def test_one_line_without_a_gpu(command, folder):
+    from numba import cuda
+
+    if cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = command(main, "tiny.bin", "mel.npy", "--backend", "cuda", "-o", "o.wav")
+    assert result.code == 1 and not (folder / "o.wav").exists()
+    wanted = "found no NVIDIA GPU with a driver, wanted one that numba-cuda can use"
+    assert result.err == f"wv-run: error: backend cuda: {wanted}\n"
+
+
+def test_one_line_without_numba_cuda(command, folder, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numba_cuda" else find_spec(name))
+    result = command(main, "tiny.bin", "mel.npy", "--backend", "cuda", "-o", "o.wav")
+    assert result.code == 1 and not (folder / "o.wav").exists()
+    assert (
+        result.err == "wv-run: error: backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'\n"
+    )
+
+
+@needs_numba_cuda
+def test_a_float_model_is_refused():
+    from wv_runtime.engine.cuda import Image
+
+    with pytest.raises(ValueError, match="backend cuda: found R of f32, wanted a model of wv-export --dtype int8"):
+        Image(tiny_model("f32"), 0xC000)
