@@ -278,7 +278,7 @@ def warm_up(what: str) -> None:
             )
         elif model.postfilter:
             f = postfilter.make_filter(cfg.mel, model.postfilter)
-            wavernn.filter_samples(f, frames, 160, 80, samples, 0, samples.copy())
+            postfilter.filter_hops(f, frames[:80], 1, samples, samples.copy())
 
 
 def run_parts(parts: list[str], out: Path, until: float) -> None:

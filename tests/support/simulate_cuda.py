@@ -1,8 +1,8 @@
 """The CUDA engine under numba-cuda's simulator, which Numba picks when it is loaded: hence a process of its own.
 
 Usage: ``python simulate_cuda.py MODEL.bin SHARED_BYTES STREAMS`` prints a list of samples for each stream. STREAMS is
-JSON, [[n_frames, seed, temperature, [samples of each pull, ..]], ..]; the streams pull in step, in one batch. 0 bytes of
-shared memory are all of it.
+JSON, [[n_frames, seed, temperature, [samples of each pull, ..]], ..]; the streams pull in step, in one batch.
+SHARED_BYTES 0 is all there are.
 """
 
 import json

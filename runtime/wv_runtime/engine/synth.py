@@ -155,12 +155,12 @@ class Voice:
     def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
         """Room for many streams of this voice: n_lanes of them step together on each thread.
 
-                        Eight lanes make about twice the samples of one stream on a core. Backend cuda steps all streams together.
-        
-                Raises
-                ------
-                ValueError
-                    If n_lanes is not in 1..16 or n_threads not in 1..64.
+        Eight lanes make about twice the samples of one stream on a core. Backend cuda steps all streams together.
+
+        Raises
+        ------
+        ValueError
+            If n_lanes is not in 1..16 or n_threads not in 1..64.
         """
         check_lanes(n_lanes, n_threads)
         return self._batch(n_lanes, n_threads)
