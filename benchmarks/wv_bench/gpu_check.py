@@ -23,6 +23,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from wv_runtime.engine.cuda import NO_OPT_IN
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
 from wv_runtime.model.binary import Model
@@ -55,7 +56,6 @@ EXPECTED = {
 }
 N_STREAMS = (1, 8, 32, 132, 1024)
 REPEATS = 3
-NO_OPT_IN = 48 * 1024  # shared memory that a block may take without being asked for
 
 
 def load_model(name: str) -> Model:

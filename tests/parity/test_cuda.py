@@ -13,6 +13,7 @@ from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_bench import gpu_check
 from wv_runtime.commands.run import main
+from wv_runtime.engine.cuda import NO_OPT_IN, Image
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
 
@@ -57,13 +58,11 @@ def test_the_samples_of_the_cpu(case, tmp_path):
 
 @needs_numba_cuda
 def test_which_matrices_are_shared():
-    from wv_runtime.engine.cuda import Image
-
     shared = {}
     for case in CASES:
         model, shared_bytes = model_of(case)
-        image = Image(model, shared_bytes or 0xC000)
-        assert image.n_bytes <= (shared_bytes or 0xC000)
+        image = Image(model, shared_bytes or NO_OPT_IN)
+        assert image.n_bytes <= (shared_bytes or NO_OPT_IN)
         shared[case] = [int(getattr(image.net, name).shared) for name in ("R", "O1", "O2", "O3", "O4")]
     assert all(shared["bytes"]) and 0 < sum(shared["some matrices shared"]) < 5 and not any(shared["linear prediction"])
 
@@ -99,7 +98,5 @@ def test_one_line_without_numba_cuda(command, folder, monkeypatch):
 
 @needs_numba_cuda
 def test_a_float_model_is_refused():
-    from wv_runtime.engine.cuda import Image
-
     with pytest.raises(ValueError, match="backend cuda: found R of f32, wanted a model of wv-export --dtype int8"):
-        Image(tiny_model("f32"), 0xC000)
+        Image(tiny_model("f32"), NO_OPT_IN)

@@ -25,6 +25,7 @@ from .synth import NumbaStream
 SAMPLED = ("R", "O1", "O2", "O3", "O4")  # the matrices of the sample loop
 MIN_CAPABILITY = (6, 1)  # has dp4a
 MAX_THREADS = 1024
+NO_OPT_IN = 48 * 1024  # bytes of shared memory that a block may take without being asked for
 SIMULATED_THREADS = 4  # each is a thread of Python
 CONDITIONING_BYTES = 2**29  # of one launch
 N_OPEN = 1024  # streams that a list of mels keeps open
@@ -151,7 +152,7 @@ class CudaNet:
         from wv_runtime.engine.kernels.device import SIMULATED
 
         if shared_bytes is None:
-            shared_bytes = 0xC000 if SIMULATED else cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+            shared_bytes = NO_OPT_IN if SIMULATED else cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
         self.model, self.image = model, Image(model, shared_bytes)
         with defined_mode():
             self.host = wavernn.make_net(model)
@@ -165,7 +166,8 @@ class CudaNet:
         arguments = (self.image.net, *self.arrays, *streams)
         if not self._ready:
             compiled = self.kernel.compile(tuple(self.kernel.typeof_pyval(a) for a in arguments))
-            allow_shared(compiled, self.image.n_bytes)
+            if self.image.n_bytes > NO_OPT_IN:
+                allow_shared(compiled, self._cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
             self._ready = True
         self.kernel[n_streams, self.n_threads, 0, self.image.n_bytes](*arguments)
 
@@ -203,7 +205,7 @@ class CudaNet:
 
 
 def allow_shared(compiled: Any, n_bytes: int) -> None:
-    """Let a kernel take more than 48 KB of shared memory, which CUDA wants to be asked for."""
+    """Let a kernel take up to n_bytes of shared memory a block: CUDA wants to be asked for more than NO_OPT_IN."""
     from cuda.bindings import driver
 
     function = compiled._codelibrary.get_cufunc()
