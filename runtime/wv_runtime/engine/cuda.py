@@ -68,7 +68,7 @@ def device_name() -> str:
 class Image:
     """A model's matrices of the sample loop as the kernel reads them, and which of them its shared memory holds.
 
-    words        : (n,) int32, of each matrix its row_ptr, col_idx and values; those in shared memory come first
+    words        : (n,) int32, of each matrix its row_ptr, col_idx + quads and values; those in shared memory come first
     start, scale : (rows,) int32, float32, of all of them
     net          : persistent.DeviceNet
     n_bytes      : of shared memory that a block takes
@@ -96,7 +96,10 @@ class Image:
         if 4 * first > shared_bytes:
             raise NativeError(f"backend cuda: found {shared_bytes} bytes of shared memory a block, wanted {4 * first}")
         # 1) the largest that fit are shared
-        parts = {m.name: (m.row_ptr, m.col_idx.astype(np.int32), m.values.view(np.int32)) for m in matrices}
+        parts = {}
+        for m in matrices:
+            quads = m.col_idx.astype(np.int32) + np.int32(persistent.quads(m.name, cfg.n_units))
+            parts[m.name] = (m.row_ptr, quads, m.values.view(np.int32))
         sizes = {name: sum(map(len, part)) for name, part in parts.items()}
         shared: list[str] = []
         for name in sorted(sizes, key=lambda name: -sizes[name]):

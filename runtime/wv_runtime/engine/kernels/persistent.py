@@ -38,6 +38,11 @@ RING = 592  # (64,) the last samples, before pre-emphasis is undone
 H_Q = 656  # (n_units / 4,) h in 8 bits; then q (n_out / 4), a (3 n_units / 2), h (n_units / 2), the weights
 
 
+def quads(name: str, n_units: int) -> int:
+    """Where the input of a matrix starts in shared memory, in words."""
+    return H_Q + {"R": 0, "O1": 0, "O3": n_units // 8}.get(name, n_units // 4)
+
+
 class Block(NamedTuple):
     """Where a block-CSR matrix lies: offsets in words of the image, or of the shared memory if it is there."""
 
@@ -76,24 +81,26 @@ def state_words(n_units: int, n_out: int) -> int:
 
 
 @device
-def dots(words, row_ptr, col_idx, values, log2_h, q, first, r, acc):
-    """acc + W_r . q of a block-CSR matrix in `words`; the quads of q start at q[first]"""
-    b = np.int32(r >> log2_h)
-    lane = np.int32(values + (r & ((1 << log2_h) - 1)))
-    for k in range(words[np.uint32(row_ptr + b)], words[np.uint32(row_ptr + b + 1)]):
-        # unsigned: Numba looks for negative indices otherwise
-        x = q[np.uint32(first + words[np.uint32(col_idx + k)])]
-        acc = dot4(acc, words[np.uint32(lane + (k << log2_h))], x)
+def dots(words, m, q, r, acc):
+    """acc + W_r . q of a block-CSR matrix in `words`; col_idx says where in q the quads are"""
+    # indices are unsigned: Numba looks for negative ones otherwise
+    b = np.int32(r >> m.log2_h)
+    k, end = words[np.uint32(m.row_ptr + b)], words[np.uint32(m.row_ptr + b + 1)]
+    i, j = np.uint64(m.values + (k << m.log2_h) + (r & ((1 << m.log2_h) - 1))), np.uint64(m.col_idx + k)
+    height, last = np.uint64(1 << m.log2_h), np.uint64(m.col_idx + end)
+    while j != last:
+        acc = dot4(acc, words[i], q[np.uint32(words[j])])
+        i, j = i + height, j + np.uint64(1)
     return acc
 
 
 @device
-def row_sum(m, image, words, start, first, r):
-    """start_r + W_r . q, int32, from shared memory or from the image; q starts at words[first]"""
+def row_sum(m, image, words, start, r):
+    """start_r + W_r . q, int32, from shared memory or from the image"""
     acc = start[np.uint32(m.first_row + r)]
     if m.shared != 0:
-        return dots(words, m.row_ptr, m.col_idx, m.values, m.log2_h, words, first, r, acc)
-    return dots(image, m.row_ptr, m.col_idx, m.values, m.log2_h, words, first, r, acc)
+        return dots(words, m, words, r, acc)
+    return dots(image, m, words, r, acc)
 
 
 @device
@@ -259,7 +266,7 @@ def stage_sample(net, words, floats):
 def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t, y, h, past, pcm):  # noqa: E741, N803
     """Block b draws the next n[b] samples of stream b, from the state that it leaves for the next call.
 
-    image   : (words,) int32, of each matrix its row_ptr, col_idx and values (four weights a word)
+    image   : (words,) int32, of each matrix its row_ptr, col_idx + quads and values (four weights a word)
     start   : (rows,) int32, derive.start of R, O1..O4    scale : (rows,) float32 likewise
     I       : (3N n_x,) int16 of derive.quantize_I
     seed    : (B,) uint64     k : (B,) float32, log2(e) / temperature     n : (B,) int32
@@ -302,7 +309,7 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
             longs[BITS // 2] = random_bits(seed[b], np.uint64(t[b, 0] + i))
             stage_inputs(net, words, lpc, inverse, row)
         for r in range(i0, np.int32(3 * n_units), step):
-            s = scaled(net.R, scale, r, row_sum(net.R, image, words, start, H_Q, r))
+            s = scaled(net.R, scale, r, row_sum(net.R, image, words, start, r))
             shorts[2 * at_a + r] = to_q10(s)
         cuda.syncthreads()
         # 3) the coarse half of h_t, and c_t
@@ -312,11 +319,11 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
             octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
         cuda.syncthreads()
         for r in range(i0, n_out, step):
-            s = scaled(net.O1, scale, r, row_sum(net.O1, image, words, start, H_Q, r))
+            s = scaled(net.O1, scale, r, row_sum(net.O1, image, words, start, r))
             octets[4 * at_q + r] = to_q(s, net.scale_2, net.zero_2)
         cuda.syncthreads()
         for r in range(i0, 256, step):
-            floats[Z + r] = scaled(net.O2, scale, r, row_sum(net.O2, image, words, start, at_q, r))
+            floats[Z + r] = scaled(net.O2, scale, r, row_sum(net.O2, image, words, start, r))
         cuda.syncthreads()
         draw(words, floats, longs, k[b], 32, 0)
         # 4) the fine half of h_t, and f_t
@@ -330,11 +337,11 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
             octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
         cuda.syncthreads()
         for r in range(i0, n_out, step):
-            s = scaled(net.O3, scale, r, row_sum(net.O3, image, words, start, H_Q + (half >> 2), r))
+            s = scaled(net.O3, scale, r, row_sum(net.O3, image, words, start, r))
             octets[4 * at_q + r] = to_q(s, net.scale_4, net.zero_4)
         cuda.syncthreads()
         for r in range(i0, 256, step):
-            floats[Z + r] = scaled(net.O4, scale, r, row_sum(net.O4, image, words, start, at_q, r))
+            floats[Z + r] = scaled(net.O4, scale, r, row_sum(net.O4, image, words, start, r))
         cuda.syncthreads()
         draw(words, floats, longs, k[b], 0, 1)
         # 5) undo the prediction and the pre-emphasis, round, clip
