@@ -64,11 +64,11 @@ WV_INLINE vb16 vb16_load(const int8_t *w) {
     WV_IN_REGISTER(b, v);
     return b;
 }
-WV_INLINE vi4 vl4_dot1(vi4 acc, vb4 w, const int8_t *x) { return _mm_dpbusd_epi32(acc, _mm_set1_epi32(load_quad(x)), w); }
-WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) {
+WV_INLINE vi4 vb4_dot4(vi4 acc, vb4 w, const int8_t *x) { return _mm_dpbusd_epi32(acc, _mm_set1_epi32(load_quad(x)), w); }
+WV_INLINE vi8 vb8_dot4(vi8 acc, vb8 w, const int8_t *x) {
     return _mm256_dpbusd_epi32(acc, _mm256_set1_epi32(load_quad(x)), w);
 }
-WV_INLINE vi16 vl16_dot1(vi16 acc, vb16 w, const int8_t *x) {
+WV_INLINE vi16 vb16_dot4(vi16 acc, vb16 w, const int8_t *x) {
     return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(load_quad(x)), w);
 }
 
@@ -109,11 +109,11 @@ WV_EVEN_ODD(4)
 WV_EVEN_ODD(8)
 WV_EVEN_ODD(16)
 WV_PAIR_SUMS(32, 16)
-WV_LANES_ONE_SUM(4)
-WV_LANES_ONE_SUM(8)
-WV_LANES_ONE_SUM(16)
-WV_LANES_PAIR(32, 16)
-#define WV_TILE_ROWS 256 /* 16 registers of sums */
+WV_LANES_EVEN_ODD(4)
+WV_LANES_EVEN_ODD(8)
+WV_LANES_EVEN_ODD(16)
+WV_LANES_EVEN_ODD_PAIR(32, 16)
+#define WV_TILE_ROWS 128 /* 16 registers of sums */
 /* f16 blocks of 16 rows are two __m256: on Zen 4 two narrow vcvtph2ps cost less than a wide one. */
 WV_PAIR(16y, 8)
 #define WV_HALF_16 16y

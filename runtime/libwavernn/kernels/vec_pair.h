@@ -103,7 +103,35 @@
     }                                                                                                                  \
     WV_INLINE vf##N vl##N##_to_float(vl##N a) { return vi##N##_to_float(va##N##_total(a)); }
 
-/* Or one sum a lane, in int32, over blocks in registers: the other lanes hide the latency. */
+/* Or sums of the even and of the odd blocks of a lane, over blocks in registers, by vbN_dot4: where the latency of a
+ * product is long, lanes alone do not hide it. */
+#define WV_LANES_EVEN_ODD(N)                                                                                           \
+    typedef va##N vl##N;                                                                                               \
+    WV_INLINE vl##N vl##N##_start(const int32_t *p) { return va##N##_start(p); }                                       \
+    WV_INLINE vl##N vl##N##_dot1(vl##N a, vb##N w, const int8_t *x) {                                                  \
+        a.even = vb##N##_dot4(a.even, w, x);                                                                           \
+        return a;                                                                                                      \
+    }                                                                                                                  \
+    WV_INLINE vl##N vl##N##_dot2(vl##N a, vb##N w0, vb##N w1, const int8_t *x0, const int8_t *x1) {                    \
+        return (vl##N){vb##N##_dot4(a.even, w0, x0), vb##N##_dot4(a.odd, w1, x1)};                                     \
+    }                                                                                                                  \
+    WV_INLINE vf##N vl##N##_to_float(vl##N a) { return vi##N##_to_float(va##N##_total(a)); }
+
+/* The same of two vectors */
+#define WV_LANES_EVEN_ODD_PAIR(W, N)                                                                                             \
+    typedef struct { vb##N lo, hi; } vb##W;                                                                            \
+    typedef struct { vl##N lo, hi; } vl##W;                                                                            \
+    WV_INLINE vb##W vb##W##_load(const int8_t *w) { return (vb##W){vb##N##_load(w), vb##N##_load(w + 4 * N)}; }        \
+    WV_INLINE vl##W vl##W##_start(const int32_t *p) { return (vl##W){vl##N##_start(p), vl##N##_start(p + N)}; }        \
+    WV_INLINE vl##W vl##W##_dot1(vl##W a, vb##W w, const int8_t *x) {                                                  \
+        return (vl##W){vl##N##_dot1(a.lo, w.lo, x), vl##N##_dot1(a.hi, w.hi, x)};                                      \
+    }                                                                                                                  \
+    WV_INLINE vl##W vl##W##_dot2(vl##W a, vb##W w0, vb##W w1, const int8_t *x0, const int8_t *x1) {                    \
+        return (vl##W){vl##N##_dot2(a.lo, w0.lo, w1.lo, x0, x1), vl##N##_dot2(a.hi, w0.hi, w1.hi, x0, x1)};            \
+    }                                                                                                                  \
+    WV_INLINE vf##W vl##W##_to_float(vl##W a) { return (vf##W){vl##N##_to_float(a.lo), vl##N##_to_float(a.hi)}; }
+
+/* Or one sum a lane, over blocks in registers: the other lanes hide the latency. */
 #define WV_LANES_ONE_SUM(N)                                                                                            \
     typedef vi##N vl##N;                                                                                               \
     WV_INLINE vl##N vl##N##_start(const int32_t *p) { return vi##N##_load(p); }                                        \

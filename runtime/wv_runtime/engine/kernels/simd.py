@@ -33,6 +33,7 @@ ELEMENT = {"f": F32, "i": I32, "s": I16, "a": I32}
 
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
 N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blocks, or of all
+LANE_SUMS = 2 if ISA == "avx512vnni" else 1  # the same of each of several lanes, which hide latency, too
 # Width of an f16 block's vector where it is not that of f32: two narrow conversions cost less than a wide one on Zen 4.
 HALF = {16: "16y"} if ISA == "avx512vnni" else {}
 SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
@@ -68,7 +69,7 @@ class _VecModel(models.PrimitiveModel):
         else:
             be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
         if fe_type.kind == "a":
-            be_type = ir.ArrayType(be_type, N_SUMS)
+            be_type = ir.ArrayType(be_type, LANE_SUMS if fe_type.lanes else N_SUMS)
         super().__init__(dmm, fe_type, ir.ArrayType(be_type, fe_type.lanes) if fe_type.lanes else be_type)
 
 
@@ -382,10 +383,14 @@ def total(typingctx, a):
     """The sums of the rows, as ints"""
 
     def codegen(context, builder, signature, args):
-        parts = [builder.extract_value(args[0], i) for i in range(N_SUMS)]
-        return builder.add(*parts) if N_SUMS == 2 else parts[0]
+        return _total(builder, args[0])
 
     return VecType("i", a.n)(a), codegen
+
+
+def _total(builder: Any, sums: Any) -> Any:
+    parts = [builder.extract_value(sums, i) for i in range(sums.type.count)]
+    return builder.add(*parts) if len(parts) == 2 else parts[0]
 
 
 def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:

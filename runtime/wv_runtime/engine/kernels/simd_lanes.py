@@ -3,7 +3,7 @@
 A value of `lanes` vectors (simd.VecType) lies in as many registers. `add`, `mul`, `maximum` and `to_float` of simd
 take it, and with it one vector for all. A lane's data are `stride` elements after those of the lane before.
 
-Usage: inside a kernel, ``s = dot_lanes(start_lanes(T, 16, start, 0), values, 0, lane_pointers(T, q, 0, stride), 0)``
+Usage: inside a kernel, ``s = dot1_lanes(start_lanes(T, 16, start, 0), values, 0, lane_pointers(T, q, 0, stride), 0)``
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .simd import (
     I8,
     I32,
     ISA,
+    LANE_SUMS,
     VecType,
     _data,
     _dots,
@@ -29,12 +30,13 @@ from .simd import (
     _store,
     _store_q,
     _store_q10,
+    _total,
     _width,
 )
 
 MAX_TILE = 8
 # Rows of all lanes whose sums fill the registers; 0 where lanes are no better than one after the other
-TILE_ROWS = {"avx512vnni": 256, "avx2": 64, "neon_dot": 64, "neon": 64}.get(ISA, 0)
+TILE_ROWS = {"avx512vnni": 128, "avx2": 64, "neon_dot": 64, "neon": 64}.get(ISA, 0)
 
 
 def tile_lanes(block_h: int) -> int:
@@ -108,28 +110,57 @@ def start_lanes(typingctx, T, h, start, i):
 
     def codegen(context, builder, signature, args):
         row = _load(context, builder, start, args[2], args[3], ir.VectorType(I32, _width(h)))
-        return _pack(builder, [row] * _width(T))
+        zero = ir.Constant(row.type, [0] * _width(h))
+        return _pack(builder, [_pack(builder, [row, *[zero] * (LANE_SUMS - 1)])] * _width(T))
 
-    return VecType("i", _width(h), _width(T))(T, h, start, types.intp), codegen
+    return VecType("a", _width(h), _width(T))(T, h, start, types.intp), codegen
+
+
+def _add_block(context: Any, builder: Any, a: Any, sums: Any, n: int, w: Any, i: Any, pointers: Any, j: Any) -> Any:
+    """The sums of every lane plus block number n of w[i:], times q[l][j : j + 4]; w is (type, array)."""
+    w4 = _load(context, builder, w[0], w[1], builder.add(i, i.type(4 * a.n * n)), ir.VectorType(I8, 4 * a.n))
+    for lane in range(a.lanes):
+        at = builder.bitcast(builder.gep(builder.extract_value(pointers, lane), [j]), I32.as_pointer())
+        quad = builder.load(at, typ=I32)
+        quad.align = 1
+        quads = builder.bitcast(_splat(builder, quad, a.n), ir.VectorType(I8, 4 * a.n))
+        place = [lane, n % LANE_SUMS]
+        sums = builder.insert_value(sums, _dots(builder, builder.extract_value(sums, place), w4, quads), place)
+    return sums
 
 
 @intrinsic
-def dot_lanes(typingctx, a, w, i, q, j):
-    """a[l] + one block, w[i : i + 4h], with q[l][j : j + 4], in every lane l. q : of lane_pointers, int8"""
+def dot1_lanes(typingctx, a, w, i, q, j):
+    """One more block in every lane l: w[i : i + 4h] with q[l][j : j + 4]. q : of lane_pointers, int8"""
 
     def codegen(context, builder, signature, args):
         sums, w_array, i_, pointers, j_ = args
-        w4 = _load(context, builder, w, w_array, i_, ir.VectorType(I8, 4 * a.n))
-        parts = []
-        for lane in range(a.lanes):
-            at = builder.bitcast(builder.gep(builder.extract_value(pointers, lane), [j_]), I32.as_pointer())
-            quad = builder.load(at, typ=I32)
-            quad.align = 1
-            quads = builder.bitcast(_splat(builder, quad, a.n), ir.VectorType(I8, 4 * a.n))
-            parts.append(_dots(builder, builder.extract_value(sums, lane), w4, quads))
-        return _pack(builder, parts)
+        return _add_block(context, builder, a, sums, 0, (w, w_array), i_, pointers, j_)
 
     return a(a, w, types.intp, q, types.intp), codegen
+
+
+@intrinsic
+def dot2_lanes(typingctx, a, w, i, q, j0, j1):
+    """Two more: w[i : i + 4h] with q[l][j0 : j0 + 4], w[i + 4h : i + 8h] with q[l][j1 : j1 + 4]"""
+
+    def codegen(context, builder, signature, args):
+        sums, w_array, i_, pointers, *j = args
+        for n in range(2):
+            sums = _add_block(context, builder, a, sums, n, (w, w_array), i_, pointers, j[n])
+        return sums
+
+    return a(a, w, types.intp, q, types.intp, types.intp), codegen
+
+
+@intrinsic
+def total_lanes(typingctx, a):
+    """The sums of the rows of every lane, as ints"""
+
+    def codegen(context, builder, signature, args):
+        return _pack(builder, [_total(builder, builder.extract_value(args[0], lane)) for lane in range(a.lanes)])
+
+    return VecType("i", a.n, a.lanes)(a), codegen
 
 
 def _storing(doc: str, store_one: Callable[..., None]) -> Any:

@@ -18,13 +18,15 @@ from .simd import HALF, add, at, broadcast, load, maximum, mul, pointer, to_floa
 from .simd_lanes import (
     broadcast_each,
     broadcast_lanes,
-    dot_lanes,
+    dot1_lanes,
+    dot2_lanes,
     lane_pointers,
     start_lanes,
     store_lanes,
     store_lanes_q,
     store_lanes_q10,
     tile_lanes,
+    total_lanes,
 )
 from .spmv import BLOCK_H
 
@@ -145,15 +147,15 @@ def _(m, n, q, q_stride, following, y, y_stride):
                 end = np.intp(at(row_ptr, row + 1))
                 twos = end - ((end - k) & 1)
                 while k != twos:
-                    a = dot_lanes(a, values, 4 * H * k, q_l, 4 * np.intp(at(col_idx, k)))
-                    a = dot_lanes(a, values, 4 * H * (k + 1), q_l, 4 * np.intp(at(col_idx, k + 1)))
+                    j0, j1 = np.intp(at(col_idx, k)), np.intp(at(col_idx, k + 1))
+                    a = dot2_lanes(a, values, 4 * H * k, q_l, 4 * j0, 4 * j1)
                     k += 2
                 # 2) the last block
                 if k != end:
-                    a = dot_lanes(a, values, 4 * H * k, q_l, 4 * np.intp(at(col_idx, k)))
+                    a = dot1_lanes(a, values, 4 * H * k, q_l, 4 * np.intp(at(col_idx, k)))
                     k += 1
                 # 3) scale; store as float, as Q10, or quantised for the next matrix
-                s = mul(to_float(a), load(H, scale, row * H))
+                s = mul(to_float(total_lanes(a)), load(H, scale, row * H))
                 store_output(s, x_scale, x_zero, y, first, y_stride, row)
 
         return body
