@@ -1,7 +1,7 @@
-"""A checkpoint of wv-train -> format.Model. Only `read_checkpoint` needs torch.
+"""A checkpoint of wv-train -> format.Model, without torch.
 
 Folds what training keeps apart: the mel normalisation into C1, the input gain into I*. Computes in float64 and
-rounds once. The keys of a checkpoint are listed in train/wv_train/checkpoint.py.
+rounds once. The keys of a checkpoint are listed in wv_runtime/model/checkpoint.py.
 
 Usage: ``model = to_model(read_checkpoint("model.pt"), "int8")``
 """
@@ -9,16 +9,16 @@ Usage: ``model = to_model(read_checkpoint("model.pt"), "int8")``
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime import __version__
-from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.errors import CheckpointError
 from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.features.prediction import prediction_matrix
+from wv_runtime.model import checkpoint
 from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model, Postfilter
 from wv_runtime.model.blocks import (
     block_matrix,
@@ -30,9 +30,6 @@ from wv_runtime.model.blocks import (
     to_f32,
 )  # fmt: skip
 from wv_runtime.model.config import WaveRNNConfig, precondition
-
-CHECKPOINT_FORMAT = 2
-GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
 
 
 @dataclass(frozen=True)
@@ -62,37 +59,14 @@ def read_checkpoint(path: str) -> Checkpoint:
     OSError
         If it cannot be read.
     """
-    try:
-        import torch
-    except ImportError:
-        raise WaveRNNError("torch: not installed, wanted for export; pip install 'wavernn[train]'") from None
-
-    def numpy(tensors: Any, dtype: Any) -> dict[str, NDArray[Any]]:
-        return {str(k): v.detach().to(dtype).numpy() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
-
-    with open(path, "rb") as f, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an error has one line, and here every doubt is one
-        try:
-            raw = torch.load(f, map_location="cpu", weights_only=True)
-        except Exception as e:  # whatever torch's readers raise on bytes that are not a checkpoint
-            reason = " ".join(str(e).split())[:80] or type(e).__name__
-            raise CheckpointError(f"{path}: damaged or not a checkpoint ({reason})") from None
-    _need(isinstance(raw, dict), path, f"found {type(raw).__name__}, wanted a dict of wv-train")
-    found = raw.get("format")
-    _need(found == CHECKPOINT_FORMAT, path, f"format: found {found!r}, wanted {CHECKPOINT_FORMAT}")
-    for key in ("config", "model", "masks", "prune"):
-        _need(isinstance(raw.get(key), dict), path, f"{key}: found {type(raw.get(key)).__name__}, wanted a dict")
-    try:
-        cfg = WaveRNNConfig.from_dict(raw["config"])
-    except (TypeError, KeyError, ValueError) as e:
-        raise CheckpointError(f"{path}: config: {e}") from None
-    weights = _check_weights(numpy(raw["model"], torch.float64), cfg, path)
-    parts = _check_masks(numpy(raw["masks"], torch.bool), weights, path)
+    cfg, raw = checkpoint.read_checkpoint(path)
+    weights = _check_weights({k: v.numpy().astype(np.float64) for k, v in raw["model"].items()}, cfg, path)
+    parts = _check_masks({k: v.numpy() for k, v in raw["masks"].items()}, weights, path)
     masks = {name: np.ones(shape, bool) for name, shape in cfg.matrix_shapes().items()}
     blocks: dict[str, tuple[int, int]] = {}
     pruned = {name: _prune_block(raw["prune"], name, path) for name in parts}
     for name, mask in parts.items():
-        matrix = "R" if name in GATES else name
+        matrix = "R" if name in checkpoint.GATES else name
         _part(masks, name)[:] = mask
         blocks[matrix] = _finest(blocks.get(matrix, pruned[name]), pruned[name])
     metadata = _metadata(raw) | {
@@ -178,40 +152,27 @@ def _need(ok: bool, path: str, message: str) -> None:
 def _check_weights(
     weights: dict[str, NDArray[np.float64]], cfg: WaveRNNConfig, path: str
 ) -> dict[str, NDArray[np.float64]]:
-    """Shapes, finite values; adds I*, (3N, n_x)."""
-    wanted: dict[str, tuple[int, ...]] = {}
-    for name, (rows, cols) in cfg.matrix_shapes().items():
-        wanted |= {name: (rows, cols), "b_" + name: (rows,)}
-    wanted["I_raw"] = (3 * cfg.n_units, cfg.n_x)
-    wanted |= {"mel_mean": (cfg.mel.n_mels,), "mel_std": (cfg.mel.n_mels,), "relu_max": (2,)}
-    for name, shape in wanted.items():
-        a = weights.get(name)
-        _need(a is not None, path, f"model.{name}: found nothing, wanted a tensor {shape}")
-        assert a is not None
-        _need(a.shape == shape, path, f"model.{name}: found shape {a.shape}, wanted {shape}")
+    """Finite values; adds I*, (3N, n_x)."""
+    for name, a in weights.items():
         _need(bool(np.isfinite(a).all()), path, f"model.{name}: found NaN or infinity, wanted finite numbers")
     _need(bool((weights["mel_std"] > 0).all()), path, "model.mel_std: found 0 or less, wanted positive numbers")
     columns = (weights["I_raw"] @ np.array(precondition(cfg))).reshape(3, 2, -1, cfg.n_x)  # (gate, half, unit, column)
     columns[:, 0, :, -1] = 0  # the mask of I*: c_t reaches only the fine half
-    return {**{name: weights[name] for name in wanted}, "I": columns.reshape(-1, cfg.n_x)}
+    return {**weights, "I": columns.reshape(-1, cfg.n_x)}
 
 
 def _part(matrices: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
     """The matrix, or for a gate its third of R, as a view."""
-    if name not in GATES:
+    if name not in checkpoint.GATES:
         return matrices[name]
-    return np.split(matrices["R"], 3)[GATES.index(name)]
+    return np.split(matrices["R"], 3)[checkpoint.GATES.index(name)]
 
 
 def _check_masks(
     parts: dict[str, NDArray[np.bool_]], weights: dict[str, NDArray[np.float64]], path: str
 ) -> dict[str, NDArray[np.bool_]]:
     for name, mask in parts.items():
-        known = name in (*GATES, "O1", "O2", "O3", "O4")
-        _need(known, path, f"masks.{name}: found an unknown name, wanted R_u, R_r, R_e or O1 .. O4")
-        W = _part(weights, name)
-        _need(mask.shape == W.shape, path, f"masks.{name}: found shape {mask.shape}, wanted {W.shape}")
-        astray = int(np.count_nonzero(W[~mask]))
+        astray = int(np.count_nonzero(_part(weights, name)[~mask]))
         _need(astray == 0, path, f"masks.{name}: found {astray} non-zero weights outside the mask, wanted 0")
     return parts
 

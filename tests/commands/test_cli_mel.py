@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from checkpoints import checkpoint
 from conftest import DATA
 from model_fixtures import tiny_config, tiny_model
 from wv_runtime.commands.mel import main, mel_config_of
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.mel_file import load_mel, settings
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.config import PRESETS
+from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
 pytest.importorskip("librosa")
 CLIP = DATA / "clips/arctic_b0182.flac"
@@ -38,11 +39,10 @@ def test_settings_of_a_bin(command, folder):
     assert load_mel("out.npy", tiny_config().mel).shape == (8, 40305 // 20)
 
 
-def test_settings_of_a_checkpoint_without_torch(folder):
+def test_settings_of_a_checkpoint_without_torch(folder, monkeypatch):
     torch = pytest.importorskip("torch")
-    cfg = {**vars(PRESETS["24k"])}
-    model = {"R": torch.zeros(3, 3), "mask": torch.ones(2, dtype=torch.bool)}
-    torch.save({"format": 2, "config": {"n_units": 64, "mel": cfg}, "model": model, "optimizer": None}, "model.pt")
+    torch.save(checkpoint(WaveRNNConfig(n_units=64, mel=PRESETS["24k"])), "model.pt")
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
     assert mel_config_of("model.pt") == PRESETS["24k"]
 
 
@@ -63,7 +63,7 @@ BAD = {
     "nan": (["nan.wav", "out.npy", "--preset", "16k"], 1, "nan.wav: found NaN"),
     "directory": ([".", "out.npy", "--preset", "16k"], 1, ""),
     "bad_bin": ([CLIP, "out.npy", "--model", "bad.bin"], 1, "bad.bin: "),
-    "bad_pt": ([CLIP, "out.npy", "--model", "bad.pt"], 1, "bad.pt: damaged, or not a checkpoint"),
+    "bad_pt": ([CLIP, "out.npy", "--model", "bad.pt"], 1, "bad.pt: damaged or not a checkpoint"),
     "no_such_model": ([CLIP, "out.npy", "--model", "none.bin"], 1, "none.bin: No such file"),
     "no_such_checkpoint": ([CLIP, "out.npy", "--model", "none.pt"], 1, "none.pt: No such file"),
     "no_folder": ([CLIP, "none/out.npy", "--preset", "16k"], 1, "none"),

@@ -12,9 +12,10 @@ torch = pytest.importorskip("torch")
 from dataclasses import asdict  # noqa: E402
 
 from wv_runtime.errors import CheckpointError  # noqa: E402
+from wv_runtime.model import checkpoint as module  # noqa: E402
+from wv_runtime.model.checkpoint import KEYS  # noqa: E402
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
-from wv_train import checkpoint as module  # noqa: E402
-from wv_train.checkpoint import KEYS, load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
+from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 
 CFG = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
@@ -107,11 +108,11 @@ def test_missing_and_foreign_files(tmp_path):
     assert "Is a directory" in error_of(tmp_path)
     for name, content in (("empty.pt", b""), ("text.pt", b"hello"), ("zip.pt", b"PK\x03\x04" + bytes(100))):
         (tmp_path / name).write_bytes(content)
-        assert "damaged or not a model.pt" in error_of(tmp_path / name)
+        assert "damaged or not a checkpoint" in error_of(tmp_path / name)
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
-    for name in ("list.pt", "other.pt"):
-        assert "found no key 'format'" in error_of(tmp_path / name)
+    assert "found list, wanted a dict of wv-train" in error_of(tmp_path / "list.pt")
+    assert "format: found None, wanted 2" in error_of(tmp_path / "other.pt")
 
 
 def test_truncated(ckpt, tmp_path):
@@ -128,14 +129,19 @@ def test_truncated(ckpt, tmp_path):
         ({"format": 1}, "format: found 1, wanted 2"),
         ({"step": "7"}, "step: found str, wanted int"),
         ({"optimizer": 3}, "optimizer: found int, wanted dict or NoneType"),
-        ({"config": {"n_units": 64}}, "config and model do not fit"),
-        ({"config": {**asdict(CFG), "n_units": 128}}, "config and model do not fit"),
+        ({"config": {"n_units": 64}}, "config: mel: found None, wanted a dict"),
+        ({"config": {"n_units": 64, "mel": asdict(CFG.mel)}}, "config: n_out: found nothing, wanted it"),
+        ({"config": {**asdict(CFG), "mel": {}}}, "config: mel.name: found nothing, wanted it"),
+        ({"config": {**asdict(CFG), "n_units": 64.0}}, "config: n_units: found 64.0, wanted int"),
+        ({"config": {**asdict(CFG), "n_sub": True}}, "config: n_sub: found True, wanted int"),
+        ({"config": {**asdict(CFG), "n_units": 128}}, "model.C3: found shape (192, 16), wanted (384, 16)"),
         ({"config": {**asdict(CFG), "n_units": 33}}, "n_units: found 33"),
-        ({"model": {}}, "config and model do not fit"),
-        ({"masks": {"R_u": torch.ones(32, 16, dtype=torch.bool)}}, "masks: found 'R_u'"),
-        ({"masks": {"R_u": torch.ones(32, 32)}}, "masks: found 'R_u'"),
-        ({"masks": {"C1": torch.ones(16, 400, dtype=torch.bool)}}, "masks: found 'C1'"),
-        ({"masks": {"R_u": 1}}, "masks: found 'R_u' int"),
+        ({"model": {}}, "model.C1: found nothing, wanted a tensor (16, 400)"),
+        ({"masks": {"R_u": torch.ones(32, 16, dtype=torch.bool)}}, "masks.R_u: found shape (32, 16), wanted (64, 64)"),
+        ({"masks": {"R_u": torch.ones(64, 64)}}, "masks.R_u: found float32, wanted bool"),
+        ({"masks": {"C1": torch.ones(16, 400, dtype=torch.bool)}}, "masks.C1: found an unknown name"),
+        ({"masks": {"R_u": 1}}, "masks.R_u: found int, wanted a tensor (64, 64)"),
+        ({"states": 3}, "states: found int, wanted tensor or NoneType"),
     ],
 )
 def test_broken_contract(ckpt, tmp_path, change, message):

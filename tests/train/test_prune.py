@@ -12,7 +12,7 @@ from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train.model import WaveRNN, cross_entropy, split_bytes  # noqa: E402
 from wv_train.optim import Optimizer  # noqa: E402
 from wv_train.prune import (  # noqa: E402
-    MATRICES,
+    PRUNED,
     PruneConfig,
     Pruner,
     block_mask,
@@ -121,7 +121,7 @@ def test_zeros_stay_exactly_zero_through_the_optimizer():
         optimizer.step(1e-2)
         pruner.step(step)
         for name, mask in pruner.masks.items():
-            W = model.R.detach().chunk(3)[MATRICES.index(name)] if name[0] == "R" else getattr(model, name).detach()
+            W = model.R.detach().chunk(3)[PRUNED.index(name)] if name[0] == "R" else getattr(model, name).detach()
             assert not (W[~mask] != 0).any() and not torch.signbit(W[~mask]).any()
             assert (W[mask] != 0).all()
             assert not (mask & ~before[name]).any()

@@ -1,28 +1,4 @@
-"""model.pt, key by key: the contract between wv-train and wv-export.
-
-A ``torch.save`` of plain dicts, lists, numbers, strings and tensors; it loads with ``weights_only=True``.
-
-    format        int     2; any change of this list raises it
-    config        dict    WaveRNNConfig as a dict; its "mel" is MelConfig as a dict
-    model         dict    WaveRNN.state_dict(): float32 parameters C1..C3, R, O1..O4, their biases b_*, I_raw,
-                          and buffers mel_mean, mel_std (n_mels,), relu_max (2,)
-    masks         dict    {"R_u" | "R_r" | "R_e" | "O1" .. "O4": (rows, cols) bool}, True where the weight stays;
-                          a matrix that is not pruned is absent. Weights outside a mask are exactly 0.0
-    step          int     optimizer updates done
-    minutes       float   training time so far, all runs together
-    train         dict    TrainConfig as a dict
-    prune         dict    PruneConfig as a dict
-    history       list    one dict per validation: step, minutes, train_nll_c, train_nll_f, valid_nll_c,
-                          valid_nll_f (nats per byte), sparsity, lr; train_* are means since the entry
-                          before, None in the first
-    data          dict    name (of the folder, not its path), n_train, n_valid (clips), train_minutes (of audio)
-    versions      dict    wavernn, torch
-    optimizer     dict    optim.Optimizer's state_dict; None in a slim checkpoint
-    rng           dict    {"torch": uint8 tensor}; None in a slim checkpoint
-    states        tensor  (batch, n_units) float32, what the lanes' windows have led to; None in a slim checkpoint
-
-A slim checkpoint is what inference and --init-from need; it is a third of the size and cannot be resumed. Its zip
-is deflated, which torch.load reads like any other: pruned weights and masks shrink to next to nothing.
+"""Writes model.pt, and reads it into torch. wv_runtime/model/checkpoint.py lists its keys and checks them.
 
 Usage: ``model, ckpt = load_model("model.pt")``
 """
@@ -38,18 +14,10 @@ from typing import Any
 import torch
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import CheckpointError
+from wv_runtime.model.checkpoint import StoredTensor, read_checkpoint
 from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
-from .prune import MATRICES, matrix_shape
-
-FORMAT = 2
-KEYS = {
-    "format": (int,), "config": (dict,), "model": (dict,), "masks": (dict,), "step": (int,), "minutes": (float,),
-    "train": (dict,), "prune": (dict,), "history": (list,), "data": (dict,), "versions": (dict,),
-    "optimizer": (dict, type(None)), "rng": (dict, type(None)),
-    "states": (torch.Tensor, type(None)),
-}  # fmt: skip
 
 
 def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
@@ -93,26 +61,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, of another version, or breaks the list above.
+        If the file is missing, damaged, of another version, or breaks the list of keys.
     """
     try:
-        content = io.BytesIO(Path(path).read_bytes())
+        return _in_torch(read_checkpoint(path)[1])
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}, wanted a model.pt") from None
-    try:
-        ckpt = torch.load(content, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen types over bytes it cannot read
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise CheckpointError(f"{path}: damaged or not a model.pt ({reason})") from None
-    if not isinstance(ckpt, dict) or "format" not in ckpt:
-        raise CheckpointError(f"{path}: found no key 'format', wanted a model.pt of wv-train")
-    if ckpt["format"] != FORMAT:
-        raise CheckpointError(f"{path}: format: found {ckpt['format']!r}, wanted {FORMAT}")
-    for key, kinds in KEYS.items():
-        if not isinstance(ckpt.get(key, ...), kinds):
-            found = type(ckpt[key]).__name__ if key in ckpt else "nothing"
-            raise CheckpointError(f"{path}: {key}: found {found}, wanted {' or '.join(k.__name__ for k in kinds)}")
-    return ckpt
+
+
+def _in_torch(value: Any) -> Any:
+    if isinstance(value, StoredTensor):
+        return torch.from_numpy(value.numpy())
+    if isinstance(value, dict):
+        return {key: _in_torch(v) for key, v in value.items()}
+    return type(value)(_in_torch(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def load_model(path: str | Path) -> tuple[WaveRNN, dict[str, Any]]:
@@ -121,29 +83,14 @@ def load_model(path: str | Path) -> tuple[WaveRNN, dict[str, Any]]:
     Raises
     ------
     CheckpointError
-        As `load_checkpoint`, and if weights and config do not fit each other.
+        As `load_checkpoint`.
     """
     ckpt = load_checkpoint(path)
-    return model_from(ckpt, path), ckpt
+    return model_from(ckpt), ckpt
 
 
-def model_from(ckpt: dict[str, Any], path: str | Path) -> WaveRNN:
-    """WaveRNN with the config and weights of a checkpoint; `path` opens the message of an error.
-
-    Raises
-    ------
-    CheckpointError
-        If weights, masks and config do not fit each other.
-    """
-    try:
-        cfg = WaveRNNConfig.from_dict(ckpt["config"])
-        model = WaveRNN(cfg)
-        model.load_state_dict(ckpt["model"])
-    except (TypeError, KeyError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: config and model do not fit each other ({reason})") from None
-    for name, mask in ckpt["masks"].items():
-        found = (tuple(mask.shape), mask.dtype) if isinstance(mask, torch.Tensor) else type(mask).__name__
-        if name not in MATRICES or found != (matrix_shape(name, cfg), torch.bool):
-            raise CheckpointError(f"{path}: masks: found {name!r} {found}, wanted the matrices' shapes, bool")
+def model_from(ckpt: dict[str, Any]) -> WaveRNN:
+    """WaveRNN with the config and weights of a checkpoint that `load_checkpoint` has read."""
+    model = WaveRNN(WaveRNNConfig.from_dict(ckpt["config"]))
+    model.load_state_dict(ckpt["model"])
     return model.eval()

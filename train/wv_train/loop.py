@@ -17,8 +17,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from wv_runtime import __version__
 from wv_runtime.errors import CheckpointError, WaveRNNError
+from wv_runtime.model.checkpoint import FORMAT
 
-from .checkpoint import FORMAT, model_from, save_checkpoint
+from .checkpoint import model_from, save_checkpoint
 from .dataset import Lanes, load_data, valid_frames, whole_frames
 from .grow import grown
 from .model import WaveRNN, WindowLoss
@@ -77,7 +78,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     # 2) model, masks, optimizer; and the state of an earlier run
     torch.manual_seed(cfg.seed)
     if before:
-        model = model_from(before, run.output)
+        model = model_from(before)
         if model.cfg != model_cfg:
             model = grown(model, model_cfg)
     else:

@@ -12,9 +12,10 @@ from dataclasses import fields
 from typing import Any
 
 import click
+from wv_runtime.model.checkpoint import PRUNED
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
-from .prune import EVERY, LENGTH, MATRICES, NORMS, START, PruneConfig
+from .prune import EVERY, LENGTH, NORMS, START, PruneConfig
 from .settings import TABLES, TrainConfig
 
 Command = Callable[..., None]
@@ -48,7 +49,7 @@ def setting_flags(command: Command) -> Command:
         *(_flag("train", f.name, f.default, f.metadata["help"]) for f in fields(TrainConfig)),
         click.option("--sparsity", "prune__sparsity", multiple=True, callback=by_matrix(float),
                      metavar="[MATRIX=]Z", help="Target of all matrices, or of R, O, "
-                     f"{', '.join(MATRICES)}; repeatable. [0]"),
+                     f"{', '.join(PRUNED)}; repeatable. [0]"),
         click.option("--block", "prune__block", multiple=True, callback=by_matrix(str), metavar="[MATRIX=]HxW",
                      help=f"Block shape, likewise. [{PruneConfig().block['R_u']}]"),
         *(_flag("prune", name, prune[name], about) for name, about in PRUNE.items()),

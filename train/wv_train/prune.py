@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from wv_runtime.model.blocks import parse_block
+from wv_runtime.model.checkpoint import GATES, PRUNED, matrix_shape
 from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
 
-GROUPS = {"R": ("R_u", "R_r", "R_e"), "O": ("O1", "O2", "O3", "O4")}
-MATRICES = GROUPS["R"] + GROUPS["O"]  # what can be pruned
+GROUPS = {"R": GATES, "O": PRUNED[len(GATES) :]}
 NORMS = ("l1", "l2")
 # What is not given: the start and the length as shares of the run, the time between two prunings of that length.
 # With 100,000 steps these are the paper's: from step 1000 on, every 500.
@@ -56,8 +56,8 @@ class PruneConfig:
     keep_diagonal: bool = False  # whether blocks on the diagonal of R_u, R_r, R_e always stay
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sparsity", dict.fromkeys(MATRICES, 0.0) | expand(self.sparsity))
-        object.__setattr__(self, "block", dict.fromkeys(MATRICES, "16x1") | expand(self.block))
+        object.__setattr__(self, "sparsity", dict.fromkeys(PRUNED, 0.0) | expand(self.sparsity))
+        object.__setattr__(self, "block", dict.fromkeys(PRUNED, "16x1") | expand(self.block))
         for key, z in self.sparsity.items():
             if isinstance(z, bool) or not isinstance(z, (int, float)) or not 0 <= z < 1:
                 raise ValueError(f"sparsity of {key}: found {z!r}, wanted 0 up to, not including, 1")
@@ -104,8 +104,8 @@ def expand(value: object) -> dict[str, Any]:
     table = value if isinstance(value, dict) else dict.fromkeys(GROUPS, value)
     full: dict[str, Any] = {}
     for key in sorted(table, key=lambda k: k not in GROUPS):  # groups first, so that a matrix overrides its group
-        if key not in GROUPS and key not in MATRICES:
-            raise ValueError(f"found matrix {key!r}, wanted R, O or one of {', '.join(MATRICES)}")
+        if key not in GROUPS and key not in PRUNED:
+            raise ValueError(f"found matrix {key!r}, wanted R, O or one of {', '.join(PRUNED)}")
         full.update(dict.fromkeys(GROUPS.get(key, (key,)), table[key]))
     return full
 
@@ -188,7 +188,7 @@ class Pruner:
         check_blocks(cfg, model.cfg)
         self.cfg, self.model = cfg, model
         self.masks = {}
-        for name in MATRICES:
+        for name in PRUNED:
             given = (masks or {}).get(name)
             if given is not None or cfg.sparsity[name] > 0:
                 W = self._view(name)
@@ -205,7 +205,7 @@ class Pruner:
                 if name in self.masks:
                     block = parse_block(self.cfg.block[name])
                     W, keep = self._view(name), None
-                    if self.cfg.keep_diagonal and name in GROUPS["R"]:
+                    if self.cfg.keep_diagonal and name in GATES:
                         keep = on_diagonal(len(W), *block).to(W.device)
                     mask = block_mask(W, *block, z, self.masks[name], self.cfg.norm, keep)
                     self.masks[name].copy_(mask)  # in place: a CUDA graph reads it
@@ -221,18 +221,18 @@ class Pruner:
         """What was asked and what was reached, matrices of one target together; empty if nothing was asked."""
         parts = []
         for asked in sorted({z for z in self.cfg.sparsity.values() if z > 0}, reverse=True):
-            names = [name for name in MATRICES if self.cfg.sparsity[name] == asked]
+            names = [name for name in PRUNED if self.cfg.sparsity[name] == asked]
             kept, total = (
                 sum(map(int, counts))
                 for counts in zip(*((self.masks[name].sum(), self.masks[name].numel()) for name in names))
             )
-            whose = "" if len(names) == len(MATRICES) else f"{', '.join(_grouped(names))}: "
+            whose = "" if len(names) == len(PRUNED) else f"{', '.join(_grouped(names))}: "
             parts.append(f"{whose}asked {asked:g}, reached {1 - kept / total:.3f}")
         return "; ".join(parts)
 
     def _count(self) -> None:
         """Keep the fraction of zeros in all prunable matrices together."""
-        total = sum(self._view(name).numel() for name in MATRICES)
+        total = sum(self._view(name).numel() for name in PRUNED)
         self.sparsity = sum(int((~mask).sum()) for mask in self.masks.values()) / total
 
     def _apply(self) -> None:
@@ -241,10 +241,10 @@ class Pruner:
 
     def _view(self, name: str, grad: bool = False) -> Tensor:
         """The matrix or its gradient, to be changed in place; R_u, R_r, R_e are the row thirds of R."""
-        parameter = self.model.get_parameter("R" if name in GROUPS["R"] else name)
+        parameter = self.model.get_parameter("R" if name in GATES else name)
         W = parameter.grad if grad else parameter.detach()
         assert W is not None  # every matrix takes part in the loss
-        return W.chunk(3)[GROUPS["R"].index(name)] if name in GROUPS["R"] else W
+        return W.chunk(3)[GATES.index(name)] if name in GATES else W
 
 
 def _grouped(names: list[str]) -> list[str]:
@@ -255,20 +255,15 @@ def _grouped(names: list[str]) -> list[str]:
 
 def check_blocks(cfg: PruneConfig, model_cfg: WaveRNNConfig) -> None:
     """Raises ValueError if a block shape does not divide its matrix, or the diagonal is more than what is to stay."""
-    for name in MATRICES:
+    for name in PRUNED:
         rows, cols = matrix_shape(name, model_cfg)
         block_h, block_w = parse_block(cfg.block[name])
         if cfg.sparsity[name] > 0 and (rows % block_h or cols % block_w):
             raise ValueError(f"block of {name}: found {cfg.block[name]}, wanted divisors of {rows} x {cols}")
-        if cfg.keep_diagonal and name in GROUPS["R"] and cfg.sparsity[name] > 0:
+        if cfg.keep_diagonal and name in GATES and cfg.sparsity[name] > 0:
             diagonal = on_diagonal(rows, block_h, block_w)
             if (wanted := int(diagonal.sum())) > (found := n_kept(len(diagonal), cfg.sparsity[name])):
                 raise ValueError(
                     f"sparsity of {name}: found {cfg.sparsity[name]}, which leaves {found} blocks, wanted "
                     f"at least the {wanted} of the diagonal (keep_diagonal)"
                 )
-
-
-def matrix_shape(name: str, cfg: WaveRNNConfig) -> tuple[int, int]:
-    """(rows, cols) of one of MATRICES."""
-    return (cfg.n_units, cfg.n_units) if name in GROUPS["R"] else cfg.matrix_shapes()[name]

@@ -5,18 +5,15 @@ Usage: ``wv-mel in.wav out.npy --model out.bin`` or ``--preset 16k``
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from typing import Any
-
 import click
 
 from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
-from wv_runtime.errors import AudioError, CheckpointError
+from wv_runtime.errors import AudioError
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.mel_file import save_mel, settings
 from wv_runtime.model.binary import load
+from wv_runtime.model.checkpoint import read_checkpoint
 from wv_runtime.model.config import PRESETS, MelConfig
 
 
@@ -56,29 +53,4 @@ def mel_config_of(path: str) -> MelConfig:
     """
     if not path.endswith(".pt"):
         return load(path).config.mel
-    try:
-        with zipfile.ZipFile(path) as z:
-            name = next(n for n in z.namelist() if n.endswith("/data.pkl"))
-            with z.open(name) as f:
-                return MelConfig(**_PlainValues(f).load()["config"]["mel"])
-    except (zipfile.BadZipFile, StopIteration, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError,
-            AttributeError, IndexError):  # fmt: skip
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint of wv-train") from None
-
-
-class _PlainValues(pickle.Unpickler):
-    """Reads the numbers, strings and dicts of a checkpoint without torch; everything else becomes an `_Ignored`."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        return _Ignored
-
-    def persistent_load(self, pid: Any) -> Any:
-        return _Ignored()
-
-
-class _Ignored(dict[Any, Any]):
-    def __init__(self, *args: Any) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: Any) -> None:
-        pass
+    return read_checkpoint(path)[0].mel

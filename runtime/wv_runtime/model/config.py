@@ -5,7 +5,7 @@ Usage: ``cfg = WaveRNNConfig(n_units=256, mel=PRESETS["16k"])``
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -46,6 +46,19 @@ class MelConfig:
         _check(0 <= self.fmin < self.fmax <= self.sample_rate / 2, "fmax", self.fmax, "fmin..sample_rate/2")
         _check(0 < self.log_floor < 1, "log_floor", self.log_floor, "between 0 and 1")
         _check(len(self.name.encode()) <= 31, "mel.name", self.name, "at most 31 bytes")
+
+
+def _checked_fields(cls: type, prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """`values`, if they are those of the dataclass, each of its type."""
+    kinds = {f.name: str(f.type) for f in fields(cls)}
+    for key in values:
+        _check(key in kinds, f"{prefix}{key}", values[key], "no such key")
+    for key, kind in kinds.items():
+        if key not in values:
+            raise ValueError(f"{prefix}{key}: found nothing, wanted it")
+        found = type(values[key]).__name__
+        _check(found in (("int", "float") if kind == "float" else (kind,)), f"{prefix}{key}", values[key], kind)
+    return values
 
 
 # 22.05 kHz is the HiFi-GAN / Tacotron 2 front end, frame for frame;
@@ -93,8 +106,16 @@ class WaveRNNConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WaveRNNConfig:
-        """The inverse of dataclasses.asdict, as model.pt stores it. TypeError for unknown or missing keys."""
-        return cls(**{**values, "mel": MelConfig(**values["mel"])})
+        """The inverse of dataclasses.asdict, as model.pt stores it; one from before linear prediction has no lpc_order.
+
+        Raises
+        ------
+        ValueError
+            If a key is missing or unknown, or a value is of another type or out of range.
+        """
+        _check(isinstance(values.get("mel"), dict), "mel", values.get("mel"), "a dict")
+        mel = MelConfig(**_checked_fields(MelConfig, "mel.", values["mel"]))
+        return cls(**_checked_fields(cls, "", {"lpc_order": 0, **values, "mel": mel}))
 
     @property
     def n_x(self) -> int:
