@@ -310,7 +310,9 @@ def run_parts(parts: list[str], out: Path, until: float) -> None:
         out.write_text(json.dumps(report, indent=1, default=str))
         print(json.dumps(report[name], default=str), flush=True)
         if broken:
-            sys.exit(3)
+            break
+    for process in warming:
+        process.kill()
 
 
 @click.command("gpu-check")

@@ -11,13 +11,15 @@ import sys
 import pytest
 from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
-from wv_bench import gpu_check
+from wv_bench import gpu_check, gpu_resources
 from wv_runtime.commands.run import main
 from wv_runtime.engine.cuda import NO_OPT_IN, Image
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
 
 NUMBA_CUDA = importlib.util.find_spec("numba_cuda") is not None
+TOOLKIT = NUMBA_CUDA and all(importlib.util.find_spec(f"cuda.{name}") for name in ("core", "bindings"))
+needs_toolkit = pytest.mark.skipif(not TOOLKIT, reason="numba-cuda's toolkit is not installed")
 needs_numba_cuda = pytest.mark.skipif(not NUMBA_CUDA, reason="numba-cuda is not installed")
 
 # Models and the bytes of shared memory that a block may take, 0 for all: enough for all, for some or for no matrix
@@ -100,3 +102,13 @@ def test_one_line_without_numba_cuda(command, folder, monkeypatch):
 def test_a_float_model_is_refused():
     with pytest.raises(ValueError, match="backend cuda: found R of f32, wanted a model of wv-export --dtype int8"):
         Image(tiny_model("f32"), NO_OPT_IN)
+
+
+@needs_toolkit
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", gpu_resources.CAPABILITIES)
+def test_what_the_kernel_compiles_to(capability):
+    """In registers, on newer GPUs without spills; no float operation is fused or flushes subnormals."""
+    found = gpu_resources.resources(capability)
+    assert found.registers <= 64 and found.spilled_bytes <= (0 if capability >= (8, 6) else 36)
+    assert found.dp4a >= 10 and found.fused == 0 and found.flushing == 0

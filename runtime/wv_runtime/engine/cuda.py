@@ -31,6 +31,12 @@ CONDITIONING_BYTES = 2**29  # of one launch
 N_OPEN = 1024  # streams that a list of mels keeps open
 
 
+def check_package() -> None:
+    """Raises NativeError if numba-cuda is missing."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise NativeError("backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'")
+
+
 def check_gpu() -> Any:
     """numba.cuda, once there is a GPU to run on.
 
@@ -39,8 +45,7 @@ def check_gpu() -> Any:
     NativeError
         If numba-cuda or the GPU is missing.
     """
-    if importlib.util.find_spec("numba_cuda") is None:
-        raise NativeError("backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'")
+    check_package()
     from numba import cuda
 
     from wv_runtime.engine.kernels.device import SIMULATED
