@@ -81,7 +81,16 @@ def test_tensors_are_torch_s(tmp_path):
     """Views, transposed ones, scalars, every dtype: what torch.load gives."""
     torch = pytest.importorskip("torch")
     base = torch.arange(48, dtype=torch.float32).reshape(4, 12)
-    views = [base, base.T, base[1:, ::3], base[2], base[2, 3], base[:, 4:5], base[1].expand(3, 12), base.reshape(2, 2, 12).permute(2, 0, 1)]
+    views = [
+        base,
+        base.T,
+        base[1:, ::3],
+        base[2],
+        base[2, 3],
+        base[:, 4:5],
+        base[1].expand(3, 12),
+        base.reshape(2, 2, 12).permute(2, 0, 1),
+    ]
     dtypes = [torch.float64, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool]
     views += [base[1:].to(dtype) for dtype in dtypes]
     ckpt = checkpoints.checkpoint(tiny_config()) | {"optimizer": dict(enumerate(views))}
