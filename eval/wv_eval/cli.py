@@ -13,7 +13,7 @@ import click
 from tqdm import tqdm
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command
-from wv_runtime.commands.run import check_output
+from wv_runtime.commands.output import check_file
 from wv_runtime.engine.synth import BACKENDS
 from wv_runtime.features.speech import SPLITS
 
@@ -68,7 +68,7 @@ def main(
 ) -> None:
     """Likelihood and copy synthesis of a split's clips under OUT.BIN, a model of wv-export."""
     if html_path:
-        check_output(html_path, ".html", "--html")
+        check_file(html_path, (".html",), "--html")
     peers = tuple(_peer(text) for text in compare)
     evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers))
     clips = find_clips(Path(data_dir), split, n_clips)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,21 +22,34 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     file (/dev/null, a pipe) is written in place.
     """
     try:
-        os.stat(path)
-    except FileNotFoundError:
-        pass  # other errors, such as links that go round in a circle, leave
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:  # other errors, such as links that go round in a circle, leave
+        mode = stat.S_IFREG
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        with _named(path, path):
+            yield Path(path)
+        return
     target = Path(os.path.realpath(path))  # so that a symbolic link stays one
     if target.is_dir():
         raise IsADirectoryError(21, "Is a directory", str(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(2, "No such directory", str(target.parent))
-    if target.exists() and not target.is_file():
-        yield target
-        return
     tmp = target.with_name(f".{target.stem[:64]}.{secrets.token_hex(8)}{target.suffix}")
     os.close(os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
     try:
-        yield tmp
-        os.replace(tmp, target)
+        with _named(path, tmp):
+            yield tmp
+            os.replace(tmp, target)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str], tmp: str | os.PathLike[str]) -> Iterator[None]:
+    """An OSError of a full disk has no name, and nobody knows the temporary one."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno is not None and e.filename in (None, str(tmp), tmp):
+            raise OSError(e.errno, e.strerror, str(path)) from None
+        raise

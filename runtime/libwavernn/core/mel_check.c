@@ -396,7 +396,8 @@ wv_status wv_check_audio(const wv_model *m, const float *frames, size_t n_frames
         found->clipped += pcm[i] == INT16_MAX || pcm[i] == INT16_MIN;
     }
     if (wanted > QUIET_POWER && power > 0.0) found->level_db = 10.0 / LN_10 * ln(power / wanted);
-    found->doubtful = (double)found->clipped > CLIPPED_SHARE * (double)n_samples || distance(found->level_db) > LEVEL_DB;
+    const int loud = (double)found->clipped > CLIPPED_SHARE * (double)n_samples;
+    found->doubtful = n_frames >= MIN_FRAMES && (loud || distance(found->level_db) > LEVEL_DB);
     wv_fp_leave(mode);
     return WV_OK;
 }

@@ -29,6 +29,13 @@ static float *refuse(char *message, const char *format, ...) {
     return NULL;
 }
 
+static wv_mels range_cause(float low) { return low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER; }
+
+static float *refuse_range(char *message, float low, float high, wv_mels cause) {
+    return refuse(message, "values from %.4g to %.4g, wanted natural-log mels, about -11.5 to 3%s%s", (double)low, (double)high,
+                  cause == WV_MELS_FIT ? "" : "; ", cause == WV_MELS_FIT ? "" : wv_mels_advice(cause));
+}
+
 /* The header as FORMAT.md, "The .npy of a mel", writes it. */
 typedef struct {
     const char *descr; /* without its quotes */
@@ -185,20 +192,33 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
             frames[t * n_mels + band] = x;
         }
     if (low < LOWEST_MEL || high > HIGHEST_MEL || low >= 0.0f) {
-        const wv_mels cause = low >= 0.0f         ? wv_positive_cause(frames, n_mels * *n_frames)
-                              : low < LOWEST_MEL ? (low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER)
-                                                 : WV_MELS_FIT;
+        const wv_mels cause = low >= 0.0f ? wv_positive_cause(frames, n_mels * *n_frames)
+                              : low < LOWEST_MEL ? range_cause(low) : WV_MELS_FIT;
         free(frames);
-        return refuse(message, "values from %.4g to %.4g, wanted natural-log mels, about -11.5 to 3%s%s", (double)low,
-                      (double)high, cause == WV_MELS_FIT ? "" : "; ", cause == WV_MELS_FIT ? "" : wv_mels_advice(cause));
+        return refuse_range(message, low, high, cause);
     }
     return frames;
+}
+
+int npy_starts(const unsigned char *bytes, size_t n_bytes) {
+    return n_bytes >= NPY_MAGIC_BYTES && memcmp(bytes, "\x93NUMPY", NPY_MAGIC_BYTES) == 0;
+}
+
+int npy_check_frame(const float *frame, size_t t, const wv_info *info, char message[NPY_MESSAGE_BYTES]) {
+    float low = HUGE_VALF, high = -HUGE_VALF;
+    for (size_t band = 0; band < (size_t)info->n_mels; band++) {
+        if (!isfinite(frame[band])) return refuse(message, "NaN or infinite at band %zu, frame %zu", band, t), 0;
+        low = frame[band] < low ? frame[band] : low;
+        high = frame[band] > high ? frame[band] : high;
+    }
+    if (low >= LOWEST_MEL && high <= HIGHEST_MEL) return 1;
+    return refuse_range(message, low, high, low < LOWEST_MEL ? range_cause(low) : WV_MELS_FIT), 0;
 }
 
 float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
                 char message[NPY_MESSAGE_BYTES]) {
     /* 1) a .npy header: magic, version, length, a dictionary in text */
-    if (n_bytes < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0 || bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
+    if (n_bytes < 12 || !npy_starts(bytes, n_bytes) || bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
         return refuse(message, NOT_NPY);
     size_t start = 10, length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
     if (bytes[6] > 1) {

@@ -6,11 +6,17 @@
 
 #include "wavernn.h"
 
-enum { NPY_MESSAGE_BYTES = 256 };
+enum { NPY_MESSAGE_BYTES = 256, NPY_MAGIC_BYTES = 6 };
 
 /* The mels in a file's bytes, for a model that is `info`: (n_frames, n_mels) finite natural logarithms, which the
  * caller frees. NULL if it is no such array; then `message` is one line: what was found, what was wanted. */
 float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
                 char message[NPY_MESSAGE_BYTES]);
+
+/* Whether they are the first bytes of a .npy; no mel has the float32 of these, 2.2e8. */
+int npy_starts(const unsigned char *bytes, size_t n_bytes);
+
+/* Whether frame t of those that come one by one is one of natural log-mels, (n_mels,); `message` as above. */
+int npy_check_frame(const float *frame, size_t t, const wv_info *info, char message[NPY_MESSAGE_BYTES]);
 
 #endif

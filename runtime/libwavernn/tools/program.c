@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,36 +57,52 @@ double now_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-contents read_file(const char *path) {
+int open_input(const char *path) {
     struct stat status;
-    int file = open(path, O_RDONLY);
-    if (file < 0 || fstat(file, &status) != 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    int file = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY);
+    if (file < 0 || fstat(file, &status) != 0) fail(BAD_DATA, "%s: %s", input_name(path), strerror(errno));
     if (S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
-    if (status.st_size < 0 || (uintmax_t)status.st_size > SIZE_MAX / 2) fail(BAD_DATA, "%s: too large", path);
-    const size_t size = (size_t)status.st_size;
-    contents c = {aligned_alloc(64, (size + 64) & ~(size_t)63), 0};
-    if (c.bytes == NULL) fail(BAD_DATA, "%s: out of memory (%zu bytes)", path, size);
-    for (ssize_t n = 1; n != 0 && c.n_bytes < size; c.n_bytes += (size_t)n) {
-        n = read(file, c.bytes + c.n_bytes, size - c.n_bytes);
-        if (n < 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
-    }
-    close(file);
-    return c;
+    return file;
 }
 
-void check_output(const char *path) {
+const char *input_name(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
+
+/* Room for `room` bytes, what is there kept */
+static void grow(contents *c, size_t room, const char *name) {
+    unsigned char *bytes = room > SIZE_MAX / 2 ? NULL : aligned_alloc(64, (room + 64) & ~(size_t)63);
+    if (bytes == NULL) fail(BAD_DATA, "%s: out of memory (%zu bytes)", name, room);
+    if (c->n_bytes > 0) memcpy(bytes, c->bytes, c->n_bytes);
+    free(c->bytes);
+    c->bytes = bytes;
+    c->room = room;
+}
+
+/* One read() of at most `most` bytes; how many came */
+static size_t read_bytes(int file, size_t most, const char *name, contents *c) {
+    if (c->n_bytes == c->room) grow(c, 2 * c->room, name);
+    const size_t left = c->room - c->n_bytes;
+    const ssize_t n = read(file, c->bytes + c->n_bytes, left < most ? left : most);
+    if (n < 0) fail(BAD_DATA, "%s: %s", name, strerror(errno));
+    c->n_bytes += (size_t)n;
+    return (size_t)n;
+}
+
+void read_up_to(int file, size_t n_bytes, const char *name, contents *c) {
     struct stat status;
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    if (stat(path, &status) == 0) {
-        if (S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
-        if (!S_ISREG(status.st_mode)) return;
-    }
-    if (dot == NULL || strcasecmp(dot, ".wav") != 0) fail(BAD_USAGE, "--out: found %s, wanted a name ending in .wav", path);
-    char *folder = allocate(strlen(path) + 2);
-    strcpy(folder, path);
-    strcpy(slash ? folder + (slash - path) + (slash == path) : folder, slash ? "" : ".");
-    if (access(folder, W_OK) != 0) fail(BAD_DATA, "%s: %s", folder, strerror(errno));
-    free(folder);
+    size_t expected = 0; /* a pipe has no size */
+    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) expected = (size_t)status.st_size;
+    if (c->bytes == NULL) grow(c, expected > 0 ? expected + 1 : 4096, name);
+    for (size_t n = 1; n != 0 && c->n_bytes < n_bytes;) n = read_bytes(file, n_bytes - c->n_bytes, name, c);
+}
+
+size_t read_some(int file, const char *name, contents *c) { return read_bytes(file, SIZE_MAX, name, c); }
+
+contents read_file(const char *path) {
+    contents c = {NULL, 0, 0};
+    const int file = open_input(path);
+    read_up_to(file, SIZE_MAX, input_name(path), &c);
+    close(file);
+    return c;
 }
 
 /* A file of a name that nobody can guess and where nothing stood before, beside `path`; its name in `name`. */
@@ -100,19 +115,39 @@ static int open_beside(const char *path, char *name) {
     return file;
 }
 
+void write_all(int file, const unsigned char *bytes, size_t n_bytes, const char *name) {
+    for (ssize_t n; n_bytes > 0; bytes += n, n_bytes -= (size_t)n) {
+        n = write(file, bytes, n_bytes);
+        if (n < 0) fail(BAD_DATA, "%s: %s", name, strerror(errno));
+    }
+}
+
+/* Where a symbolic link leads, which stays one; the caller frees it */
+static char *behind_links(const char *path) {
+    char to[4096], *at = strcpy(allocate(strlen(path) + 1), path);
+    for (ssize_t n; (n = readlink(at, to, sizeof to - 1)) > 0;) { /* the kernel has refused a circle in stat() */
+        to[n] = '\0';
+        const char *slash = to[0] == '/' ? NULL : strrchr(at, '/');
+        const size_t folder = slash ? (size_t)(slash - at) + 1 : 0;
+        char *next = allocate(folder + (size_t)n + 1);
+        memcpy(next, at, folder);
+        strcpy(next + folder, to);
+        free(at);
+        at = next;
+    }
+    return at;
+}
+
 void write_file(const char *path, const unsigned char *bytes, size_t n_bytes) {
     struct stat status;
-    const int there = stat(path, &status) == 0;
-    if (!there && errno != ENOENT) fail(BAD_DATA, "%s: %s", path, strerror(errno));
-    const int in_place = there && !S_ISREG(status.st_mode);
-    char *name = allocate(strlen(path) + 8);
-    const int file = in_place ? open(path, O_WRONLY) : open_beside(path, name);
-    FILE *f = file < 0 ? NULL : fdopen(file, "wb");
-    if (f == NULL) fail(BAD_DATA, "%s: %s", path, strerror(errno));
-    if (!in_place) temporary = name;
-    int ok = fwrite(bytes, 1, n_bytes, f) == n_bytes;
-    ok = fclose(f) == 0 && ok;
-    if (!ok || (!in_place && rename(name, path) != 0)) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    if (stat(path, &status) != 0 && errno != ENOENT) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    char *target = behind_links(path), *name = allocate(strlen(target) + 8);
+    const int file = open_beside(target, name);
+    if (file < 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    temporary = name;
+    write_all(file, bytes, n_bytes, path);
+    if (close(file) != 0 || rename(name, target) != 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
     temporary = NULL;
     free(name);
+    free(target);
 }

@@ -25,17 +25,27 @@ void *allocate(size_t bytes);
 double now_s(void);
 
 typedef struct {
-    unsigned char *bytes; /* from a 64-byte boundary, never NULL; the caller frees them */
-    size_t n_bytes;
+    unsigned char *bytes; /* from a 64-byte boundary, never NULL once something was read; the caller frees them */
+    size_t n_bytes, room;
 } contents;
+
+/* A file to read, standard input for "-"; and what messages call it. */
+int open_input(const char *path);
+const char *input_name(const char *path);
+
+/* Read on until there are n_bytes or the file ends. */
+void read_up_to(int file, size_t n_bytes, const char *name, contents *c);
+
+/* Read what is there, or wait for the next bytes; how many came, 0 at the end. */
+size_t read_some(int file, const char *name, contents *c);
 
 /* A copy of a file, which may change afterwards; the program ends if it cannot be read. */
 contents read_file(const char *path);
 
-/* End the program if writing `path` would fail, before minutes are spent on audio for it. */
-void check_output(const char *path);
+/* Write to an open file, all of it. */
+void write_all(int file, const unsigned char *bytes, size_t n_bytes, const char *name);
 
-/* Write a file whole or not at all: to a temporary name, then rename. A device or pipe is written in place. */
+/* Write a file whole or not at all: to a temporary name, then rename. A link stays one. */
 void write_file(const char *path, const unsigned char *bytes, size_t n_bytes);
 
 #endif

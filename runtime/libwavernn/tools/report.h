@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "output.h"
 #include "wavernn.h"
 
 /* The command line. */
@@ -12,6 +14,7 @@ typedef struct {
     const char *model, *mel, *out, *isa;
     uint64_t seed;
     float temperature;
+    audio_format format;
     int32_t chunk_frames, postfilter;
     double rtf_limit; /* 0: none */
     int verify, strict, json;
@@ -29,6 +32,6 @@ typedef struct {
 } report;
 
 /* As text, or as JSON with a->json. */
-void print_report(const arguments *a, const wv_info *info, const report *r);
+void print_report(FILE *to, const arguments *a, const wv_info *info, const report *r);
 
 #endif

@@ -1,16 +1,18 @@
 /* wv_run.c - out.bin and mels.npy in, out.wav out: wv-run (wv_runtime/commands/run.py) as a C program, for laptops and
  * phones.
  *
- *     wv_run out.bin mels.npy [-o out.wav] [--seed N] [--temperature T] [--isa NAME] [--chunk-frames N]
+ *     wv_run out.bin mels.npy [-o out.wav] [--format wav] [--seed N] [--temperature T] [--isa NAME] [--chunk-frames N]
  *            [--rtf-limit X] [--verify] [--strict] [--json] [--backend c]
  *
  * The same WAV file, report and error texts as wv-run. Exit 0: done, 1: bad data, 2: bad usage.
  * POSIX: files, clock_gettime. Only this program prints and exits; the library never does. */
+#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "npy.h"
 #include "program.h"
@@ -19,9 +21,11 @@
 #include "wav.h"
 #include "wavernn.h"
 
-#define USAGE "usage: wv_run MODEL MEL [-o OUT] [--backend c] [--seed N] [--temperature T] [--isa NAME]\n" \
-              "              [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify] [--strict]\n" \
-              "              [--json]\n"
+#define USAGE "usage: wv_run MODEL MEL [-o OUT] [--format wav|s16le] [--backend c] [--seed N] [--temperature T]\n" \
+              "              [--isa NAME] [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify]\n" \
+              "              [--strict] [--json]\n" \
+              "MODEL, MEL and OUT may be pipes; - is standard input or output. Standard input that is no .npy is taken as frames of\n" \
+              "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n"
 
 /* ---- command line */
 
@@ -75,6 +79,9 @@ static arguments parse_arguments(int argc, char **argv) {
             exit(0);
         } else if ((value = value_of("-o", argc, argv, &i)) || (value = value_of("--out", argc, argv, &i))) {
             a.out = value;
+        } else if ((value = value_of("--format", argc, argv, &i))) {
+            a.format = strcmp(value, "wav") == 0 ? FORMAT_WAV : strcmp(value, "s16le") == 0 ? FORMAT_S16LE : FORMAT_BY_SUFFIX;
+            if (a.format == FORMAT_BY_SUFFIX) fail(BAD_USAGE, "--format: found %s, wanted wav or s16le: this is the C program", value);
         } else if ((value = value_of("--seed", argc, argv, &i))) {
             a.seed = to_integer("--seed", value, 0, UINT64_MAX);
         } else if ((value = value_of("--temperature", argc, argv, &i))) {
@@ -104,6 +111,8 @@ static arguments parse_arguments(int argc, char **argv) {
     if (n < 2) fail(BAD_USAGE, "wanted MODEL and MEL: wv_run out.bin mels.npy (see --help)");
     a.model = positional[0];
     a.mel = positional[1];
+    if (strcmp(a.model, "-") == 0 && strcmp(a.mel, "-") == 0)
+        fail(BAD_USAGE, "MEL: found -, which MODEL is read from already, wanted a file");
     return a;
 }
 
@@ -114,13 +123,19 @@ typedef struct {
     size_t n_frames;
 } mel_array;
 
-static mel_array load_mel(const char *path, const wv_info *info) {
+/* The mels, or none and the first bytes in `file` if frames without a header come from standard input */
+static mel_array load_mel(const char *path, const wv_info *info, contents *file) {
     char message[NPY_MESSAGE_BYTES];
-    mel_array mel;
-    contents file = read_file(path);
-    mel.frames = npy_mels(file.bytes, file.n_bytes, info, &mel.n_frames, message);
-    if (mel.frames == NULL) fail(BAD_DATA, "%s: %s", path, message);
-    free(file.bytes);
+    mel_array mel = {NULL, 0};
+    const int from = open_input(path), pipe = strcmp(path, "-") == 0;
+    read_up_to(from, pipe ? NPY_MAGIC_BYTES : SIZE_MAX, input_name(path), file);
+    if (pipe && !npy_starts(file->bytes, file->n_bytes)) return mel;
+    read_up_to(from, SIZE_MAX, input_name(path), file);
+    close(from);
+    mel.frames = npy_mels(file->bytes, file->n_bytes, info, &mel.n_frames, message);
+    if (mel.frames == NULL) fail(BAD_DATA, "%s: %s", input_name(path), message);
+    free(file->bytes);
+    file->bytes = NULL;
     return mel;
 }
 
@@ -172,6 +187,62 @@ static double first_audio(const wv_model *model, const wv_info *info, const argu
     return seconds;
 }
 
+/* Samples that are drawn as frames come */
+typedef struct {
+    wv_state *state;
+    output *out;
+    report *r;
+    int16_t *pcm;
+    size_t n, room;
+} live;
+
+/* Pull and, into a pipe, write what is there. `start`: when the work for it began */
+static void pull_ready(live *l, double start) {
+    const size_t available = wv_available(l->state);
+    size_t n;
+    if (l->n + available > l->room) {
+        l->room = 2 * (l->n + available);
+        l->pcm = realloc(l->pcm, l->room * sizeof *l->pcm);
+        if (l->pcm == NULL) fail(BAD_DATA, "out of memory (%zu bytes)", l->room * sizeof *l->pcm);
+    }
+    need(wv_pull(l->state, l->pcm + l->n, available, &n));
+    l->r->compute_s += now_s() - start;
+    if (n == 0) return;
+    if (l->n == 0) l->r->first_audio_s = l->r->compute_s;
+    if (l->out->is_pipe) add_audio(l->out, l->pcm + l->n, n);
+    l->n += n;
+}
+
+/* Frames of n_mels float32 from standard input, spoken as they come. `file`: its first bytes, in the end all of them, which
+ * mel->frames then are. Returns the samples. */
+static int16_t *speak_live(wv_state *state, const wv_info *info, output *out, contents *file, mel_array *mel, report *r) {
+    const size_t n_mels = (size_t)info->n_mels, frame_bytes = n_mels * sizeof(float);
+    char message[NPY_MESSAGE_BYTES];
+    live l = {state, out, r, NULL, 0, 0};
+    size_t taken;
+    if (out->is_pipe) begin_audio(out, info->sample_rate);
+    do {
+        for (; (mel->n_frames + 1) * frame_bytes <= file->n_bytes; mel->n_frames++) {
+            const float *frame = (const float *)(const void *)file->bytes + mel->n_frames * n_mels;
+            const double start = now_s();
+            if (!npy_check_frame(frame, mel->n_frames, info, message)) fail(BAD_DATA, "standard input: %s", message);
+            need(wv_push(state, frame, 1, &taken));
+            pull_ready(&l, start);
+        }
+    } while (read_some(STDIN_FILENO, "standard input", file) > 0);
+    const size_t rest = file->n_bytes - mel->n_frames * frame_bytes;
+    if (rest > 0 || mel->n_frames == 0)
+        fail(BAD_DATA, "standard input: %zu bytes after %zu frames, wanted a .npy file, or frames of %zu float32: %zu bytes each",
+             rest, mel->n_frames, n_mels, frame_bytes);
+    need(wv_finish(state));
+    pull_ready(&l, now_s());
+    mel->frames = (float *)(void *)file->bytes;
+    file->bytes = NULL;
+    r->n_frames = mel->n_frames;
+    r->n_samples = l.n;
+    return l.pcm;
+}
+
 static void check_mels(const wv_model *model, const arguments *a, const mel_array *mel, report *r) {
     wv_mels_found found;
     need(wv_check_mels(model, mel->frames, mel->n_frames, &found));
@@ -179,6 +250,14 @@ static void check_mels(const wv_model *model, const arguments *a, const mel_arra
     if (found.cause != WV_MELS_FIT && found.cause != WV_MELS_UNCHECKED)
         doubt(a->strict, "%s: found mels unlike those of training (mean %+.2f nats, changes %.2f times), %s", a->mel, found.offset,
               found.step, wv_mels_advice(found.cause));
+}
+
+/* Of the samples as little-endian bytes */
+static void sha256_of_samples(const int16_t *pcm, size_t n_samples, char hex[65]) {
+    unsigned char *wav = allocate(WAV_HEADER_BYTES + 2 * n_samples);
+    wav_encode(pcm, n_samples, 0, wav);
+    sha256(wav + WAV_HEADER_BYTES, 2 * n_samples, hex);
+    free(wav);
 }
 
 static void check_audio(const wv_model *model, const arguments *a, const mel_array *mel, const int16_t *pcm, report *r) {
@@ -193,29 +272,38 @@ static void check_audio(const wv_model *model, const arguments *a, const mel_arr
 
 int main(int argc, char **argv) {
     arguments a = parse_arguments(argc, argv);
-    check_output(a.out);
+    const char *const inputs[2] = {a.model, a.mel};
+    output out = make_output(a.out, a.format, inputs);
 
     /* 1) the model: a private copy, because a mapped file may change after it has been checked */
     contents file = read_file(a.model);
     wv_model *model;
     wv_info info;
     wv_status s = wv_model_load(file.bytes, file.n_bytes, &model);
-    if (s != WV_OK) fail(BAD_DATA, "%s: %s", a.model, wv_status_str(s));
+    if (s != WV_OK) fail(BAD_DATA, "%s: %s", input_name(a.model), wv_status_str(s));
     need(wv_model_info(model, &info));
 
     /* 2) the mels */
-    mel_array mel = load_mel(a.mel, &info);
+    contents first = {NULL, 0, 0};
+    mel_array mel = load_mel(a.mel, &info, &first);
+    const int is_live = mel.frames == NULL;
     report r = {.n_frames = mel.n_frames, .n_samples = mel.n_frames * (size_t)info.hop_length};
-    check_mels(model, &a, &mel, &r);
+    if (!is_live) check_mels(model, &a, &mel, &r);
 
     /* 3) the audio */
-    r.first_audio_s = first_audio(model, &info, &a, &mel);
+    int16_t *pcm;
+    if (!is_live) r.first_audio_s = first_audio(model, &info, &a, &mel);
     wv_state *state = new_state(model, &a, a.isa);
     r.isa = wv_state_isa(state);
-    int16_t *pcm = allocate(r.n_samples * sizeof *pcm);
-    double start = now_s();
-    synthesize(state, &a, &mel, (size_t)info.n_mels, pcm, r.n_samples);
-    r.compute_s = now_s() - start;
+    if (is_live) {
+        pcm = speak_live(state, &info, &out, &first, &mel, &r);
+        check_mels(model, &a, &mel, &r);
+    } else {
+        pcm = allocate(r.n_samples * sizeof *pcm);
+        const double start = now_s();
+        synthesize(state, &a, &mel, (size_t)info.n_mels, pcm, r.n_samples);
+        r.compute_s = now_s() - start;
+    }
     wv_state_free(state);
     if (a.verify) {
         int16_t *again = allocate(r.n_samples * sizeof *again);
@@ -231,18 +319,14 @@ int main(int argc, char **argv) {
     check_audio(model, &a, &mel, pcm, &r);
 
     /* 4) the file and the report */
-    const size_t data_bytes = 2 * r.n_samples;
-    unsigned char *wav = allocate(WAV_HEADER_BYTES + data_bytes);
-    wav_encode(pcm, r.n_samples, info.sample_rate, wav);
-    sha256(wav + WAV_HEADER_BYTES, data_bytes, r.sha256);
-    write_file(a.out, wav, WAV_HEADER_BYTES + data_bytes);
-    print_report(&a, &info, &r);
+    sha256_of_samples(pcm, r.n_samples, r.sha256);
+    if (!(is_live && out.is_pipe)) write_audio(&out, pcm, r.n_samples, info.sample_rate);
+    print_report(out.to_stdout ? stderr : stdout, &a, &info, &r);
     if (fflush(stdout) != 0 || ferror(stdout)) fail(BAD_DATA, "standard output: %s", strerror(errno));
 
     const double rtf = r.compute_s * info.sample_rate / (double)r.n_samples;
     if (a.rtf_limit > 0 && rtf > a.rtf_limit)
         fail(BAD_DATA, "real-time factor %.3f, wanted at most %g: this machine is too slow", rtf, a.rtf_limit);
-    free(wav);
     free(pcm);
     free(mel.frames);
     wv_model_free(model);

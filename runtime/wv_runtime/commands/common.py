@@ -11,6 +11,7 @@ Any WaveRNNError, ValueError or OSError that leaves `main` becomes ``wv-export: 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ class _Block(click.ParamType):
             self.fail(str(e), param, ctx)
 
 
+WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 BLOCK = _Block()  # the type of an option that takes a block shape
 
 
@@ -66,14 +68,23 @@ def command_errors(prog: str) -> Iterator[None]:
     except WaveRNNError as e:
         _stop(prog, str(e), 1)
     except BrokenPipeError:  # `wv-inspect out.bin | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(1)
     except OSError as e:
-        _stop(prog, f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e), 1)
+        name = e.filename
+        if name is None and e.errno in WRITE_ERRORS:  # files have names: atomic_path
+            name = "standard output"
+            _drop_stdout()
+        _stop(prog, f"{name}: {e.strerror}" if name and e.strerror else str(e), 1)
     except ValueError as e:
         _stop(prog, str(e), 2)
     except (KeyboardInterrupt, click.Abort):
         _stop(prog, "interrupted", 130)
+
+
+def _drop_stdout() -> None:
+    """What is left of it goes nowhere, or Python tries again at its end, and tells."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(prog: str, message: str, code: int) -> None:

@@ -1,41 +1,42 @@
-"""wv-run: a .bin and a mel array in, a WAV file and a report out.
+"""wv-run: a .bin and a mel array in, audio and a report out.
 
 C twin: libwavernn/tools/wv_run.c, the same command line and the same output file.
 
-Usage: ``wv-run out.bin mels.npy -o out.wav``
+Usage: ``wv-run out.bin mels.npy -o out.wav``; ``.. | wv-run out.bin - -o - | ..``
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import click
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from wv_runtime import __version__
-from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command, printable
+from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.report import Report
 from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
-from wv_runtime.features.mel_file import load_mel
-from wv_runtime.model.binary import Model, load
+from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel
+from wv_runtime.model.binary import Model, load, parse
 
 PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
+STDIN = "standard input"
 
 
 @click.command("wv-run", cls=Command)
 @click.argument("model_path", metavar="MODEL")
 @click.argument("mel_path", metavar="MEL")
-@click.option("-o", "--out", default="out.wav", show_default=True, help="WAV file to write, 16-bit mono.")
+@click.option("-o", "--out", default="out.wav", show_default=True, help="File to write, 16-bit mono; - is stdout.")
+@click.option("--format", "format_", type=click.Choice(sorted(set(FORMATS.values()))),
+              help="Of OUT; its suffix says it if absent: .wav, .flac, .raw or .pcm. A pipe gets wav.")  # fmt: skip
 @click.option("--backend", type=click.Choice(BACKENDS), default="numba", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
@@ -51,6 +52,7 @@ def main(
     model_path: str,
     mel_path: str,
     out: str,
+    format_: str | None,
     backend: str,
     seed: int,
     temperature: float,
@@ -64,45 +66,76 @@ def main(
 ) -> None:
     """Turn MEL, log-mels of shape (n_mels, n_frames) in a .npy file, into audio with MODEL, a .bin of wv-export.
 
+    MODEL, MEL and OUT may be pipes; - is standard input or output. What comes from standard input without the header of
+    a .npy is taken as frames of n_mels float32, spoken as they come. Where audio goes to stdout, the report goes to
+    stderr.
+
     The audio depends on MODEL, MEL, --seed and --temperature alone, not on the machine.
     """
     check_temperature(temperature, "--temperature")
-    check_output(out)
-    model = load(model_path)
+    if model_path == mel_path == "-":
+        raise ValueError("MEL: found -, which MODEL is read from already, wanted a file")
+    output = Output.of(out, format_, (model_path, mel_path))
+    model = read_model(model_path)
     cfg = model.config.mel
-    mel = load_mel(mel_path, cfg)
-    found = check_mels(model, mel)
-    if found.doubtful:
-        _doubt(f"{mel_path}: {found}", strict)
+    source = Rejoined(sys.stdin.buffer) if mel_path == "-" else None
+    frames = raw_frames(source, STDIN, cfg) if source and not source.starts_as_npy() else None
+    mel = np.zeros((cfg.n_mels, 0), np.float32)
+    if frames is None:
+        mel = read_mel(source, STDIN, cfg) if source else load_mel(mel_path, cfg)
+        _check(model, mel, mel_path, strict)
 
     synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
     jit_s = synth.warm_up() if backend != "c" else 0.0
-    first_audio_s = _first_audio(synth, mel, seed, temperature)
-    start = time.perf_counter()
-    pcm = _synthesize(synth, mel, seed, temperature, chunk_frames)
-    compute_s = time.perf_counter() - start
+    if frames is not None:
+        with output.open(cfg.sample_rate) as write:
+            spoken = _speak_live(synth, frames, seed, temperature, write)
+        _check(model, spoken.mel, mel_path, strict)
+    else:
+        spoken = _speak(synth, mel, seed, temperature, chunk_frames)
     if verify:
-        _verify(model, pcm, mel, seed, temperature, backend, isa, postfilter)
-
-    heard = check_audio(cfg, mel, pcm)
+        _verify(model, spoken, seed, temperature, backend, isa, postfilter)
+    heard = check_audio(cfg, spoken.mel, spoken.pcm)
     if heard.doubtful:
         _doubt(f"{out}: {heard}", strict)
 
-    audio_s = len(pcm) / cfg.sample_rate
+    n_samples, compute_s = len(spoken.pcm), spoken.compute_s
+    audio_s = n_samples / cfg.sample_rate
     report = Report(
         model=model_path, mel=mel_path, out=out, backend=backend, isa=synth.isa, dtype=model.matrices["R"].dtype,
-        seed=seed, temperature=float(f"{temperature:.7g}"), n_frames=mel.shape[1], n_samples=len(pcm),
+        seed=seed, temperature=float(f"{temperature:.7g}"), n_frames=spoken.mel.shape[1], n_samples=n_samples,
         sample_rate=cfg.sample_rate, audio_s=audio_s, compute_s=compute_s, real_time_factor=compute_s / audio_s,
-        samples_per_s=len(pcm) / compute_s, first_audio_s=first_audio_s, jit_s=jit_s, verified=verify,
-        mels=found.cause, clipped=heard.clipped, level_db=heard.level_db,
-        sha256=hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest(),
+        samples_per_s=n_samples / compute_s, first_audio_s=spoken.first_audio_s, jit_s=jit_s, verified=verify,
+        mels=check_mels(model, spoken.mel).cause, clipped=heard.clipped, level_db=heard.level_db,
+        sha256=hashlib.sha256(spoken.pcm.astype("<i2").tobytes()).hexdigest(),
     )  # fmt: skip
-    write_wav(out, pcm, cfg.sample_rate)
-    click.echo(report.json() if as_json else report.text())
+    if frames is None:
+        output.write(spoken.pcm, cfg.sample_rate)
+    click.echo(report.json() if as_json else report.text(), err=output.to_stdout)
     if rtf_limit and report.real_time_factor > rtf_limit:
         raise WaveRNNError(
             f"real-time factor {report.real_time_factor:.3f}, wanted at most {rtf_limit:g}: this machine is too slow"
         )
+
+
+class Spoken(NamedTuple):
+    """mel : (n_mels, n_frames) float32    pcm : (n_samples,) int16    Durations in seconds."""
+
+    mel: NDArray[np.float32]
+    pcm: NDArray[np.int16]
+    compute_s: float
+    first_audio_s: float
+
+
+def read_model(path: str) -> Model:
+    """The model of a file, a pipe or, for -, of standard input. Raises as `load`."""
+    return parse(sys.stdin.buffer.read(), STDIN) if path == "-" else load(path)
+
+
+def _check(model: Model, mel: NDArray[np.float32], path: str, strict: bool) -> None:
+    found = check_mels(model, mel)
+    if found.doubtful:
+        _doubt(f"{path}: {found}", strict)
 
 
 def _doubt(message: str, strict: bool) -> None:
@@ -111,35 +144,39 @@ def _doubt(message: str, strict: bool) -> None:
     click.echo(f"wv-run: warning: {printable(message)}", err=True)
 
 
-def check_output(path: str, suffix: str = ".wav", option: str = "--out") -> None:
-    """What would make writing `path` fail, before minutes are spent on what goes into it.
-
-    Raises
-    ------
-    OSError
-        If its folder is missing or cannot be written.
-    ValueError
-        If it does not end in `suffix`.
-    """
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory", path)
-    if target.exists() and not target.is_file():
-        return  # a device or a pipe
-    if target.suffix.lower() != suffix:
-        raise ValueError(f"{option}: found {path}, wanted a name ending in {suffix}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(2, "No such file or directory", str(target.parent))
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(13, "Permission denied", str(target.parent))
+def _speak(synth: Voice, mel: NDArray[np.float32], seed: int, temperature: float, chunk_frames: int | None) -> Spoken:
+    first_audio_s = _first_audio(synth, mel, seed, temperature)
+    start = time.perf_counter()
+    pcm = _synthesize(synth, mel, seed, temperature, chunk_frames)
+    return Spoken(mel, pcm, time.perf_counter() - start, first_audio_s)
 
 
-def write_wav(path: str, pcm: NDArray[np.int16], sample_rate: int) -> None:
-    """The canonical 44-byte header and 16-bit mono PCM, whole or not at all."""
-    wav = io.BytesIO()
-    soundfile.write(wav, pcm, sample_rate, format="WAV", subtype="PCM_16")
-    with atomic_path(path) as tmp:
-        tmp.write_bytes(wav.getbuffer())
+def _speak_live(
+    synth: Voice, frames: Iterator[NDArray[np.float32]], seed: int, temperature: float, write: Write
+) -> Spoken:
+    """Write samples as soon as the frames that they need are there."""
+    stream = synth.open(seed, temperature)
+    mels, parts, compute_s, first_audio_s = [], [np.zeros(0, np.int16)], 0.0, 0.0
+
+    def pull() -> None:
+        nonlocal compute_s, first_audio_s
+        start = time.perf_counter()
+        pcm = stream.pull(stream.available)
+        compute_s += time.perf_counter() - start
+        if len(pcm):
+            first_audio_s = first_audio_s or compute_s
+            write(pcm)
+            parts.append(pcm)
+
+    for mel in frames:
+        mels.append(mel)
+        taken = 0
+        while taken < mel.shape[1]:
+            taken += stream.push(mel[:, taken:])
+            pull()
+    stream.finish()
+    pull()
+    return Spoken(np.concatenate(mels, axis=1), np.concatenate(parts), compute_s, first_audio_s)
 
 
 def _synthesize(
@@ -174,9 +211,8 @@ def _first_audio(synth: Voice, mel: NDArray[np.float32], seed: int, temperature:
 
 
 def _verify(
-    model: Model, pcm: NDArray[np.int16], mel: NDArray[np.float32], seed: int, temperature: float,
-    backend: str, isa: str | None, postfilter: bool | None,
-) -> None:  # fmt: skip
+    model: Model, spoken: Spoken, seed: int, temperature: float, backend: str, isa: str | None, postfilter: bool | None
+) -> None:
     """Run the other backend too.
 
     Raises
@@ -184,8 +220,8 @@ def _verify(
     WaveRNNError
         If a sample differs.
     """
-    other = "c" if backend == "numba" else "numba"
-    again = Voice(model, other, isa if other == "c" else None, postfilter)(mel, seed, temperature)
+    other, pcm = "c" if backend == "numba" else "numba", spoken.pcm
+    again = Voice(model, other, isa if other == "c" else None, postfilter)(spoken.mel, seed, temperature)
     differs = np.flatnonzero(pcm != again)
     if len(differs):
         i = differs[0]

@@ -341,4 +341,5 @@ def check_audio(cfg: MelConfig, mel: NDArray[np.float32], pcm: NDArray[np.int16]
     found = float(np.square(pcm / 32768.0).mean()) if pcm.size else 0.0
     level_db = 10.0 * math.log10(found / wanted) if wanted > QUIET_POWER and found > 0 else 0.0
     clipped = int(((pcm == 32767) | (pcm == -32768)).sum())
-    return AudioFinding(clipped, level_db, clipped > CLIPPED_SHARE * pcm.size or abs(level_db) > LEVEL_DB, pcm.size)
+    doubtful = clipped > CLIPPED_SHARE * pcm.size or abs(level_db) > LEVEL_DB
+    return AudioFinding(clipped, level_db, doubtful and mel.shape[1] >= MIN_FRAMES, pcm.size)

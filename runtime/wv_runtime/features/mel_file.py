@@ -12,6 +12,7 @@ Usage: ``save_mel("out.npy", mel, cfg); mel = load_mel("out.npy", cfg)``
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ LOWEST_MEL, HIGHEST_MEL = -16.0, 6.0
 DECIBELS_FROM = -30.0  # what is lower are decibels, what is higher logarithms of power
 MAX_HEADER_BYTES = 65535
 SHOWN_DESCR = 60
+MAGIC = b"\x93NUMPY"
 TAG = "# mel: "
 MAX_SAMPLES = (2**32 - 1 - 36) // 2  # what the 32-bit sizes of a WAV file can say
 
@@ -41,7 +43,7 @@ def save_mel(path: str | Path, mel: NDArray[np.float32], cfg: MelConfig) -> None
     """Write a .npy, whole or not at all. mel : (n_mels, n_frames) float32"""
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {mel.shape}, }}  {TAG}{settings(cfg)};"
     header = header.ljust(-(-(10 + len(header) + 1) // 64) * 64 - 10 - 1) + "\n"  # the data starts at a multiple of 64
-    data = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode("ascii") + mel.astype("<f4").tobytes()
+    data = MAGIC + b"\1\0" + len(header).to_bytes(2, "little") + header.encode("ascii") + mel.astype("<f4").tobytes()
     with atomic_path(path) as tmp:
         tmp.write_bytes(data)
 
@@ -64,7 +66,7 @@ def load_mel(path: str | Path, cfg: MelConfig) -> NDArray[np.float32]:
         return read_mel(f, path, cfg)
 
 
-def read_mel(f: BinaryIO, path: str | Path, cfg: MelConfig) -> NDArray[np.float32]:
+def read_mel(f: BinaryIO | Rejoined, path: str | Path, cfg: MelConfig) -> NDArray[np.float32]:
     """`load_mel` of an open file; `path` opens the messages."""
     # 1) a .npy header
     raw = _read_up_to(f, 12 + MAX_HEADER_BYTES)
@@ -95,6 +97,50 @@ def read_mel(f: BinaryIO, path: str | Path, cfg: MelConfig) -> NDArray[np.float3
     return mel
 
 
+class Rejoined:
+    """A pipe of which the first bytes have been looked at; `read` gives all of them."""
+
+    def __init__(self, pipe: BinaryIO):
+        self._pipe, self._start = pipe, pipe.read(len(MAGIC))
+
+    def starts_as_npy(self) -> bool:
+        """If not, it may be frames: no mel has the float32 of these bytes, 2.2e8."""
+        return self._start == MAGIC
+
+    def read(self, n_bytes: int) -> bytes:
+        """Up to n_bytes; none at the end"""
+        start, self._start = self._start[:n_bytes], self._start[n_bytes:]
+        return start or self._pipe.read(n_bytes)
+
+    def read1(self, n_bytes: int) -> bytes:
+        """What is there, or the next bytes to come, up to n_bytes; none at the end"""
+        start, self._start = self._start[:n_bytes], self._start[n_bytes:]
+        return start or self._pipe.read1(n_bytes)  # type: ignore[attr-defined]
+
+
+def raw_frames(pipe: Rejoined, path: str, cfg: MelConfig) -> Iterator[NDArray[np.float32]]:
+    """Frames of n_mels float32, little-endian, one after the other, as they come: (n_mels, some) float32
+
+    Raises
+    ------
+    MelError
+        If there are none, the last is incomplete, or a value is not that of a natural log-mel.
+    """
+    n_bytes, n_frames, rest = 4 * cfg.n_mels, 0, b""
+    while data := pipe.read1(2**16):
+        data = rest + data
+        n = len(data) // n_bytes
+        rest = data[n * n_bytes :]
+        if n:
+            mel = np.ascontiguousarray(np.frombuffer(data[: n * n_bytes], "<f4").reshape(n, -1).T)
+            _check_frames(path, mel, n_frames)
+            n_frames += n
+            yield mel
+    if rest or not n_frames:
+        found = f"{len(rest)} bytes after {n_frames} frames"
+        raise MelError(f"{path}: {found}, wanted a .npy file, or frames of {cfg.n_mels} float32: {n_bytes} bytes each")
+
+
 # FORMAT.md, "The .npy of a mel". Not NumPy's parser, which evaluates Python: True for 1, nested brackets, any memory.
 _WS = "[ \\t\\r\\n]*"
 _INT = "(?:0|[1-9][0-9]{0,17})"
@@ -109,7 +155,7 @@ _HEADER = re.compile(rf"{_WS}\{{{_WS}{_PAIRS}{_WS}(?:,{_WS})?\}}{_WS}(?:(#[\t\r 
 
 def _parse_header(raw: bytes) -> tuple[str, bool, tuple[int, ...], str, int] | None:
     """descr, fortran_order, shape, comment and where the data starts; None if it is no such header."""
-    if len(raw) < 12 or raw[:6] != b"\x93NUMPY" or raw[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
+    if len(raw) < 12 or raw[:6] != MAGIC or raw[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
         return None
     start = 10 if raw[6] == 1 else 12
     length = int.from_bytes(raw[8:start], "little")
@@ -126,7 +172,7 @@ def _parse_header(raw: bytes) -> tuple[str, bool, tuple[int, ...], str, int] | N
     return values["'descr'"].strip("'"), values["'fortran_order'"] == "True", shape, match[4] or "", start + length
 
 
-def _read_up_to(f: BinaryIO, n_bytes: int) -> bytes:
+def _read_up_to(f: BinaryIO | Rejoined, n_bytes: int) -> bytes:
     """n_bytes, or what there is: a header that claims terabytes takes none."""
     parts = []
     while n_bytes > 0 and (part := f.read(min(n_bytes, 2**20))):
@@ -147,14 +193,26 @@ def _check_shape(path: str | Path, shape: tuple[int, ...], cfg: MelConfig) -> No
         raise MelError(f"{path}: {shape[1]} frames, wanted at most the {longest} that fit a WAV file")
 
 
+def _check_frames(path: str | Path, mel: NDArray[np.float32], first: int) -> None:
+    """Of a part of a mel, which may be loud all over; `first` is its first frame."""
+    for t in np.flatnonzero(~((mel >= LOWEST_MEL) & (mel <= HIGHEST_MEL)).all(axis=0))[:1]:
+        band = int(np.argmin(np.isfinite(mel[:, t])))
+        if not np.isfinite(mel[band, t]):
+            raise MelError(f"{path}: NaN or infinite at band {band}, frame {first + t}")
+        _refuse_range(path, mel[:, t].min(), mel[:, t].max(), "fit")
+
+
+def _refuse_range(path: str | Path, low: float, high: float, cause: str) -> None:
+    if low < LOWEST_MEL:
+        cause = "decibels" if low < DECIBELS_FROM else "power"
+    guess = f"; {ADVICE[cause]}" if cause != "fit" else ""
+    raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")
+
+
 def _check_values(path: str | Path, mel: NDArray[np.float32]) -> None:
     if not np.isfinite(mel).all():
         band, frame = np.argwhere(~np.isfinite(mel))[0]
         raise MelError(f"{path}: NaN or infinite at band {band}, frame {frame}")
     low, high = mel.min(), mel.max()
     if low < LOWEST_MEL or high > HIGHEST_MEL or low >= 0:
-        cause = positive_cause(mel) if low >= 0 else "fit"
-        if low < LOWEST_MEL:
-            cause = "decibels" if low < DECIBELS_FROM else "power"
-        guess = f"; {ADVICE[cause]}" if cause != "fit" else ""
-        raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")
+        _refuse_range(path, low, high, positive_cause(mel) if low >= 0 else "fit")

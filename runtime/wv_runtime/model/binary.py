@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -252,6 +253,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """The bytes of a file from a 64-byte boundary, unchecked; not more of them than a .bin may have, and a few."""
     with open(path, "rb") as f:
+        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):  # a pipe has no size
+            return aligned(f.read(MAX_FILE_BYTES + ALIGN))
         raw = _aligned_empty(min(os.fstat(f.fileno()).st_size, MAX_FILE_BYTES + ALIGN))
         return raw[: f.readinto(raw)]
 
