@@ -18,7 +18,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 
-.PHONY: help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -71,7 +71,12 @@ build/arm-%/wv_run: .venv/ready build/musl/musl-gcc.specs $(C_FILES)
 		-DCMAKE_TOOLCHAIN_FILE=cmake/$*.cmake
 	$(BIN)/cmake --build $(@D) && touch $@
 
-arm: build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch64 and armv7 in build/, tested under qemu
+# Toolchain files name their compilers; without one CMake says much, and not what to do
+arm-compilers:
+	@for gcc in $$(sed -n 's/^set(CMAKE_C_COMPILER \(.*\))/\1/p' runtime/libwavernn/cmake/*.cmake); do \
+		command -v $$gcc >/dev/null || { echo "$$gcc: not found, wanted for make arm; make deps installs it" >&2; exit 1; }; done
+
+arm: arm-compilers build/arm-aarch64/wv_run build/arm-armv7l/wv_run ## static wv_run for AArch64 and armv7 in build/, tested under qemu
 	WV_ARM_BUILD=build $(BIN)/python -m pytest -rs tests/parity/test_arm.py
 
 arm-bench: .venv/ready ## instructions per sample on ARM by stage and dtype, under qemu, and estimated real-time factors

@@ -149,3 +149,15 @@ def test_wheel_runs_in_a_clean_environment(tmp_path):
         done = subprocess.run([bin_dir / command[0], *command[1:]], cwd=work, env=clean, capture_output=True, text=True)
         assert done.returncode in (1, 2), done
         assert f"wavernn[{extra}]" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make")
+def test_make_arm_without_compilers_names_make_deps(tmp_path):
+    """One line before anything is installed or built."""
+    for name in ("sh", "sed", "make", "find"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = subprocess.run([tmp_path / "make", "SHELL=sh", "arm"], cwd=ROOT, env={"PATH": str(tmp_path)},
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode != 0 and done.stdout == ""
+    assert ours == ["aarch64-linux-gnu-gcc: not found, wanted for make arm; make deps installs it"], done.stderr

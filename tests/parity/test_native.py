@@ -16,6 +16,7 @@ from wv_runtime import __version__
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.kernels import isa
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names, library
+from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.model.binary import aligned, pack
 
@@ -227,3 +228,14 @@ def test_threads_share_a_model():
 
 def test_bench_stage_runs():
     NativeStream(NativeModel(DATA)).bench_stage(0, 3)
+
+
+@pytest.mark.parametrize("backend", ["numba", "c"])
+def test_seeds_are_integers(backend):
+    """1.5 was taken for 1 by one engine and not by the other."""
+    model = tiny_model()
+    voice, mel = Voice(model, backend), tiny_mel(model.config)
+    for seed in (1.5, "1", None, -1, 2**64, np.float64(1)):
+        with pytest.raises(ValueError, match=r"seed: found .*, wanted an integer in"):
+            voice(mel, seed=seed)
+    np.testing.assert_array_equal(voice(mel, seed=np.uint8(3)), voice(mel, seed=3))

@@ -149,6 +149,24 @@ def test_broken_contract(ckpt, tmp_path, change, message):
     assert message in error_of(tmp_path / "m.pt")
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_names_of_wrapped_models(ckpt, tmp_path, prefix):
+    """As DistributedDataParallel and torch.compile write them."""
+    wrapped = {**ckpt, "model": {prefix + name: tensor for name, tensor in ckpt["model"].items()}}
+    save_checkpoint(tmp_path / "m.pt", wrapped)
+    model, back = load_model(tmp_path / "m.pt")
+    assert set(back["model"]) == set(ckpt["model"]) and torch.equal(model.R, ckpt["model"]["R"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(ckpt, tmp_path, value):
+    broken = {**ckpt["model"], "O2": ckpt["model"]["O2"].clone()}
+    broken["O2"][3, 5] = value
+    save_checkpoint(tmp_path / "m.pt", {**ckpt, "model": broken})
+    with pytest.raises(CheckpointError, match=r"m\.pt: model\.O2: found NaN or infinity, wanted finite numbers"):
+        load_model(tmp_path / "m.pt")
+
+
 def test_missing_key(ckpt, tmp_path):
     del ckpt["masks"]
     torch.save(ckpt, tmp_path / "m.pt")

@@ -127,7 +127,7 @@ def test_it_learns(speech, tmp_path, wv_train):
     assert sorted(f.name for f in tmp_path.iterdir()) == ["curve.png", "m.pt", "slim.pt"]
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_step, monkeypatch, number, expected):
     assert wv_train(speech, "-o", tmp_path / "one.pt", *SHAPE, *QUICK, *PRUNED)[0] == 0
     with monkeypatch.context():
@@ -148,6 +148,17 @@ def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_
         W = weights["R"].chunk(3)[("R_u", "R_r", "R_e").index(name)] if name[0] == "R" else weights[name]
         assert torch.equal(W != 0, mask)
         assert float(mask.float().mean()) == {"R": 0.25, "O": 0.5}[name[0]]
+
+
+def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):
+    """nohup wv-train .. &"""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        at_step(2, lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK)[0] == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and load_checkpoint(tmp_path / "m.pt")["step"] == 8
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):
@@ -390,6 +401,11 @@ def test_a_small_model_grows_into_a_large_one(speech, tmp_path, wv_train):
     assert wv_train(speech, "-o", small, "--overwrite", *SHAPE, *QUICK, *PRUNED)[0] == 0
     code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--init-from", small, "--n-units", 128)
     assert code == 2 and "options: n_units: found 128, wanted 64, the pruned checkpoint's" in err
+
+
+def test_toml_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf[train]\r\nlr = 0.5\r\n")
+    assert read_toml(tmp_path / "c.toml")["train"] == {"lr": 0.5}
 
 
 def test_toml_then_flags(speech, tmp_path, wv_train):

@@ -78,3 +78,52 @@ def test_functions_apart_keep_their_meaning_when_caches_of_two_processes_meet(pa
 
     assert run("one") == ["1"] and run("two") == ["2"]
     assert run("one", "two") == ["1", "2"] and run("two", "one") == ["2", "1"]
+
+
+ONE = "from .jit import kernel\n\n@kernel\ndef run():\n    return 7\n"
+
+
+def _start(tmp_path, **environment):
+    return subprocess.run([sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "a_folder"])
+def test_a_damaged_entry_is_a_miss(package, tmp_path, suffix, damage):
+    """And is written again, if it can be."""
+    (package / "use.py").write_text(ONE)
+    cache = tmp_path / "cache"
+    assert _start(tmp_path, NUMBA_CACHE_DIR=str(cache)).stdout.split() == ["7", "0"]
+    (file,) = cache.rglob(f"*.{suffix}")
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "a_folder":
+        file.mkdir()
+    else:
+        file.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\x80\x04K\x01." * 9}[damage])
+    done = _start(tmp_path, NUMBA_CACHE_DIR=str(cache))
+    assert done.returncode == 0 and done.stdout.split() == ["7", "0"], done.stderr
+    assert "Traceback" not in done.stderr
+    if damage != "a_folder":
+        assert _start(tmp_path, NUMBA_CACHE_DIR=str(cache)).stdout.split() == ["7", "1"]
+
+
+def test_without_a_folder_to_write_to(package, tmp_path):
+    (package / "use.py").write_text(ONE)
+    (tmp_path / "file").touch()  # no folder can be made below a file, not even by root
+    (package / "__pycache__").touch()
+    nowhere = str(tmp_path / "file/cache")
+    done = _start(tmp_path, NUMBA_CACHE_DIR=nowhere, XDG_CACHE_HOME=nowhere, HOME=nowhere)
+    assert done.returncode == 0 and done.stdout.split() == ["7", "0"], done.stderr
+    assert done.stderr.count("\n") == 1 and "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_a_cache_that_cannot_be_written_any_more(package, tmp_path):
+    (package / "use.py").write_text(ONE)
+    full = "def full(*a): raise OSError(28, 'No space left')\n"
+    patch = f"import numba.core.caching as c\n{full}c.IndexDataCacheFile._save_data = full\nprint("
+    script = SCRIPT.replace("print(", patch)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")})  # fmt: skip
+    assert done.returncode == 0 and done.stdout.split() == ["7", "0"] and "No space left" in done.stderr, done.stderr

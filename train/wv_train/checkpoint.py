@@ -83,9 +83,12 @@ def load_model(path: str | Path) -> tuple[WaveRNN, dict[str, Any]]:
     Raises
     ------
     CheckpointError
-        As `load_checkpoint`.
+        As `load_checkpoint`, and if a weight is not finite.
     """
     ckpt = load_checkpoint(path)
+    for name, tensor in ckpt["model"].items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: model.{name}: found NaN or infinity, wanted finite numbers")
     return model_from(ckpt), ckpt
 
 

@@ -237,12 +237,15 @@ class Pace:
 
 
 class Signals:
-    """Keeps the first ctrl-C (or SIGTERM) in `seen`, so that the current step is finished and saved."""
+    """Keeps the first ctrl-C (or SIGTERM, or SIGHUP of a terminal that closes) in `seen`, so that the current step is
+    finished and saved. What is ignored, as nohup does, stays ignored."""
 
     seen = 0
 
     def __enter__(self) -> Signals:
-        self._handlers = {s: signal.signal(s, self._on) for s in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        heard = [s for s in numbers if signal.getsignal(s) != signal.SIG_IGN]
+        self._handlers = {s: signal.signal(s, self._on) for s in heard}
         return self
 
     def _on(self, number: int, frame: object) -> None:

@@ -200,8 +200,7 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         If the file is missing, is not TOML, or has other tables.
     """
     try:
-        with path.open("rb") as f:
-            tables = tomllib.load(f)
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows put a mark before it
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}, wanted a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

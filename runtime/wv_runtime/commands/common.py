@@ -78,7 +78,9 @@ def command_errors(prog: str) -> Iterator[None]:
         _stop(prog, f"{name}: {e.strerror}" if name and e.strerror else str(e), 1)
     except ValueError as e:
         _stop(prog, str(e), 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as e:
+        if isinstance(e.__cause__, EOFError):  # click takes the end of a file for ctrl-D
+            _stop(prog, "found the end of a file, wanted more", 1)
         _stop(prog, "interrupted", 130)
 
 

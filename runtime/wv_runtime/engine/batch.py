@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 MAX_LANES = 16  # WV_MAX_LANES
 
 
+def check_seed(seed: int) -> int:
+    """Raises ValueError unless the seed is an integer, of Python or NumPy, in 0..2^64-1."""
+    if not hasattr(seed, "__index__") or not 0 <= seed < 2**64:
+        raise ValueError(f"seed: found {seed}, wanted an integer in 0..2^64-1")
+    return int(seed)
+
+
 def check_lanes(n_lanes: int, n_threads: int = 1) -> None:
     """Raises ValueError unless a batch may have so many."""
     for name, value, most in (("n_lanes", n_lanes, MAX_LANES), ("n_threads", n_threads, 64)):

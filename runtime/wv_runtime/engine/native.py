@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.engine import __path__ as package_path
+from wv_runtime.engine.batch import check_seed
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding
 from wv_runtime.model.binary import aligned
@@ -235,7 +236,7 @@ class NativeStream:
             raise ValueError(f"isa: found {isa}, wanted one of {', '.join(isa_names())}")
         isa_name = isa.encode() if isa else None
         options = _Options(
-            ctypes.sizeof(_Options), _check_seed(seed), temperature, max_frames, isa_name,
+            ctypes.sizeof(_Options), check_seed(seed), temperature, max_frames, isa_name,
             0 if postfilter is None else 1 + postfilter,
         )  # fmt: skip
         _check(library().wv_state_new(model._handle, byref(options), byref(self._handle)), "stream")
@@ -248,7 +249,7 @@ class NativeStream:
 
     def reset(self, seed: int) -> None:
         """Back to silence and sample 0; what was pushed is forgotten."""
-        _check(library().wv_reset(self._handle, _check_seed(seed)), "reset")
+        _check(library().wv_reset(self._handle, check_seed(seed)), "reset")
 
     def push(self, mel: NDArray[np.float32]) -> int:
         """Append frames; returns how many there was room for.
@@ -362,9 +363,3 @@ class NativeMel:
         frames, written = np.empty((library().wv_mel_available(self._handle), self._n_mels), np.float32), c_size_t()
         _check(library().wv_mel_pull(self._handle, frames.ctypes.data, len(frames), byref(written)), "pull")
         return np.ascontiguousarray(frames[: written.value].T)
-
-
-def _check_seed(seed: int) -> int:
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed: found {seed}, wanted 0..2^64 - 1")
-    return seed

@@ -19,7 +19,7 @@ from wv_runtime.errors import MelError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
 from wv_runtime.model.binary import Model, pack
 
-from .batch import Batch, NumbaBatch, check_lanes, speak
+from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
 
 BACKENDS = ("numba", "c", "cuda")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
@@ -147,8 +147,7 @@ class Voice:
         ValueError
             If seed is not in 0..2^64-1 or temperature not in `TEMPERATURES`.
         """
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"seed: found {seed}, wanted 0..2^64-1")
+        seed = check_seed(seed)
         check_temperature(temperature)
         return self._open(seed, temperature)
 

@@ -49,6 +49,7 @@ from wv_runtime.errors import CheckpointError
 from wv_runtime.model.config import WaveRNNConfig
 
 FORMAT = 2
+WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before each name of "model"
 GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
 PRUNED = (*GATES, "O1", "O2", "O3", "O4")  # what can be pruned
 
@@ -148,6 +149,9 @@ def read_checkpoint(path: str | Path) -> tuple[WaveRNNConfig, dict[str, Any]]:
     except (TypeError, KeyError, ValueError) as error:
         raise CheckpointError(_line(f"{path}: config: {error}")) from None
     shapes = tensor_shapes(cfg)
+    for prefix in WRAPPERS:
+        if all(str(name).startswith(prefix) for name in raw["model"]):
+            raw["model"] = {name[len(prefix) :]: tensor for name, tensor in raw["model"].items()}
     for name, shape in shapes.items():
         _check_tensor(path, f"model.{name}", raw["model"].get(name), shape, np.dtype("<f4"))
     for name in raw["model"]:

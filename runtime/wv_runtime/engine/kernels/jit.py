@@ -5,14 +5,18 @@ No fast-math, no contraction: every written float operation is one IEEE-754 roun
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.core.compiler import Flags
 from numba.extending import intrinsic
 
@@ -30,9 +34,40 @@ _PROCESS = uuid.uuid4().hex
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A compiled function, cached on disk until any kernel source or the ISA changes."""
-    compiled: Any = njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
-    compiled._cache._cache_file._source_stamp = STAMP
+    compiled: Any = njit(fastmath=False, nogil=True, error_model="numpy")(function)
+    try:
+        compiled._cache = _Cache(function)
+    except (OSError, RuntimeError):  # neither the package's folder nor the user's can be written
+        _tell_once("no folder for compiled kernels can be written")
     return compiled
+
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk. What is damaged in it is compiled and written again; without it all works, only later."""
+
+    def __init__(self, function: Callable[..., Any]):
+        super().__init__(function)
+        self._cache_file._source_stamp = STAMP
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever pickle and Numba raise on cut, empty or other bytes
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _tell_once(f"{self.cache_path}: {error.strerror}")
+
+
+@functools.cache
+def _tell_once(reason: str) -> None:
+    text = f"wavernn: {reason}: kernels are compiled at each start; NUMBA_CACHE_DIR=FOLDER names another place"
+    print(text, file=sys.stderr)
 
 
 def apart(function: Callable[..., Any]) -> Any:
