@@ -37,12 +37,13 @@ PYTHON_ONLY = {
     "teacher_force",
 }
 C_ONLY = {
-    "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32",
+    "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32", "by_length",
+    "derive_matrix",
 }  # fmt: skip
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
-                   "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict",
-                   "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
+                   "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict", "fours",
+                   "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
                    "stage_pcm", "lane_coarse", "lane_draw", "lane_fine", "lanes_R", "lanes_logits", "lanes_coarse",
                    "lanes_fine", "lanes_draw"}  # fmt: skip
 

@@ -1,8 +1,16 @@
 /* derive.c - what the kernels want beside the file, made once at load. Twin of wv_runtime/engine/kernels/derive.py. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "../kernels/kernels.h"
+#include "state.h"
+
+/* Whether an ISA of this library reads wv_fours */
+#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512VNNI)
+enum { MAKE_FOURS = 1 };
+#else
+enum { MAKE_FOURS = 0 };
+#endif
 
 /* (rows,) what the dot products of an int8 matrix start from: the bias in units of scale; biased, for inputs kept
  * as q + 128, less 128 times the sum of the row. */
@@ -32,21 +40,75 @@ static int32_t quantize_I(const float *I, int32_t n, int32_t lpc_order, int16_t 
     return shift;
 }
 
-wv_status wv_derive(wv_model *m) {
-    size_t n_rows = 0, n_I = 3 * (size_t)m->n_units * (size_t)m->n_x;
-    for (int i = 0; i < WV_N_MATRICES; i++) n_rows += m->matrix[i].dtype == WV_I8 ? (size_t)m->matrix[i].rows : 0;
-    int32_t *next = malloc(2 * n_rows * sizeof(int32_t) + n_I * sizeof(int16_t));
-    if (next == NULL) return WV_ERR_MEMORY;
-    m->derived = next;
-    for (int i = 0; i < WV_N_MATRICES; i++) {
-        wv_matrix *matrix = &m->matrix[i];
-        if (matrix->dtype != WV_I8) continue;
-        start(matrix, next, next + matrix->rows);
-        matrix->start = next;
-        matrix->start_biased = next + matrix->rows;
-        next += 2 * matrix->rows;
+/* The block rows by their numbers of blocks, those of one number in their order; count : (most + 2,) scratch */
+static void by_length(const wv_matrix *m, int32_t most, int32_t *count, int32_t *row) {
+    for (int32_t n = 0; n < most + 2; n++) count[n] = 0;
+    for (int32_t i = 0; i < m->n_block_rows; i++) count[m->row_ptr[i + 1] - m->row_ptr[i] + 1]++;
+    for (int32_t n = 0; n < most; n++) count[n + 1] += count[n];
+    for (int32_t i = 0; i < m->n_block_rows; i++) row[count[m->row_ptr[i + 1] - m->row_ptr[i]]++] = i;
+}
+
+/* Four block rows of 4 side by side: fills what `f` points to, or only counts the bytes when base is NULL. */
+static size_t fours(const wv_matrix *m, char *base, wv_fours *f) {
+    size_t used = 0;
+    const int32_t most = m->cols / 4;
+    int32_t *count = wv_take(base, &used, ((size_t)most + 2) * sizeof *count);
+    int32_t *row = wv_take(base, &used, (size_t)m->n_block_rows * sizeof *row);
+    int32_t *step_ptr = wv_take(base, &used, ((size_t)m->n_block_rows / 4 + 1) * sizeof *step_ptr);
+    int32_t *biased = wv_take(base, &used, (size_t)m->rows * sizeof *biased);
+    float *scale = wv_take(base, &used, (size_t)m->rows * sizeof *scale);
+    /* at most as many steps as the longest row of each four, of rows in order */
+    const size_t n_steps = ((size_t)m->nnz_blocks + 3 * (size_t)most) / 4 + 1;
+    uint16_t *col_idx = wv_take(base, &used, 4 * n_steps * sizeof *col_idx);
+    int8_t *values = wv_take(base, &used, 64 * n_steps);
+    if (base == NULL) return used;
+    by_length(m, most, count, row);
+    step_ptr[0] = 0;
+    for (int32_t i = 0; i < m->n_block_rows / 4; i++) {
+        const int32_t longest = row[4 * i + 3], steps = m->row_ptr[longest + 1] - m->row_ptr[longest];
+        step_ptr[i + 1] = step_ptr[i] + steps;
+        uint16_t *j = col_idx + 4 * (size_t)step_ptr[i];
+        int8_t *w = values + 64 * (size_t)step_ptr[i];
+        memset(j, 0, 4 * (size_t)steps * sizeof *j);
+        memset(w, 0, 64 * (size_t)steps);
+        for (int32_t r = 0; r < 4; r++) {
+            const int32_t from = row[4 * i + r], begin = m->row_ptr[from], n = m->row_ptr[from + 1] - begin;
+            for (int32_t k = 0; k < n; k++) {
+                j[4 * k + r] = m->col_idx[begin + k];
+                memcpy(w + 64 * k + 16 * r, (const int8_t *)m->values + 16 * (size_t)(begin + k), 16);
+            }
+            memcpy(biased + 16 * i + 4 * r, m->start_biased + 4 * from, 4 * sizeof *biased);
+            memcpy(scale + 16 * i + 4 * r, m->scale + 4 * from, 4 * sizeof *scale);
+        }
     }
-    m->I_q = (int16_t *)next;
-    m->I_shift = quantize_I(m->I, (int32_t)n_I, m->lpc_order, (int16_t *)next);
+    *f = (wv_fours){m->n_block_rows / 4, step_ptr, values, col_idx, row, biased, scale};
+    return used;
+}
+
+/* What one matrix wants; fills it, or only counts the bytes when base is NULL. */
+static size_t derive_matrix(wv_matrix *m, char *base) {
+    size_t used = 0;
+    int32_t *plain = wv_take(base, &used, (size_t)m->rows * sizeof *plain);
+    int32_t *biased = wv_take(base, &used, (size_t)m->rows * sizeof *biased);
+    if (base != NULL) {
+        start(m, plain, biased);
+        m->start = plain;
+        m->start_biased = biased;
+    }
+    if (MAKE_FOURS && m->block_h == 4) used += fours(m, base ? base + used : NULL, &m->fours);
+    return used;
+}
+
+wv_status wv_derive(wv_model *m) {
+    size_t used = 0, n_I = 3 * (size_t)m->n_units * (size_t)m->n_x;
+    for (int i = 0; i < WV_N_MATRICES; i++)
+        if (m->matrix[i].dtype == WV_I8) used += derive_matrix(&m->matrix[i], NULL);
+    m->derived = malloc(used + n_I * sizeof(int16_t) + 63);
+    if (m->derived == NULL) return WV_ERR_MEMORY;
+    char *base = (char *)wv_padded((size_t)(uintptr_t)m->derived);
+    for (int i = 0; i < WV_N_MATRICES; i++)
+        if (m->matrix[i].dtype == WV_I8) base += derive_matrix(&m->matrix[i], base);
+    m->I_q = (int16_t *)base;
+    m->I_shift = quantize_I(m->I, (int32_t)n_I, m->lpc_order, (int16_t *)base);
     return WV_OK;
 }

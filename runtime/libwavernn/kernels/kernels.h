@@ -17,7 +17,19 @@ enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
 enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
 #define WV_NO_FLOOR (-3.402823466e+38f) /* y_min of a product without relu */
 
-/* One block-CSR matrix; the arrays lie in the mapped file except row_offset. */
+/* Block rows of 4 int8 rows, four of them side by side, for vectors of 16 rows: a step holds a block of each. Rows of about
+ * as many blocks go together; blocks that one has fewer are zeros. Made at load where the vectors are so wide. */
+typedef struct {
+    int32_t n;                 /* fours of block rows; 0: not made */
+    const int32_t *step_ptr;   /* (n + 1,) four i owns steps step_ptr[i] up to, not including, step_ptr[i + 1] */
+    const int8_t *values;      /* (n_steps, 16, 4) */
+    const uint16_t *col_idx;   /* (n_steps, 4) block columns */
+    const int32_t *row;        /* (n, 4) which block rows they are */
+    const int32_t *start;      /* (n, 16) start_biased of their rows */
+    const float *scale;        /* (n, 16) */
+} wv_fours;
+
+/* One block-CSR matrix; the arrays lie in the mapped file except those made at load. */
 typedef struct {
     int32_t dtype, rows, cols, block_h, block_w, n_block_rows, nnz_blocks;
     const void *values;        /* (nnz_blocks * block_h * block_w,) float, f16 bits or int8, in kernel order */
@@ -29,6 +41,7 @@ typedef struct {
     int32_t x_zero;
     /* int8 only, (rows,), made at load: round(bias / scale); the same less 128 * the sum of the row, for q + 128 */
     const int32_t *start, *start_biased;
+    wv_fours fours;            /* int8 only */
 } wv_matrix;
 
 enum { WV_C1, WV_C2, WV_C3, WV_R, WV_O1, WV_O2, WV_O3, WV_O4, WV_N_MATRICES };

@@ -69,6 +69,7 @@ static inline SUM_VECTOR WV_CAT(two_blocks_, WV_H)(SUM_VECTOR a, const int8_t *v
     return SUM(dot2)(a, v, v + 4 * WV_H, q + 4 * (size_t)col_idx[k], q + 4 * (size_t)col_idx[k + 1]);
 }
 
+#if !(defined(WV_FOURS) && WV_H == 4)
 /* y = scale o (bias_i + W q) for block-CSR int8 W of H x 4 blocks; exact in int32, so in any order. */
 static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
     const int32_t n_block_rows = m->n_block_rows; /* not read again after every store */
@@ -111,6 +112,7 @@ static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, w
         }
     }
 }
+#endif
 
 #undef WV_SPMV_FLOAT
 #undef FLOAT_VECTOR
@@ -143,6 +145,49 @@ static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, w
 #define WV_H 32
 #include "spmv.c"
 #undef WV_H
+
+#ifdef WV_FOURS
+/* The same for blocks of 4 rows, four block rows side by side */
+static void spmv_i8_4(const wv_matrix *m, const int8_t *q, wv_output to, const wv_matrix *next, void *y) {
+    const wv_fours *f = &m->fours;
+    const int32_t n = f->n, *step_ptr = f->step_ptr, *row = f->row, *start = f->start;
+    const int8_t *values = f->values;
+    const uint16_t *col_idx = f->col_idx;
+    const float *scale = f->scale;
+    size_t k = 0;
+    for (int32_t i = 0; i < n; i++) {
+        /* 1) the products, two blocks of each row at a time */
+        vi16 even = vi16_load(start + 16 * i), odd = vi16_zero();
+        const size_t end = (size_t)step_ptr[i + 1], twos = end - (end - k) % 2;
+        for (; k != twos; k += 2) {
+            even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
+            odd = vi16_dot4_of_four(odd, values + 64 * (k + 1), q, col_idx + 4 * (k + 1));
+        }
+        /* 2) the last one */
+        if (k != end) {
+            even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
+            k++;
+        }
+        /* 3) sum, scale */
+        vf16 s = vf16_mul(vi16_to_float(vi16_add(even, odd)), vf16_load(scale + 16 * i));
+        /* 4) store each of the four where it belongs */
+        const int32_t *to_row = row + 4 * i;
+        if (to == WV_TO_FLOAT) {
+            float part[16];
+            vf16_store(part, s);
+            for (int r = 0; r < 4; r++) memcpy((float *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
+        } else if (to == WV_TO_Q10) {
+            int16_t part[16];
+            vf16_store_q10(part, s);
+            for (int r = 0; r < 4; r++) memcpy((int16_t *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
+        } else {
+            int8_t part[16];
+            vf16_store_q(part, vf16_add(vf16_mul(s, vf16_set1(next->x_scale)), vf16_set1((float)next->x_zero + 128.5f)));
+            for (int r = 0; r < 4; r++) memcpy((int8_t *)y + 4 * to_row[r], part + 4 * r, 4);
+        }
+    }
+}
+#endif
 
 /* q = round(x * x_scale) + x_zero, clamped to -127..127; n a multiple of 16 */
 static void quantize(int32_t n, const float *x, float x_scale, int32_t x_zero, int8_t *q) {

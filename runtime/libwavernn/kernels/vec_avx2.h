@@ -9,9 +9,12 @@ WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
     __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi32(load_quad(x)), _mm_loadu_si128((const void *)w));
     return _mm_add_epi32(acc, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
 }
-WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(load_quad(x)), _mm256_loadu_si256((const void *)w));
+WV_INLINE vi8 vi8_dot4_each(vi8 acc, const int8_t *w, __m256i quads) {
+    __m256i pairs = _mm256_maddubs_epi16(quads, _mm256_loadu_si256((const void *)w));
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
+    return vi8_dot4_each(acc, w, _mm256_set1_epi32(load_quad(x)));
 }
 
 /* For lanes */
@@ -52,6 +55,19 @@ WV_PAIR_SHORT(32, 16)
 #define WV_SHORTS 32
 WV_PAIR_STORES(16, 8)
 WV_PAIR_STORES(32, 16)
+#define WV_FOURS
+/* As vi16_dot4, but rows 4 i to 4 i + 3 with the quad col_idx[i] of x. One load for four indices: loads are what is short. */
+WV_INLINE vi16 vi16_dot4_of_four(vi16 acc, const int8_t *w, const int8_t *x, const uint16_t *col_idx) {
+    uint64_t j;
+    memcpy(&j, col_idx, sizeof j);
+    const __m256i x0 = _mm256_set1_epi32(load_quad(x + 4 * (j & 0xffff)));
+    const __m256i x1 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 16 & 0xffff)));
+    const __m256i x2 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 32 & 0xffff)));
+    const __m256i x3 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 48)));
+    acc.lo = vi8_dot4_each(acc.lo, w, _mm256_blend_epi32(x0, x1, 0xf0));
+    acc.hi = vi8_dot4_each(acc.hi, w + 32, _mm256_blend_epi32(x2, x3, 0xf0));
+    return acc;
+}
 WV_EVEN_ODD(4)
 WV_EVEN_ODD(8)
 WV_PAIR_SUMS(16, 8)

@@ -45,6 +45,17 @@ WV_INLINE vi16 vi16_dot4(vi16 acc, const int8_t *w, const int8_t *x) {
     return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(load_quad(x)), _mm512_loadu_si512(w));
 }
 
+/* As vi16_dot4, but rows 4 i to 4 i + 3 with the quad col_idx[i] of x. One load for four indices: loads are what is short. */
+WV_INLINE vi16 vi16_dot4_of_four(vi16 acc, const int8_t *w, const int8_t *x, const uint16_t *col_idx) {
+    uint64_t j;
+    memcpy(&j, col_idx, sizeof j);
+    __m512i quads = _mm512_set1_epi32(load_quad(x + 4 * (j & 0xffff)));
+    quads = _mm512_mask_set1_epi32(quads, 0x00f0, load_quad(x + 4 * (j >> 16 & 0xffff)));
+    quads = _mm512_mask_set1_epi32(quads, 0x0f00, load_quad(x + 4 * (j >> 32 & 0xffff)));
+    quads = _mm512_mask_set1_epi32(quads, 0xf000, load_quad(x + 4 * (j >> 48)));
+    return _mm512_dpbusd_epi32(acc, quads, _mm512_loadu_si512(w));
+}
+
 /* For lanes */
 typedef __m128i vb4;
 typedef __m256i vb8;
@@ -105,6 +116,7 @@ WV_INLINE void vs32_store_q(int8_t *q, vs32 a) {
 #include "vec_pair.h"
 WV_PAIR(32, 16)
 WV_PAIR_STORES(32, 16)
+#define WV_FOURS
 WV_EVEN_ODD(4)
 WV_EVEN_ODD(8)
 WV_EVEN_ODD(16)

@@ -5,7 +5,7 @@ C twin: libwavernn/core/derive.c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,31 @@ def quantize_I(I: NDArray[np.float32], lpc_order: int) -> tuple[NDArray[np.int16
         scale, shift = scale / 2, shift + 1
     v = np.floor(I.astype(np.float64).reshape(-1) * scale + 0.5)
     return np.clip(v, -32767, 32767).astype(np.int16), shift
+
+
+class Fours(NamedTuple):
+    """Block rows of 4 int8 rows, four of them side by side, for vectors of 16 rows: a step holds a block of each."""
+
+    values: NDArray[np.int8]  # (n_steps * 64,): (n_steps, 16, 4)
+    step_ptr: NDArray[np.int32]  # (n + 1,) four i owns steps step_ptr[i] up to, not including, step_ptr[i + 1]
+    col_idx: NDArray[np.uint16]  # (n_steps * 4,): (n_steps, 4) block columns
+    row: NDArray[np.int32]  # (n * 4,): (n, 4) which block rows they are
+    start: NDArray[np.int32]  # (n * 16,) of their rows
+    scale: NDArray[np.float32]  # (n * 16,)
+
+
+def fours(m: Any, start: NDArray[np.int32]) -> Fours:
+    """Of an int8 format.Matrix of block_h 4. Rows of about as many blocks go together; what one has fewer are zeros."""
+    length = np.diff(m.row_ptr)
+    row = np.argsort(length, kind="stable").astype(np.int32)
+    steps = length[row[3::4]]  # the longest of each four
+    step_ptr = np.concatenate([[0], np.cumsum(steps)]).astype(np.int32)
+    # where block k of the file goes: to the four and the lane of its row, at its place in the row
+    four, lane = np.empty_like(row), np.empty_like(row)
+    four[row], lane[row] = np.arange(len(row)) // 4, np.arange(len(row)) % 4
+    of = np.repeat(np.arange(len(row)), length)
+    to = 4 * (step_ptr[four[of]] + np.arange(len(of)) - m.row_ptr[of]) + lane[of]
+    col_idx, values = np.zeros(4 * step_ptr[-1], np.uint16), np.zeros((4 * step_ptr[-1], 16), np.int8)
+    col_idx[to], values[to] = m.col_idx, m.values.reshape(-1, 16)
+    rows = (4 * row[:, None] + np.arange(4)).reshape(-1)
+    return Fours(values.reshape(-1), step_ptr, col_idx, row, start[rows], m.scale[rows])

@@ -36,6 +36,7 @@ N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blo
 LANE_SUMS = 2 if ISA == "avx512vnni" else 1  # the same of each of several lanes, which hide latency, too
 # Width of an f16 block's vector where it is not that of f32: two narrow conversions cost less than a wide one on Zen 4.
 HALF = {16: "16y"} if ISA == "avx512vnni" else {}
+WIDE = bool(Q_BIAS)  # whether a vector has room for several blocks of 4 rows
 SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
 
 
@@ -332,6 +333,29 @@ def _dots(builder: Any, sums: Any, w4: Any, q4: Any) -> Any:
     ])  # fmt: skip
 
 
+@intrinsic
+def dot4_of_four(typingctx, acc, w, i, q, col_idx, j):
+    """16 rows: acc[r] + w[i + 4r : i + 4r + 4] . q[4c : 4c + 4] with c = col_idx[j + r // 4]"""
+
+    def codegen(context, builder, signature, args):
+        sums, w_array, i_, q_array, c_array, j_ = args
+        # one load for four indices: loads are what is short
+        I64 = ir.IntType(64)  # noqa: N806
+        four = _load(context, builder, col_idx, c_array, j_, I64)
+        quads = None
+        for lane in range(4):
+            c = builder.and_(builder.lshr(four, I64(16 * lane)), I64(0xFFFF))
+            quad = _load(context, builder, q, q_array, builder.shl(c, I64(2)), I32)
+            quad.align = 1
+            splat = _splat(builder, quad, 16)
+            mask = ir.Constant(ir.VectorType(ir.IntType(1), 16), [r // 4 == lane for r in range(16)])
+            quads = splat if quads is None else builder.select(mask, splat, quads)
+        w4 = _load(context, builder, w, w_array, i_, ir.VectorType(I8, 64))
+        return _dots(builder, sums, w4, builder.bitcast(quads, w4.type))
+
+    return acc(acc, w, types.intp, q, col_idx, types.intp), codegen
+
+
 # The sums of a block row of h rows: one of the even and one of the odd blocks, or one of all.
 
 
@@ -444,6 +468,10 @@ def store_q(typingctx, q, index, v):
 
 
 def _store_q(context: Any, builder: Any, q_type: Any, q: Any, index: Any, v: Any) -> None:
+    _store(context, builder, q_type, q, index, _to_q(builder, v))
+
+
+def _to_q(builder: Any, v: Any) -> Any:
     n = v.type.count
     if v.type.element == F32:
         v = builder.fptosi(_clamp(builder, v, 1.0, 255.0), ir.VectorType(I32, n))
@@ -452,7 +480,7 @@ def _store_q(context: Any, builder: Any, q_type: Any, q: Any, index: Any, v: Any
         v = builder.select(builder.icmp_signed("<", v, _constant32(n, 127)), v, _constant32(n, 127))
         v = builder.add(v, _constant32(n, 128))
     v = builder.add(v, _constant32(n, Q_BIAS - 128))
-    _store(context, builder, q_type, q, index, builder.trunc(v, ir.VectorType(I8, n)))
+    return builder.trunc(v, ir.VectorType(I8, n))
 
 
 def _clamp(builder: Any, v: Any, low: float, high: float) -> Any:
@@ -471,11 +499,34 @@ def store_q10(typingctx, array, index, v):
 
 
 def _store_q10(context: Any, builder: Any, array_type: Any, array: Any, index: Any, v: Any) -> None:
+    _store(context, builder, array_type, array, index, _to_q10(builder, v))
+
+
+def _to_q10(builder: Any, v: Any) -> Any:
     n = v.type.count
     v = builder.fadd(builder.fmul(v, _constant(v.type, 1024.0)), _constant(v.type, 32768.5))
     v = builder.fptosi(_clamp(builder, v, 0.0, 65535.0), ir.VectorType(I32, n))
-    v = builder.trunc(builder.add(v, _constant32(n, -32768)), ir.VectorType(I16, n))
-    _store(context, builder, array_type, array, index, v)
+    return builder.trunc(builder.add(v, _constant32(n, -32768)), ir.VectorType(I16, n))
+
+
+def _storing_four(doc: str, convert: Callable[[Any, Any], Any]) -> Any:
+    def typer(typingctx, array, row, i, v):
+        def codegen(context, builder, signature, args):
+            value = convert(builder, args[3])
+            for r in range(4):
+                at = builder.gep(_data(context, builder, row, args[1]), [builder.add(args[2], args[2].type(r))])
+                index = builder.shl(builder.sext(builder.load(at), args[2].type), args[2].type(2))
+                _store(context, builder, array, args[0], index, _part(builder, value, 4 * r, 4))
+
+        return types.void(array, row, types.intp, v), codegen
+
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+store_four = _storing_four("array[4c : 4c + 4] = v[4r : 4r + 4] with c = row[i + r], r = 0..3", lambda builder, v: v)
+store_four_q = _storing_four("the same as store_q does it", _to_q)
+store_four_q10 = _storing_four("the same as store_q10 does it", _to_q10)
 
 
 def _constant32(n: int, value: int) -> Any:

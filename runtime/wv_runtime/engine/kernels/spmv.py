@@ -20,22 +20,28 @@ from . import derive
 from .jit import OVERLOAD, apart
 from .simd import (
     HALF,
+    WIDE,
     add,
     aligned,
     at,
     broadcast,
     dot1,
     dot2,
+    dot4_of_four,
     load,
     maximum,
     mul,
     pointer,
     start_sums,
     store,
+    store_four,
+    store_four_q,
+    store_four_q10,
     store_q,
     store_q10,
     to_float,
     total,
+    zero,
 )
 
 NO_FLOOR = np.float32(np.finfo(np.float32).min)
@@ -50,6 +56,7 @@ class _Tile(NamedTuple):
     bias       : (rows,) float32
     scale      : (rows,) float32                int8 only, else empty
     start      : (rows,) int32                  int8 only, else empty: derive.start
+    fours      : derive.Fours                   int8 blocks of 4 rows where vectors are wide, else ()
     x_scale, x_zero                             int8 only, else 0: q = round(x * x_scale) + x_zero
     """
 
@@ -62,6 +69,7 @@ class _Tile(NamedTuple):
     bias: NDArray[np.float32]
     scale: NDArray[np.float32]
     start: NDArray[np.int32]
+    fours: Any
     x_scale: np.float32
     x_zero: np.int32
 
@@ -92,8 +100,10 @@ def tile(m: Any) -> _Tile:
     values = m.values.view(np.uint16) if m.values.dtype == np.float16 else m.values
     scale, start = (m.scale, derive.start(m)) if is_i8 else (np.zeros(0, np.float32), np.zeros(0, np.int32))
     arrays = (values, m.row_ptr, m.col_idx, m.bias, scale, start)
+    wide = is_i8 and m.block_h == 4 and WIDE
+    fours = derive.Fours(*(aligned(a) for a in derive.fours(m, start))) if wide else ()
     return TILES[m.block_h](
-        m.n_block_rows, m.cols, m.block_w, *(aligned(a) for a in arrays),
+        m.n_block_rows, m.cols, m.block_w, *(aligned(a) for a in arrays), fours,
         np.float32(m.x_scale), np.int32(m.x_zero),
     )  # fmt: skip
 
@@ -165,6 +175,8 @@ def _spmv_i8(m, q, following, y):
 
 @overload(_spmv_i8, jit_options=OVERLOAD)
 def _(m, q, following, y):
+    if isinstance(m.types[m.fields.index("fours")], types.NamedTuple):
+        return lambda m, q, following, y: spmv_i8_4(m, q, following, y)
     H, to = BLOCK_H[m.instance_class], y.dtype
 
     @register_jitable(**OVERLOAD)
@@ -218,6 +230,57 @@ def _(m, q, following, y):
         call((m.n_block_rows, values, row_ptr, col_idx, start, scale, pointer(q), x_scale, x_zero, pointer(y)))
 
     return spmv_i8
+
+
+def spmv_i8_4(m, q, following, y):
+    """The same for blocks of 4 rows, four block rows side by side"""
+
+
+@overload(spmv_i8_4, jit_options=OVERLOAD)
+def _(m, q, following, y):
+    def body(n, values, step_ptr, col_idx, row, start, scale, q, x_scale, x_zero, y):
+        k = 0
+        for i in range(n):
+            # 1) the products, two blocks of each row at a time
+            even, odd = load(16, start, 16 * i), zero(16)
+            end = np.intp(at(step_ptr, i + 1))
+            twos = end - ((end - k) & 1)
+            while k != twos:
+                even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
+                odd = dot4_of_four(odd, values, 64 * (k + 1), q, col_idx, 4 * (k + 1))
+                k += 2
+            # 2) the last one
+            if k != end:
+                even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
+                k += 1
+            # 3) sum, scale
+            s = mul(to_float(add(even, odd)), load(16, scale, 16 * i))
+            # 4) store each of the four where it belongs
+            store_output(s, x_scale, x_zero, y, row, i)
+
+    @register_jitable(**OVERLOAD)
+    def to_float_(s, x_scale, x_zero, y, row, i):
+        store_four(y, row, 4 * i, s)
+
+    @register_jitable(**OVERLOAD)
+    def to_q10(s, x_scale, x_zero, y, row, i):
+        store_four_q10(y, row, 4 * i, s)
+
+    @register_jitable(**OVERLOAD)
+    def to_q(s, x_scale, x_zero, y, row, i):
+        zero_point = broadcast(16, np.float32(x_zero) + np.float32(128.5))
+        store_four_q(y, row, 4 * i, add(mul(s, broadcast(16, x_scale)), zero_point))
+
+    store_output = {types.float32: to_float_, types.int16: to_q10, types.int8: to_q}[y.dtype]
+    call = apart(body)
+
+    def spmv_i8_4(m, q, following, y):
+        f = m.fours
+        arrays = (pointer(f.values), pointer(f.step_ptr), pointer(f.col_idx), pointer(f.row), pointer(f.start))
+        scale, x_scale, x_zero = pointer(f.scale), following.x_scale, following.x_zero
+        call((m.n_block_rows // 4, *arrays, scale, pointer(q), x_scale, x_zero, pointer(y)))
+
+    return spmv_i8_4
 
 
 @register_jitable(**OVERLOAD)
