@@ -9,6 +9,7 @@ CHECKPOINT := $(dir $(VOICE))model.pt
 DEMO := $(dir $(VOICE))demo
 # The sampling temperature that the bundled voice is exported with; its model card says why
 TEMPERATURE := 0.8
+MINUTES ?= 10
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
@@ -18,7 +19,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 
-.PHONY: arm-compilers help demo voice picture docs test test-all arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all fuzz arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -123,6 +124,9 @@ types: .venv/ready ## mypy
 
 wheel: .venv/ready ## build the wheel and run it in a clean environment
 	$(BIN)/python -m pytest -m wheel
+
+fuzz: .venv/ready ## fuzz the readers of files and the stream for MINUTES, with clang-19; prints executions and coverage
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) --coverage
 
 matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
 	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
