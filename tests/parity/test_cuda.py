@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -96,6 +97,25 @@ def test_one_line_without_numba_cuda(command, folder, monkeypatch):
     assert (
         result.err == "wv-run: error: backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'\n"
     )
+
+
+@needs_numba_cuda
+def test_one_line_where_numba_cuda_does_not_fit_numpy(folder):
+    """NumPy 2.5 has no row_stack, which numba-cuda 0.30.4 wants."""
+    code = "import numpy; vars(numpy).pop('row_stack', 0); from wv_runtime.commands.run import main; main()"
+    command = [sys.executable, "-c", code, "tiny.bin", "mel.npy", "--backend", "cuda", "-o", "o.wav"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and not (folder / "o.wav").exists()
+    assert re.fullmatch(
+        r".*: error: backend cuda: found numba-cuda \S+ with NumPy \S+, which does not load "
+        r"\(module 'numpy' has no attribute 'row_stack'\), wanted pip install 'wavernn\[cuda\]'\n", done.stderr,
+    ), done.stderr  # fmt: skip
+
+
+def test_numba_cuda_is_imported_by_its_own_engine_alone():
+    code = "import sys, wv_runtime.engine.synth as s; s.Voice; print([m for m in sys.modules if 'numba.cuda.' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @needs_numba_cuda

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,18 @@ N_OPEN = 1024  # streams that a list of mels keeps open
 
 
 def check_package() -> None:
-    """Raises NativeError if numba-cuda is missing."""
+    """Raises NativeError if numba-cuda is missing, or if its compiler does not load."""
+    wanted = "wanted pip install 'wavernn[cuda]'"
     if importlib.util.find_spec("numba_cuda") is None:
-        raise NativeError("backend cuda: numba-cuda is not installed, wanted pip install 'wavernn[cuda]'")
+        raise NativeError(f"backend cuda: numba-cuda is not installed, {wanted}")
+    from wv_runtime.engine.kernels.device import SIMULATED
+
+    if not SIMULATED:
+        try:
+            import numba.cuda.cudaimpl  # noqa: F401  Numba would import it only when it compiles a kernel
+        except (AttributeError, ImportError) as e:  # as with a NumPy that is too new
+            found = f"numba-cuda {version('numba-cuda')} with NumPy {np.__version__}"
+            raise NativeError(f"backend cuda: found {found}, which does not load ({e}), {wanted}") from None
 
 
 def check_gpu() -> Any:
