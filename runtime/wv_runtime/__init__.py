@@ -35,12 +35,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(path: str | os.PathLike[str], engine: str = "numba") -> Voice:
+def load(path: str | os.PathLike[str], engine: str = "auto") -> Voice:
     """The voice of a .bin, ready to speak.
 
     Parameters
     ----------
-    engine : "numba" (JIT), "c" (libwavernn) or "cuda" (an NVIDIA GPU, int8 models); all give the same samples
+    engine : "numba" (JIT), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models), or "auto", which takes c if it is
+        there; all give the same samples
 
     Raises
     ------

@@ -6,6 +6,7 @@ Usage: ``with atomic_path("out.bin") as tmp: tmp.write_bytes(b)``
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -42,6 +43,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.replace(tmp, target)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def remove_stale(path: Path) -> None:
+    """Remove what a run that was killed has left beside `path` under a temporary name."""
+    pattern = re.compile(re.escape(f".{path.stem[:64]}.") + "[0-9a-f]{16}" + re.escape(path.suffix))
+    if path.parent.is_dir():
+        for name in os.listdir(path.parent):
+            if pattern.fullmatch(name):
+                (path.parent / name).unlink(missing_ok=True)
 
 
 @contextmanager

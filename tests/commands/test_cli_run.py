@@ -179,7 +179,7 @@ def test_bad_usage(program, folder, name):
 
 
 def test_numba_has_no_isa_to_choose(command, folder):
-    result = command(cli.main, "tiny.bin", "mel.npy", "--isa", "portable")
+    result = command(cli.main, "tiny.bin", "mel.npy", "--isa", "portable", "--backend", "numba")
     assert result.code == 2 and "isa" in result.err
 
 

@@ -25,7 +25,8 @@
               "              [--isa NAME] [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify]\n" \
               "              [--strict] [--json]\n" \
               "MODEL, MEL and OUT may be pipes; - is standard input or output. Standard input that is no .npy is taken as frames of\n" \
-              "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n"
+              "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n" \
+              "Folders, --jobs and --overwrite are wv-run's.\n"
 
 /* ---- command line */
 

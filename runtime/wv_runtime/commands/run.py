@@ -8,9 +8,11 @@ Usage: ``wv-run out.bin mels.npy -o out.wav``; ``.. | wv-run out.bin - -o - | ..
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -19,9 +21,10 @@ from numpy.typing import NDArray
 
 from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
+from wv_runtime.commands.corpus import Corpus, Settings, n_cpus
 from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.report import Report
-from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature
+from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature, ready_backend
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel
@@ -37,7 +40,8 @@ STDIN = "standard input"
 @click.option("-o", "--out", default="out.wav", show_default=True, help="File to write, 16-bit mono; - is stdout.")
 @click.option("--format", "format_", type=click.Choice(sorted(set(FORMATS.values()))),
               help="Of OUT; its suffix says it if absent: .wav, .flac, .raw or .pcm. A pipe gets wav.")  # fmt: skip
-@click.option("--backend", type=click.Choice(BACKENDS), default="numba", show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
+              help="All give the same samples; auto takes c, which starts at once, if it is there.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
@@ -46,6 +50,8 @@ STDIN = "standard input"
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
 @click.option("--verify", is_flag=True, help="Run both backends; fail unless they give the same samples.")
 @click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="For folders: processes; as many as CPUs if absent.")
+@click.option("--overwrite", is_flag=True, help="For folders: make again what is there.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
 @click.version_option(__version__)
 def main(
@@ -62,9 +68,13 @@ def main(
     rtf_limit: float | None,
     verify: bool,
     strict: bool,
+    jobs: int | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Turn MEL, log-mels of shape (n_mels, n_frames) in a .npy file, into audio with MODEL, a .bin of wv-export.
+
+    MEL may be a folder of .npy files; OUT is a folder then, and gets what it lacks: a run that was stopped goes on.
 
     MODEL, MEL and OUT may be pipes; - is standard input or output. What comes from standard input without the header of
     a .npy is taken as frames of n_mels float32, spoken as they come. Where audio goes to stdout, the report goes to
@@ -75,6 +85,15 @@ def main(
     check_temperature(temperature, "--temperature")
     if model_path == mel_path == "-":
         raise ValueError("MEL: found -, which MODEL is read from already, wanted a file")
+    backend = ready_backend() if backend == "auto" else backend
+    if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
+        if verify or rtf_limit or chunk_frames:
+            raise ValueError("--verify, --rtf-limit, --chunk-frames: found one of them with a folder, wanted a file")
+        _speak_folder(model_path, mel_path, out, jobs, overwrite, as_json, strict, backend, isa, seed, temperature,
+                      postfilter, format_)  # fmt: skip
+        return
+    if jobs or overwrite:
+        raise ValueError("--jobs, --overwrite: found one of them with a file, wanted folders as MEL and OUT")
     output = Output.of(out, format_, (model_path, mel_path))
     model = read_model(model_path)
     cfg = model.config.mel
@@ -116,6 +135,23 @@ def main(
         raise WaveRNNError(
             f"real-time factor {report.real_time_factor:.3f}, wanted at most {rtf_limit:g}: this machine is too slow"
         )
+
+
+def _speak_folder(
+    model_path: str, mels: str, audio: str, jobs: int | None, overwrite: bool, as_json: bool, strict: bool,
+    backend: str, isa: str | None, seed: int, temperature: float, postfilter: bool | None, format_: str | None,
+) -> None:  # fmt: skip
+    model = read_model(model_path)
+    on = Voice(model, backend, isa, postfilter).postfilter
+    settings = Settings(model, backend, isa, seed, temperature, on, format_ or "wav", strict)
+    if overwrite:
+        Corpus.forget(Path(audio))
+    summary = Corpus(Path(mels), Path(audio), settings).run(jobs or n_cpus())
+    for path, warning in sorted(summary.warnings.items()):
+        click.echo(f"wv-run: warning: {printable(path)}: {printable(warning)}", err=True)
+    click.echo(summary.json() if as_json else summary.text())
+    if summary.failed:
+        raise WaveRNNError(f"{mels}: {len(summary.failed)} of {summary.n_files} files failed")
 
 
 class Spoken(NamedTuple):

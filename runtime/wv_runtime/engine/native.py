@@ -299,11 +299,15 @@ class NativeBatch:
     """
 
     def __init__(self, model: NativeModel, n_lanes: int = 8, n_threads: int = 1):
-        self._handle = c_void_p()
         self._model = model  # must outlive the batch
-        self.n_open = 2 * n_lanes * n_threads
-        _check(library().wv_batch_new(model._handle, n_lanes, n_threads, byref(self._handle)), "batch")
-        weakref.finalize(self, library().wv_batch_free, self._handle)
+        self._n_lanes, self._n_threads, self.n_open = n_lanes, n_threads, 2 * n_lanes * n_threads
+        self._make()
+
+    def _make(self) -> None:
+        self._handle, self._pid = c_void_p(), os.getpid()
+        new = library().wv_batch_new(self._model._handle, self._n_lanes, self._n_threads, byref(self._handle))
+        _check(new, "batch")
+        weakref.finalize(self, _free_batch, self._handle, self._pid)
 
     def pull(self, streams: Sequence[NativeStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
         """Up to n[i] samples of streams[i], as its own pull gives them. [(min(n[i], available),) int16, ...]
@@ -313,6 +317,8 @@ class NativeBatch:
         ValueError
             If the streams are not different ones of this batch's model and of one ISA.
         """
+        if os.getpid() != self._pid:  # after a fork: its threads are not here
+            self._make()
         pcm = [np.empty(max(0, min(k, s.available)), np.int16) for s, k in zip(streams, n, strict=True)]
         to = (c_void_p * len(pcm))(*(part.ctypes.data for part in pcm))
         sizes, written = (c_size_t * len(pcm))(*map(len, pcm)), (c_size_t * len(pcm))()
@@ -325,6 +331,11 @@ class NativeBatch:
         _check(
             library().wv_batch_bench_stage(self._handle, handles, len(streams), stage, n_times), "batch: bench_stage"
         )
+
+
+def _free_batch(handle: c_void_p, pid: int) -> None:
+    if os.getpid() == pid:  # a child of fork would wait for threads that it does not have
+        library().wv_batch_free(handle)
 
 
 def _handles(streams: Sequence[NativeStream]) -> Any:

@@ -15,13 +15,13 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.errors import MelError
+from wv_runtime.errors import MelError, NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
 from wv_runtime.model.binary import Model, pack
 
 from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
 
-BACKENDS = ("numba", "c", "cuda")
+BACKENDS = ("auto", "numba", "c", "cuda")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
 TEMPERATURES = (1e-6, 1e6)  # WV_TEMPERATURE_MIN, WV_TEMPERATURE_MAX
 
@@ -31,6 +31,17 @@ def check_temperature(temperature: float, where: str = "temperature") -> None:
     low, high = TEMPERATURES
     if not low <= temperature <= high:
         raise ValueError(f"{where}: found {temperature}, wanted a number from {low:g} to {high:g}")
+
+
+def ready_backend() -> str:
+    """The backend that starts without compiling: all give the same samples."""
+    from wv_runtime.engine.native import library
+
+    try:
+        library()
+    except NativeError:
+        return "numba"
+    return "c"
 
 
 class Stream(Protocol):
@@ -58,7 +69,8 @@ class Voice:
 
     Parameters
     ----------
-    backend : "numba" (JIT, the default), "c" (libwavernn) or "cuda" (an NVIDIA GPU, int8 models)
+    backend : "numba" (JIT, the default), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models) or "auto": "c" if
+        libwavernn is there, which starts at once, else "numba"
     postfilter : whether to pass the samples through the mel post-filter; None does what the file says
     isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. The others take what is there.
 
@@ -73,12 +85,15 @@ class Voice:
     def __init__(self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None):
         if backend not in BACKENDS:
             raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
+        if backend == "auto":
+            backend = ready_backend()
         if backend != "c" and isa is not None:
             raise ValueError("isa: only backend c has a choice of ISA (the others always compile for this machine)")
         if postfilter and not model.postfilter:
             raise ValueError("postfilter: found a model without its tables, wanted one of wv-export --postfilter")
         on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
         self.model, self.config, self.backend, self.postfilter = model, model.config, backend, on
+        self._arguments = (model, backend, isa, postfilter)
         if backend == "c":
             from wv_runtime.engine.native import NativeBatch, NativeModel, NativeStream
 
@@ -104,6 +119,10 @@ class Voice:
             self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
             self._batch = lambda lanes, threads: NumbaBatch(model, net, lanes, threads)
             self.isa = simd.ISA
+
+    def __reduce__(self) -> tuple[type[Voice], tuple[Any, ...]]:
+        """Pickled as what it was made of."""
+        return Voice, self._arguments
 
     @property
     def lookahead(self) -> int:

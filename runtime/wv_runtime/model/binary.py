@@ -227,6 +227,10 @@ class Model:
             raise ValueError(f"postfilter: found shapes {self.postfilter.band.shape}, {self.postfilter.weight.shape}, "
                              f"wanted ({n_bins},), (3, {n_bins})")  # fmt: skip
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its file: in another process its arrays are aligned and read-only, too."""
+        return parse, (pack(self),)
+
     @property
     def version(self) -> int:
         """Of the format: the oldest that holds this model, which is what `pack` writes."""
