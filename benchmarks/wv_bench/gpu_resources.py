@@ -56,7 +56,7 @@ def signature() -> Any:
 
     net = Image(synthetic_model(synthetic_config(64, 16)), NO_OPT_IN).net
     i16, i32, i64, u64, f32 = t.int16, t.int32, t.int64, t.uint64, t.float32
-    model = (typeof(net), i32[::1], i32[::1], f32[::1], i16[::1])
+    model = (typeof(net), i32[::1], i32[::1], f32[::1], i64[::1])
     streams = (u64[::1], f32[::1], i32[::1], i16[:, ::1], i16[:, ::1], i64[:, ::1], i32[:, ::1])
     state = (i64[:, ::1], f32[:, ::1], i16[:, ::1], i16[:, ::1], i16[:, ::1])
     return t.void(*model, *streams, *state)

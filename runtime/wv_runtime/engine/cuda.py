@@ -135,7 +135,10 @@ class Image:
         n_shared = sum(sizes[name] for name in shared)
         self.start = np.concatenate([derive.start(m, 0) for m in matrices])
         self.scale = np.concatenate([m.scale for m in matrices if m.scale is not None])
-        self.I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: N806
+        I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: E741, N806
+        fours = np.zeros((-(-len(model.I) // 4), 4, 3 * cfg.n_units), np.int16)
+        fours.reshape(-1)[: len(I)] = I
+        self.I = np.ascontiguousarray(fours.transpose(0, 2, 1)).view(np.int64).reshape(-1)
         self.n_bytes, self.n_threads = 4 * (first + n_shared), n_threads(3 * cfg.n_units)
         quantizers = [f for m in (model.matrices["O2"], model.matrices["O4"]) for f in (m.x_scale, m.x_zero + 128.5)]
         integers = (cfg.n_units, cfg.n_out, cfg.lpc_order, cfg.sub_length, I_shift, n_shared)
@@ -144,9 +147,12 @@ class Image:
 
 
 def n_threads(rows: int) -> int:
-    """Of a block: a multiple of 32, the fewest that do the rows of R in as few turns as MAX_THREADS would."""
+    """Of a block: a multiple of 32, the fewest that do the rows of R in as few turns as MAX_THREADS would.
+
+    And a warp more, if there is room: it does what one thread can do meanwhile.
+    """
     turns = -(-rows // MAX_THREADS)
-    return max(256, 32 * -(-rows // (32 * turns)))
+    return min(MAX_THREADS, max(256, 32 * -(-rows // (32 * turns))) + 32)
 
 
 class CudaNet:

@@ -5,7 +5,10 @@ shared memory once, keeps the state there, and loops over the samples. Rows of a
 among its threads; a barrier ends each step. int8 models only: their sums are integers, so their order does not matter,
 and the few float operations are those of docs/numerics.md, one rounding each.
 
-The steps are those of wavernn.sample_loop. Usage: ``sample_block[n_streams, n_threads, stream, bytes](net, ...)``
+The steps are those of wavernn.sample_loop. Counters are int32 in while loops and indices uint32: of `range` and signed
+indices Numba makes 64-bit divisions and tests for negative ones, most of the instructions of a sample.
+
+Usage: ``sample_block[n_streams, n_threads, stream, bytes](net, ...)``
 """
 
 from __future__ import annotations
@@ -95,18 +98,15 @@ def dots(words, m, q, r, acc):
 
 
 @device
-def row_sum(m, image, words, start, r):
-    """start_r + W_r . q, int32, from shared memory or from the image"""
-    acc = start[np.uint32(m.first_row + r)]
+def row_sum(m, image, words, start, scale, r):
+    """scale_r (start_r + W_r . q), float32; W is in shared memory or in the image"""
+    # loaded now and used last: global memory is slow
+    start_r, scale_r = start[np.uint32(m.first_row + r)], scale[np.uint32(m.first_row + r)]
     if m.shared != 0:
-        return dots(words, m, words, r, acc)
-    return dots(image, m, words, r, acc)
-
-
-@device
-def scaled(m, scale, r, acc):
-    """float32 of a row's sum"""
-    return mul(np.float32(acc), scale[np.uint32(m.first_row + r)])
+        acc = dots(words, m, words, r, np.int32(0))
+    else:
+        acc = dots(image, m, words, r, np.int32(0))
+    return mul(np.float32(np.int32(acc + start_r)), scale_r)
 
 
 @device
@@ -127,11 +127,11 @@ def to_q(s, x_scale, zero_point):
 def tanh_fixed(words, x, shift):
     """Q15 tanh of x in units of 2^-(shift + 1), as gates.tanh_q15"""
     m = np.int32(min(abs(np.int32(x)), np.int32((8 << shift) - 1)))
-    s = np.int32(m >> shift)
+    s = np.uint32(m >> shift)
     t = np.int32((m << (15 - shift)) & 0x7FFF)
-    y = np.int32(words[TANHS + 16 + s] + mulhrs(t, words[TANHS + 24 + s]))
-    y = np.int32(words[TANHS + 8 + s] + mulhrs(t, y))
-    y = np.int32(words[TANHS + s] + mulhrs(t, y))
+    y = np.int32(words[np.uint32(TANHS + 16 + s)] + mulhrs(t, words[np.uint32(TANHS + 24 + s)]))
+    y = np.int32(words[np.uint32(TANHS + 8 + s)] + mulhrs(t, y))
+    y = np.int32(words[np.uint32(TANHS + s)] + mulhrs(t, y))
     return np.int32(-y if x < 0 else y)
 
 
@@ -142,29 +142,40 @@ def sigmoid_fixed(words, x):
 
 
 @device
-def input_sum(net, words, I, column, n_x, g):  # noqa: E741, N803
-    """g + I* x of one gate of one unit, saturated in the order of gates_q"""
-    column = np.int32(column)
-    v = mulhrs(I[np.uint32(column)], words[X])
-    for j in range(1, n_x):
-        column = np.int32(column + 3 * net.n_units)
-        v = saturate(v + mulhrs(I[np.uint32(column)], words[X + j]))
-    for _ in range(net.I_shift):
+def input_sum(net, words, four, more, n_x, g):
+    """g + I* x of one gate of one unit, saturated in the order of gates_q. four, more : its I*, four int16 in each"""
+    v = mulhrs(np.int32(np.int64(four << np.int64(48)) >> np.int64(48)), words[X])
+    j = np.int32(1)
+    while j < n_x:
+        if j == 4:
+            four = more
+        I_j = np.int32(np.int64(four << np.int64(48 - 16 * (j & 3))) >> np.int64(48))  # noqa: N806
+        v = saturate(v + mulhrs(I_j, words[np.uint32(X + j)]))
+        j = np.int32(j + 1)
+    j = np.int32(0)
+    while j < net.I_shift:
         v = saturate(v + v)
+        j = np.int32(j + 1)
     return saturate(v + g)
 
 
 @device
 def unit(net, words, shorts, at_a, I, g, row, n_x, i):  # noqa: E741, N803
     """h_t of unit i, Q15, from the first n_x inputs"""
-    n, a = net.n_units, np.int32(2 * at_a)
-    u = input_sum(net, words, I, i, n_x, g[row, i])
-    r = input_sum(net, words, I, n + i, n_x, g[row, n + i])
-    e = input_sum(net, words, I, 2 * n + i, n_x, g[row, 2 * n + i])
-    r = sigmoid_fixed(words, saturate(r + shorts[a + n + i]))
-    e = tanh_fixed(words, saturate(e + mulhrs(r, shorts[a + 2 * n + i])), 9)
-    u = sigmoid_fixed(words, saturate(u + shorts[a + i]))
-    return np.int32(e - mulhrs(u, e) + mulhrs(u, shorts[a + 3 * n + i]))
+    n, a = net.n_units, np.int32(2 * at_a + i)
+    row, u, r, e = np.uint32(row), np.uint32(i), np.uint32(n + i), np.uint32(2 * n + i)
+    # everything of global memory at once: it is slow
+    g_u, g_r, g_e = g[row, u], g[row, r], g[row, e]
+    more = np.uint32(3 * n if n_x > 4 else 0)
+    u4, u8, r4, r8 = I[u], I[np.uint32(u + more)], I[r], I[np.uint32(r + more)]
+    e4, e8 = I[e], I[np.uint32(e + more)]
+    u = input_sum(net, words, u4, u8, n_x, g_u)
+    r = input_sum(net, words, r4, r8, n_x, g_r)
+    e = input_sum(net, words, e4, e8, n_x, g_e)
+    r = sigmoid_fixed(words, saturate(r + shorts[np.uint32(a + n)]))
+    e = tanh_fixed(words, saturate(e + mulhrs(r, shorts[np.uint32(a + 2 * n)])), 9)
+    u = sigmoid_fixed(words, saturate(u + shorts[np.uint32(a)]))
+    return np.int32(e - mulhrs(u, e) + mulhrs(u, shorts[np.uint32(a + 3 * n)]))
 
 
 @device
@@ -180,55 +191,67 @@ def exp2_fixed(l):  # noqa: E741
 
 
 @device
-def draw(words, floats, longs, k, shift, which):
+def draw(words, floats, longs, k, shift, which, order, last_x):
     """Byte `which` from softmax(logits / temperature), as sample.sample_byte. All threads call it; Z is ready.
 
-    k : log2(e) / temperature    shift : of the 32 of the 64 random bits that count
+    k : log2(e) / temperature    shift : of the 32 of the 64 random bits that count    last_x : where c_t is an input
     """
     first, step = np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)
     # 1) l = logits * log2(e) / temperature, and its largest
-    for j in range(first, N_GROUPS, step):
-        l_max = floats[Z + j]
-        for i in range(1, GROUP):
-            l_max = maximum(l_max, floats[Z + j + N_GROUPS * i])
-        floats[MOST + j] = l_max
+    j = first
+    while j < N_GROUPS:
+        l_max = floats[np.uint32(Z + j)]
+        for m in range(1, GROUP):
+            l_max = maximum(l_max, floats[np.uint32(Z + j + N_GROUPS * m)])
+        floats[np.uint32(MOST + j)] = l_max
+        j = np.int32(j + step)
     cuda.syncthreads()
     # 2) p_i = trunc(2^(l_i - l_max) * 2^23)
-    for i in range(first, 256, step):
+    i = first
+    while i < 256:
         l_max = floats[MOST]
-        for j in range(1, N_GROUPS):
-            l_max = maximum(l_max, floats[MOST + j])
-        words[P + i] = exp2_fixed(maximum(add(mul(floats[Z + i], k), -mul(l_max, k)), np.float32(-30.0)))
+        for m in range(1, N_GROUPS):
+            l_max = maximum(l_max, floats[MOST + m])
+        l = add(mul(floats[np.uint32(Z + i)], k), -mul(l_max, k))  # noqa: E741
+        words[np.uint32(P + i)] = exp2_fixed(maximum(l, np.float32(-30.0)))
+        i = np.int32(i + step)
     cuda.syncthreads()
-    # 3) find the symbol
-    for j in range(first, N_GROUPS, step):
+    # 3) find the symbol. The sum of 256 is at most 2^31
+    j = first
+    while j < N_GROUPS:
         group_sum = np.int32(0)
-        for i in range(GROUP):
-            group_sum = np.int32(group_sum + words[P + GROUP * j + ((i + j) & (GROUP - 1))])  # each from another bank
-        words[SUMS + j] = group_sum
+        for m in range(GROUP):  # each from another bank
+            group_sum = np.int32(group_sum + words[np.uint32(P + GROUP * j + ((m + j) & (GROUP - 1)))])
+        words[np.uint32(SUMS + j)] = group_sum
+        j = np.int32(j + step)
     cuda.syncthreads()
-    for i in range(first, 256, step):
-        total, cumsum = np.int64(0), np.int64(0)
-        for j in range(N_GROUPS):
-            if j == i // GROUP:
-                cumsum = total
-            total += np.int64(words[SUMS + j])
-        for j in range(i // GROUP * GROUP, i):
-            cumsum += np.int64(words[P + j])
-        bits = np.int64((longs[BITS // 2] >> np.uint64(shift)) & np.uint64(0xFFFFFFFF))
-        threshold = (bits * total) >> np.int64(32)
-        if (cumsum <= threshold and threshold < cumsum + np.int64(words[P + i])) or (total == 0 and i == 255):
+    bits = np.uint64(longs[BITS // 2] >> np.uint64(shift)) & np.uint64(0xFFFFFFFF)
+    i = first
+    while i < 256:
+        total, cumsum, group = np.uint32(0), np.uint32(0), np.int32(i >> 4)
+        for m in range(N_GROUPS):
+            cumsum = total if m == group else cumsum
+            total = np.uint32(total + np.uint32(words[SUMS + m]))
+        for m in range(GROUP - 1):
+            p = np.uint32(words[np.uint32(P + GROUP * group + m)])
+            cumsum = np.uint32(cumsum + (p if m < i & (GROUP - 1) else np.uint32(0)))
+        threshold = np.uint32(np.uint64(bits * np.uint64(total)) >> np.uint64(32))
+        after = np.uint32(cumsum + np.uint32(words[np.uint32(P + i)]))
+        if (cumsum <= threshold and threshold < after) or (total == 0 and i == 255):
             words[BYTE + which] = i
+            if which == 0:
+                words[last_x] = input_coarse(np.int64(i)) if order > 0 else np.int64((2 * i - 255) * 128)
+        i = np.int32(i + step)
     cuda.syncthreads()
 
 
 @device
 def predict_ring(lpc, row, words, oldest, order):
     """predict.predict, with the past in RING"""
-    acc, at = np.int64(2048), oldest
-    for k in range(order):
-        acc += np.int64(np.int32(lpc[row, k]) * words[RING + at])
-        at = np.int32(at + 1 if at + 1 < order else 0)
+    acc, at, k = np.int64(2048), np.int32(oldest), np.int32(0)
+    while k < order:
+        acc += np.int64(np.int32(np.int32(lpc[np.uint32(row), np.uint32(k)]) * words[np.uint32(RING + at)]))
+        at, k = np.int32(at + 1 if at + 1 < order else 0), np.int32(k + 1)
     return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
 
 
@@ -268,7 +291,7 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
 
     image   : (words,) int32, of each matrix its row_ptr, col_idx + quads and values (four weights a word)
     start   : (rows,) int32, derive.start of R, O1..O4    scale : (rows,) float32 likewise
-    I       : (3N n_x,) int16 of derive.quantize_I
+    I       : (3N or 6N,) int64, derive.quantize_I: of each gate of each unit its first four, then its next four
     seed    : (B,) uint64     k : (B,) float32, log2(e) / temperature     n : (B,) int32
     g       : (n_rows, 3N) int16 Q10, the conditioning of sub-frames
     lpc     : (n_rows, lpc_order) int16 of predict.predictor    inverse : (n_rows, 2) int64 likewise
@@ -278,6 +301,7 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
     """
     b, i0, step = np.int32(cuda.blockIdx.x), np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)
     n_units, n_out, order = net.n_units, net.n_out, net.lpc_order
+    serial = np.int32(step - 1)  # the thread that does what one can do
     half, n_x = np.int32(n_units >> 1), np.int32(N_X if order > 0 else 3)
     # The dynamic shared memory, as words, bytes, shorts, floats and longs
     words, octets, shorts = cuda.shared.array(0, int32), cuda.shared.array(0, int8), cuda.shared.array(0, int16)
@@ -298,54 +322,65 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
     if i0 == 0:
         words[BYTE], words[BYTE + 1], words[Y + 2], words[Y + 3] = t[b, 1], t[b, 2], t[b, 4], 0
         floats[Y] = y[b, 0]
-    row, left = at[b, 0], at[b, 1]
+    row, left, k_b, last_x = at[b, 0], at[b, 1], k[b], np.uint32(X + n_x - 1)
     cuda.syncthreads()
     for i in range(n[b]):
         if left == 0:
             row, left = np.int32(row + 1), net.sub_length
         left = np.int32(left - 1)
-        # 2) R h_{t-1}, once for both halves; the random bits, and the inputs but c_t
-        if i0 == 0:
-            longs[BITS // 2] = random_bits(seed[b], np.uint64(t[b, 0] + i))
+        # 2) R h_{t-1}, once for both halves; the inputs but c_t
+        if i0 == serial:
             stage_inputs(net, words, lpc, inverse, row)
-        for r in range(i0, np.int32(3 * n_units), step):
-            s = scaled(net.R, scale, r, row_sum(net.R, image, words, start, r))
-            shorts[2 * at_a + r] = to_q10(s)
+        r = i0
+        while r < 3 * n_units:
+            s = row_sum(net.R, image, words, start, scale, r)
+            shorts[np.uint32(2 * at_a + r)] = to_q10(s)
+            r = np.int32(r + step)
         cuda.syncthreads()
         # 3) the coarse half of h_t, and c_t
-        for j in range(i0, half, step):
+        j = i0
+        while j < half:
             h_j = unit(net, words, shorts, at_a, I, g, row, n_x - 1, j)
-            shorts[2 * at_h + j] = h_j
-            octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
+            shorts[np.uint32(2 * at_h + j)] = h_j
+            octets[np.uint32(4 * H_Q + j)] = min((h_j + 128) >> 8, 127)
+            j = np.int32(j + step)
         cuda.syncthreads()
-        for r in range(i0, n_out, step):
-            s = scaled(net.O1, scale, r, row_sum(net.O1, image, words, start, r))
-            octets[4 * at_q + r] = to_q(s, net.scale_2, net.zero_2)
+        if i0 == serial:
+            longs[BITS // 2] = random_bits(seed[b], np.uint64(t[b, 0] + i))
+        r = i0
+        while r < n_out:
+            s = row_sum(net.O1, image, words, start, scale, r)
+            octets[np.uint32(4 * at_q + r)] = to_q(s, net.scale_2, net.zero_2)
+            r = np.int32(r + step)
         cuda.syncthreads()
-        for r in range(i0, 256, step):
-            floats[Z + r] = scaled(net.O2, scale, r, row_sum(net.O2, image, words, start, r))
+        r = i0
+        while r < 256:
+            floats[np.uint32(Z + r)] = row_sum(net.O2, image, words, start, scale, r)
+            r = np.int32(r + step)
         cuda.syncthreads()
-        draw(words, floats, longs, k[b], 32, 0)
+        draw(words, floats, longs, k_b, 32, 0, order, last_x)
         # 4) the fine half of h_t, and f_t
-        if i0 == 0:
-            byte = words[BYTE]
-            words[X + n_x - 1] = input_coarse(np.int64(byte)) if order > 0 else np.int64((2 * byte - 255) * 128)
-        cuda.syncthreads()
-        for j in range(np.int32(half + i0), n_units, step):
+        j = np.int32(half + i0)
+        while j < n_units:
             h_j = unit(net, words, shorts, at_a, I, g, row, n_x, j)
-            shorts[2 * at_h + j] = h_j
-            octets[4 * H_Q + j] = min((h_j + 128) >> 8, 127)
+            shorts[np.uint32(2 * at_h + j)] = h_j
+            octets[np.uint32(4 * H_Q + j)] = min((h_j + 128) >> 8, 127)
+            j = np.int32(j + step)
         cuda.syncthreads()
-        for r in range(i0, n_out, step):
-            s = scaled(net.O3, scale, r, row_sum(net.O3, image, words, start, r))
-            octets[4 * at_q + r] = to_q(s, net.scale_4, net.zero_4)
+        r = i0
+        while r < n_out:
+            s = row_sum(net.O3, image, words, start, scale, r)
+            octets[np.uint32(4 * at_q + r)] = to_q(s, net.scale_4, net.zero_4)
+            r = np.int32(r + step)
         cuda.syncthreads()
-        for r in range(i0, 256, step):
-            floats[Z + r] = scaled(net.O4, scale, r, row_sum(net.O4, image, words, start, r))
+        r = i0
+        while r < 256:
+            floats[np.uint32(Z + r)] = row_sum(net.O4, image, words, start, scale, r)
+            r = np.int32(r + step)
         cuda.syncthreads()
-        draw(words, floats, longs, k[b], 0, 1)
+        draw(words, floats, longs, k_b, 0, 1, order, last_x)
         # 5) undo the prediction and the pre-emphasis, round, clip
-        if i0 == 0:
+        if i0 == serial:
             pcm[b, i] = stage_sample(net, words, floats)
     # 6) the state, for the next call
     cuda.syncthreads()
