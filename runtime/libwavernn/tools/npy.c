@@ -12,7 +12,6 @@
 #include "wav.h"
 
 enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15, SHOWN_DESCR = 60 };
-#define TAG "# mel: "
 #define LOWEST_MEL (-16.0f) /* log(1e-5) = -11.5 is the floor of every preset, speech peaks near 3; the rest is slack */
 #define HIGHEST_MEL 6.0f
 #define DECIBELS_FROM (-30.0f) /* what is lower are decibels, what is higher logarithms of power */
@@ -132,6 +131,10 @@ static void print_shape(const npy_header *h, char text[SHAPE_BYTES]) {
     snprintf(text + at, SHAPE_BYTES - (size_t)at, h->n_dims == 1 ? ",)" : ")");
 }
 
+void npy_settings(const wv_info *info, char text[NPY_SETTINGS_BYTES]) {
+    snprintf(text, NPY_SETTINGS_BYTES, "%s, %d Hz, hop %d", info->mel_name, (int)info->sample_rate, (int)info->hop_length);
+}
+
 /* From the text of the header and the data after it. */
 static float *parse(const char *header, const unsigned char *data, size_t data_bytes, const wv_info *info,
                     size_t *n_frames, char *message) {
@@ -162,10 +165,10 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
     *n_frames = dims[1];
 
     /* 4) the settings it was made with, if wv-mel wrote them */
-    char wanted[80];
-    snprintf(wanted, sizeof wanted, "%s, %d Hz, hop %d", info->mel_name, (int)info->sample_rate, (int)info->hop_length);
-    const char *made = h.comment + sizeof TAG - 1;
-    if (strncmp(h.comment, TAG, sizeof TAG - 1) == 0 &&
+    char wanted[NPY_SETTINGS_BYTES];
+    npy_settings(info, wanted);
+    const char *made = h.comment + sizeof NPY_TAG - 1;
+    if (strncmp(h.comment, NPY_TAG, sizeof NPY_TAG - 1) == 0 &&
         (strncmp(made, wanted, strlen(wanted)) != 0 || made[strlen(wanted)] != ';'))
         return refuse(message, "made for %.*s; the model wants %s", (int)strcspn(made, ";\n"), made, wanted);
 

@@ -1,4 +1,4 @@
-/* program.c - errors, memory, a clock and files of wv_run. */
+/* program.c - options, errors, memory, a clock and files of wv_run and wv_mel. */
 #define _POSIX_C_SOURCE 200809L
 #include "program.h"
 
@@ -16,7 +16,7 @@
 static const char *temporary; /* a half-written output, removed on the way out */
 
 static void say(const char *what, const char *format, va_list args) {
-    fprintf(stderr, "wv_run: %s: ", what);
+    fprintf(stderr, "%s: %s: ", program_name, what);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
 }
@@ -43,6 +43,15 @@ void doubt(int strict, const char *format, ...) {
     say(strict ? "error" : "warning", format, args);
     va_end(args);
     if (strict) stop(BAD_DATA);
+}
+
+const char *value_of(const char *name, int argc, char **argv, int *i) {
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0) return NULL;
+    if (argv[*i][n] == '=' && n > 2) return argv[*i] + n + 1;
+    if (argv[*i][n] != '\0') return NULL;
+    if (*i + 1 >= argc) fail(BAD_USAGE, "%s: wanted a value", name);
+    return argv[++*i];
 }
 
 void *allocate(size_t bytes) {

@@ -1,10 +1,16 @@
-/* program.h - what the parts of wv_run share: errors that end the program, memory, a clock, files. POSIX. */
+/* program.h - what wv_run and wv_mel share: options, errors that end the program, memory, a clock, files. POSIX. */
 #ifndef WV_PROGRAM_H
 #define WV_PROGRAM_H
 
 #include <stddef.h>
 
 enum { BAD_DATA = 1, BAD_USAGE = 2 }; /* exit statuses */
+
+/* What opens every message; each program defines its own. */
+extern const char program_name[];
+
+/* The value of option `name` if argv[*i] is that option, as "--name value", "--name=value" or "-o value". */
+const char *value_of(const char *name, int argc, char **argv, int *i);
 
 /* Print one line, remove a half-written output and exit. */
 #ifdef __GNUC__

@@ -1,4 +1,4 @@
-/* wav.c - 16-bit mono WAV files. */
+/* wav.c - 16-bit mono WAV files to write. */
 #include "wav.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* wav.h - 16-bit mono WAV files. */
+/* wav.h - WAV files: 16-bit mono ones to write, PCM and float ones to read. */
 #ifndef WV_WAV_H
 #define WV_WAV_H
 
@@ -11,5 +11,11 @@ enum { WAV_HEADER_BYTES = 44 };
 /* The file of n_samples: WAV_HEADER_BYTES as libsndfile writes them, then the samples, little-endian.
  * wav : (WAV_HEADER_BYTES + 2 n_samples,) */
 void wav_encode(const int16_t *pcm, size_t n_samples, int32_t sample_rate, unsigned char *wav);
+
+enum { WAV_MESSAGE_BYTES = 128 };
+/* The samples in a file's bytes, 8-bit to 32-bit PCM or float32, the mean of its channels; full scale is [-1, 1]. The caller
+ * frees them. NULL if it is no such file; then `message` is what was found and what was wanted. */
+float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples, int32_t *sample_rate,
+                  char message[WAV_MESSAGE_BYTES]);
 
 #endif

@@ -28,6 +28,8 @@
               "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n" \
               "Folders, --jobs and --overwrite are wv-run's.\n"
 
+const char program_name[] = "wv_run";
+
 /* ---- command line */
 
 static double to_double(const char *option, const char *text) {
@@ -53,16 +55,6 @@ static uint64_t to_integer(const char *option, const char *text, uint64_t low, u
     if (*text < '0' || *text > '9' || *end || errno || x < low || x > high)
         fail(BAD_USAGE, "%s: found %s, wanted %llu..%llu", option, text, (unsigned long long)low, (unsigned long long)high);
     return x;
-}
-
-/* The value of option `name` if argv[*i] is that option, as "--name value", "--name=value" or "-o value". */
-static const char *value_of(const char *name, int argc, char **argv, int *i) {
-    size_t n = strlen(name);
-    if (strncmp(argv[*i], name, n) != 0) return NULL;
-    if (argv[*i][n] == '=' && n > 2) return argv[*i] + n + 1;
-    if (argv[*i][n] != '\0') return NULL;
-    if (*i + 1 >= argc) fail(BAD_USAGE, "%s: wanted a value", name);
-    return argv[++*i];
 }
 
 static arguments parse_arguments(int argc, char **argv) {

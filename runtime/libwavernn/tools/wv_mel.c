@@ -1,0 +1,109 @@
+/* wv_mel.c - a WAV file in, the mels that wv_run takes out: wv-mel (wv_runtime/commands/mel.py) as a C program.
+ *
+ *     wv_mel in.wav mels.npy --model out.bin
+ *
+ * The same .npy file and texts as wv-mel, the mels within 1e-4. It reads WAV alone, at the model's rate: it does not resample.
+ * Exit 0: done, 1: bad data, 2: bad usage. POSIX: files. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "npy.h"
+#include "program.h"
+#include "wav.h"
+#include "wavernn.h"
+
+#define USAGE "usage: wv_mel AUDIO MEL --model MODEL\n" \
+              "Writes the log-mels of AUDIO (a WAV file at the rate of the model, mixed to mono) to MEL, a .npy file. AUDIO may be a\n" \
+              "pipe; - is standard input.\n"
+
+const char program_name[] = "wv_mel";
+
+typedef struct {
+    const char *audio, *mel, *model;
+} arguments;
+
+static arguments parse_arguments(int argc, char **argv) {
+    const char *positional[2] = {NULL, NULL}, *model = NULL, *value;
+    int n = 0, options = 1;
+    for (int i = 1; i < argc; i++) {
+        if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
+            if (n == 2) fail(BAD_USAGE, "found a third argument %s, wanted AUDIO MEL", argv[i]);
+            positional[n++] = argv[i];
+        } else if (strcmp(argv[i], "--") == 0) {
+            options = 0;
+        } else if (strcmp(argv[i], "--help") == 0) {
+            fputs(USAGE, stdout);
+            exit(0);
+        } else if ((value = value_of("--model", argc, argv, &i))) {
+            model = value;
+        } else {
+            fail(BAD_USAGE, "no such option: %s", argv[i]);
+        }
+    }
+    if (n < 2 || model == NULL) fail(BAD_USAGE, "wanted AUDIO, MEL and --model: wv_mel in.wav mels.npy --model out.bin (see --help)");
+    const size_t length = strlen(positional[1]);
+    if (length < 4 || strcmp(positional[1] + length - 4, ".npy") != 0)
+        fail(BAD_USAGE, "MEL: found %s, wanted a name ending in .npy", positional[1]);
+    return (arguments){positional[0], positional[1], model};
+}
+
+/* The mels of all samples; the caller frees them */
+static float *analyse(const wv_model *model, const wv_info *info, const float *audio, size_t n_samples, size_t *n_frames) {
+    const size_t n_mels = (size_t)info->n_mels, n_wanted = n_samples / (size_t)info->hop_length;
+    wv_mel *mel;
+    wv_status s = wv_mel_new(model, &mel);
+    if (s != WV_OK) fail(BAD_DATA, "the model's n_fft is no power of two, which wv_mel wants; use wv-mel");
+    float *frames = allocate(n_wanted * n_mels * sizeof *frames);
+    *n_frames = 0;
+    for (size_t taken = 0, got = 1; *n_frames < n_wanted && (got > 0 || taken < n_samples);) {
+        size_t more = 0;
+        if (taken < n_samples) s = wv_mel_push(mel, audio + taken, n_samples - taken, &more);
+        taken += more;
+        if (s == WV_OK && taken == n_samples) s = wv_mel_finish(mel);
+        if (s == WV_OK) s = wv_mel_pull(mel, frames + *n_frames * n_mels, n_wanted - *n_frames, &got);
+        if (s != WV_OK) fail(BAD_DATA, "%s", wv_status_str(s));
+        *n_frames += got;
+    }
+    wv_mel_free(mel);
+    return frames;
+}
+
+int main(int argc, char **argv) {
+    const arguments a = parse_arguments(argc, argv);
+    contents file = read_file(a.model), sound = read_file(a.audio);
+    const char *name = input_name(a.audio);
+    wv_model *model;
+    wv_info info;
+    wv_status s = wv_model_load(file.bytes, file.n_bytes, &model);
+    if (s == WV_OK) s = wv_model_info(model, &info);
+    if (s != WV_OK) fail(BAD_DATA, "%s: %s", input_name(a.model), wv_status_str(s));
+
+    char message[WAV_MESSAGE_BYTES], settings[NPY_SETTINGS_BYTES];
+    size_t n_samples, n_frames, n_bytes;
+    int32_t rate;
+    float *audio = wav_decode(sound.bytes, sound.n_bytes, &n_samples, &rate, message);
+    if (audio == NULL) fail(BAD_DATA, "%s: %s", name, message);
+    if (rate != info.sample_rate)
+        fail(BAD_DATA, "%s: %d Hz, wanted the model's %d Hz; wv-mel resamples", name, (int)rate, (int)info.sample_rate);
+    if (n_samples < (size_t)info.hop_length)
+        fail(BAD_DATA, "%s: audio: found %zu samples, wanted at least one frame (%d)", name, n_samples, (int)info.hop_length);
+
+    float *frames = analyse(model, &info, audio, n_samples, &n_frames);
+    unsigned char *bytes = npy_encode(frames, n_frames, &info, &n_bytes);
+    if (bytes == NULL) fail(BAD_DATA, "out of memory (%zu bytes)", n_bytes);
+    write_file(a.mel, bytes, n_bytes);
+    npy_settings(&info, settings);
+    printf("%s: %d bands x %zu frames, %.3f s, %s\n", a.mel, (int)info.n_mels, n_frames,
+           (double)n_frames * info.hop_length / info.sample_rate, settings);
+    if (fflush(stdout) != 0 || ferror(stdout)) fail(BAD_DATA, "standard output: %s", strerror(errno));
+    free(bytes);
+    free(frames);
+    free(audio);
+    wv_model_free(model);
+    free(sound.bytes);
+    free(file.bytes);
+    return 0;
+}
