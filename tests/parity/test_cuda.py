@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
-from wv_bench import gpu_check, gpu_resources
+from wv_bench import gpu_check, gpu_resources, gpu_train
 from wv_runtime.commands.run import main
 from wv_runtime.engine.cuda import NO_OPT_IN, Image
 from wv_runtime.engine.synth import Voice
@@ -132,3 +132,15 @@ def test_what_the_kernel_compiles_to(capability):
     found = gpu_resources.resources(capability)
     assert found.registers <= 64 and found.spilled_bytes == 0
     assert found.dp4a >= 10 and found.fused == 0 and found.flushing == 0
+
+
+@pytest.mark.slow
+def test_the_short_voice_of_gpu_check(monkeypatch, tmp_path):
+    """On a CPU, two steps long: the trainer's and the exporter's commands that it gives are right."""
+    pytest.importorskip("torch")
+    monkeypatch.chdir(ROOT)
+    size = ("--n-units", "64", "--n-out", "16", "--n-cond", "16", "--valid-windows", "1", "--valid-window", "160")
+    model, said = gpu_train.short_voice(tmp_path, "--device", "cpu", "--steps", "2", *size)
+    assert model.matrices["R"].dtype == "int8" and "step 2 of 2" in said
+    with pytest.raises(RuntimeError, match=r"-m wv_train ended with 2: .*no-such-device"):
+        gpu_train.short_voice(tmp_path, "--device", "no-such-device")

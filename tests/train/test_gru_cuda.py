@@ -1,4 +1,4 @@
-"""The recurrence and the loss of GPUs, in Triton's interpreter: a CPU's results, on a CPU."""
+"""The recurrence and the loss of GPUs have a CPU's results: on a GPU if there is one, else in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import pytest
 
 torch = pytest.importorskip("torch")
-if torch.cuda.is_available():
-    pytest.skip("a GPU runs the kernels themselves: make gpu-check", allow_module_level=True)
-os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
 pytest.importorskip("triton")  # of the extra `test` on Linux
 
 import torch.nn.functional as F  # noqa: E402
@@ -19,6 +19,8 @@ from wv_train.model import int8_rows, int8_scale  # noqa: E402
 
 T, B, S, N, N_X = 6, 70, 2, 64, 8  # steps, lanes (a whole tile and part of one), sub-frames, units, inputs
 NAMES = ("g", "I", "R", "b_R")
+# A GPU has exponentials of its own, and more roundings fall the other way: an H200 was within 0.005 and 62 of 2^15
+TURNED, FARTHEST = (0.1, 128) if DEVICE == "cuda" else (0.02, 32)
 
 
 @pytest.fixture
@@ -32,18 +34,28 @@ def inputs():
     return x, h, [w.requires_grad_() for w in (g, I, R, b_R)]
 
 
+def on_device(x, g, I, R, b_R, h, scale, dtype, keep):
+    """RecurrenceCuda.apply of tensors of the CPU, and back there"""
+    tensors = (None if a is None else a.to(DEVICE) for a in (x, g, I, R, b_R, h, scale))
+    y, last = RecurrenceCuda.apply(*tensors, dtype, keep)
+    return y.to("cpu"), last.to("cpu")
+
+
 def gradients(y, leaves):
     torch.manual_seed(1)
     return torch.autograd.grad((y.float() * torch.randn(y.shape)).sum(), leaves)
 
 
 # float16 stands for bfloat16, which the interpreter does not have
-@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-6), (torch.float16, 2e-3)])
+HALF = (torch.bfloat16, 1e-2) if DEVICE == "cuda" else (torch.float16, 2e-3)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-6), HALF])
 def test_states_and_gradients_are_a_cpus(inputs, dtype, close):
     x, h, leaves = inputs
     g, I, R, b_R = leaves
     wanted = Recurrence.apply(x, g, I, R, b_R, h, False)
-    y, last = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, dtype, True)
+    y, last = on_device(x, g, I, R, b_R, h, None, dtype, True)
     assert y.dtype == dtype and last.dtype == torch.float32
     torch.testing.assert_close(y.float(), wanted, atol=close, rtol=0)
     torch.testing.assert_close(last, wanted[-1].detach(), atol=close, rtol=0)
@@ -58,12 +70,12 @@ def test_int8_rounds_as_a_cpu(inputs):
     rounded = R + (int8_rows(R) - R).detach()
     wanted = Recurrence.apply(x, g, I, rounded, b_R, h, True)
     scale = int8_scale(R.detach())[:, 0]
-    y, last = RecurrenceCuda.apply(x, g, I, rounded, b_R, h, scale, torch.float16, True)
+    y, last = on_device(x, g, I, rounded, b_R, h, scale, HALF[0], True)
     difference = 32768 * (last - wanted[-1].detach())
-    assert difference.abs().max() <= 32 and (difference != 0).float().mean() < 0.02
-    assert (y.float() != to_8_bits(wanted.detach().clone())).float().mean() < 1e-3
+    assert difference.abs().max() <= FARTHEST and (difference != 0).float().mean() < TURNED
+    assert (y.float() != to_8_bits(wanted.detach().clone())).float().mean() < TURNED / 20
     for name, a, b in zip(NAMES, gradients(y, leaves), gradients(wanted, leaves), strict=True):
-        assert float((a - b).norm() / b.norm()) < 2e-3, name
+        assert float((a - b).norm() / b.norm()) < HALF[1], name
 
 
 def test_gradients_of_a_state_are_clipped_alike():
@@ -78,7 +90,7 @@ def test_gradients_of_a_state_are_clipped_alike():
         torch.autograd.grad((y * late).sum(), g)[0]
         for y in (
             Recurrence.apply(x, g, I, R, b_R, h, False),
-            RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.float32, True)[0],
+            on_device(x, g, I, R, b_R, h, None, torch.float32, True)[0],
         )
     )
     torch.testing.assert_close(found, wanted, atol=1e-2 * limit, rtol=0)
@@ -88,15 +100,16 @@ def test_gradients_of_a_state_are_clipped_alike():
 def test_a_forward_pass_alone_keeps_nothing(inputs):
     x, h, leaves = inputs
     g, I, R, b_R = (w.detach() for w in leaves)
-    kept, _ = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.float32, True)
-    y, _ = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.float32, False)
+    kept, _ = on_device(x, g, I, R, b_R, h, None, torch.float32, True)
+    y, _ = on_device(x, g, I, R, b_R, h, None, torch.float32, False)
     assert torch.equal(y, kept)
 
 
 def test_cross_entropy_is_torchs():
     torch.manual_seed(0)
     z, target = (5 * torch.randn(37, 256)).requires_grad_(), torch.randint(256, (37,))
-    ours, theirs = CrossEntropyCuda.apply(z, target), F.cross_entropy(z, target)
+    ours = CrossEntropyCuda.apply(z.to(DEVICE), target.to(DEVICE)).to("cpu")
+    theirs = F.cross_entropy(z, target)
     torch.testing.assert_close(ours, theirs)
     (a,), (b,) = torch.autograd.grad(3 * ours, z), torch.autograd.grad(3 * theirs, z)
     torch.testing.assert_close(a, b)
