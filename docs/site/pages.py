@@ -21,6 +21,7 @@ ELSEWHERE = {
     "format.md": "runtime/FORMAT.md",
     "index.md": "README.md",
     "libwavernn.md": "runtime/libwavernn/README.md",
+    "security.md": "SECURITY.md",
     **{f"voice-{p.parent.name}.md": p.relative_to(ROOT).as_posix() for p in ROOT.glob("voices/*/README.md")},
 }
 PAGES = {source: page for page, source in ELSEWHERE.items()}

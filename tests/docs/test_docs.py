@@ -22,7 +22,7 @@ else:
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 TEXTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/FORMAT.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "runtime/FORMAT.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(p for p in ROOT.glob("*/*/README.md") if p.parts[-3] in ("runtime", "voices")),
     *sorted(p for p in ROOT.glob("*/README.md") if p.parts[-2] in ("android_demo", "benchmarks", "examples")),
