@@ -72,19 +72,6 @@ def draw_bits(seed, t):
     return sample.random_bits(seed, t)
 
 
-def round_robin(m, x, y_min):
-    """FORMAT.md's float mat-vec, one float32 operation at a time."""
-    W, y = naive.dense(m).astype(np.float32), np.zeros(m.rows, np.float32)
-    for i in range(m.n_block_rows):
-        rows = slice(i * m.block_h, (i + 1) * m.block_h)
-        s = np.zeros((4, m.block_h), np.float32)
-        for n, k in enumerate(range(m.row_ptr[i], m.row_ptr[i + 1])):
-            for col in range(int(m.col_idx[k]) * m.block_w, (int(m.col_idx[k]) + 1) * m.block_w):
-                s[n % 4] += W[rows, col] * x[col]
-        y[rows] = np.maximum(m.bias[rows] + ((s[0] + s[1]) + (s[2] + s[3])), y_min)
-    return y
-
-
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
 def test_float_matvec_is_format_md_bit_for_bit(dtype, block):
@@ -94,7 +81,7 @@ def test_float_matvec_is_format_md_bit_for_bit(dtype, block):
     x, y = rng.normal(size=64).astype(np.float32), np.empty(192, np.float32)
     for y_min in (spmv.NO_FLOOR, np.float32(0)):
         run_linear(spmv.tile(m), x, y_min, np.empty(64, np.int8), y)
-        np.testing.assert_array_equal(y, round_robin(m, x, y_min))
+        np.testing.assert_array_equal(y, naive.round_robin(m, x, y_min))
 
 
 @pytest.mark.parametrize("block_h", [4, 8, 16, 32])

@@ -42,6 +42,19 @@ def matvec(m: Matrix, x: Float) -> Float:
     return (W @ q) * m.scale + bias
 
 
+def round_robin(m: Matrix, x: NDArray[np.float32], y_min: np.float32) -> NDArray[np.float32]:
+    """FORMAT.md's float mat-vec, one float32 operation at a time."""
+    W, y = dense(m).astype(np.float32), np.zeros(m.rows, np.float32)
+    for i in range(m.n_block_rows):
+        rows = slice(i * m.block_h, (i + 1) * m.block_h)
+        s = np.zeros((4, m.block_h), np.float32)
+        for n, k in enumerate(range(m.row_ptr[i], m.row_ptr[i + 1])):
+            for col in range(int(m.col_idx[k]) * m.block_w, (int(m.col_idx[k]) + 1) * m.block_w):
+                s[n % 4] += W[rows, col] * x[col]
+        y[rows] = np.maximum(m.bias[rows] + ((s[0] + s[1]) + (s[2] + s[3])), y_min)
+    return y
+
+
 def sigmoid(a: Float) -> Float:
     return 0.5 + 0.5 * np.tanh(0.5 * a)
 
