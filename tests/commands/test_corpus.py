@@ -142,6 +142,23 @@ def test_bad_usage(command, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+def test_the_jobs_end_with_a_parent_that_is_killed(folder):
+    make_mels("mels", 40, n_frames=2000)
+    run = subprocess.Popen([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], stderr=subprocess.DEVNULL)
+    children, deadline = set(), time.monotonic() + 60
+    while not list(Path("out").rglob("clip*.wav")) and time.monotonic() < deadline:
+        children |= set(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split())
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert len(children) >= 2
+    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_to_the_same_files(folder, number):
     """Never half a file; nothing of the run stays behind."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
+import multiprocessing.process
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -223,7 +226,14 @@ def _voice(settings: Settings) -> Voice:
 def _begin(settings: Settings) -> None:
     global _here
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ctrl-C ends it without a word; the parent has one
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     _here = (_voice(settings), settings)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess | None) -> None:
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(group: list[_Item]) -> list[_Made]:
