@@ -34,8 +34,10 @@ from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
+from wv_runtime.features.mel_format import MelFormat
 from wv_runtime.model.binary import Model, checksum, pack
 
+SUFFIXES = (".npy", ".npz", ".pt")  # of mels; the first alone without --mel-format
 STATE = ".wv-run.json"  # in the folder of audio: the settings that it was made with
 FILES_AT_ONCE = 16  # that a process speaks in step before it writes them
 
@@ -52,11 +54,14 @@ class Settings:
     postfilter: bool
     format: str
     strict: bool
+    mel_format: str | None = None
 
     def as_state(self) -> dict[str, object]:
         """Of STATE; another backend or ISA makes the same files."""
         state = {"model": f"{checksum(np.frombuffer(pack(self.model), np.uint8)):08x}"}
-        return state | {name: getattr(self, name) for name in ("seed", "temperature", "postfilter", "format")}
+        return state | {
+            name: getattr(self, name) for name in ("seed", "temperature", "postfilter", "format", "mel_format")
+        }
 
 
 @dataclass
@@ -125,9 +130,10 @@ class Corpus:
     def __init__(self, mels: Path, audio: Path, settings: Settings):
         self.settings, self.audio = settings, audio
         suffix = next(suffix for suffix, format in FORMATS.items() if format == settings.format)
-        found = sorted(path for path in _files_below(mels) if path.suffix == ".npy")
+        suffixes = SUFFIXES if settings.mel_format else SUFFIXES[:1]
+        found = sorted(path for path in _files_below(mels) if path.suffix in suffixes)
         if not found:
-            raise MelError(f"{mels}: found no .npy below it, wanted mels")
+            raise MelError(f"{mels}: found no {SUFFIXES[0]} below it, wanted mels")
         self._items = [_Item(p, (audio / p.relative_to(mels)).with_suffix(suffix), p.stat().st_size) for p in found]
         audio.mkdir(parents=True, exist_ok=True)
         if not os.access(audio, os.W_OK):
@@ -246,7 +252,8 @@ def _make(voice: Voice, settings: Settings, group: list[_Item]) -> Iterator[_Mad
     items, warnings = [], []
     for item in group:
         try:
-            mel = load_mel(item.mel, voice.config.mel)
+            load = MelFormat.parse(settings.mel_format).load if settings.mel_format else load_mel
+            mel = load(item.mel, voice.config.mel)
             found = check_mels(voice.model, mel)
             if found.doubtful and settings.strict:
                 raise MelError(f"{item.mel}: {found}")

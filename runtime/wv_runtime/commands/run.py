@@ -28,6 +28,7 @@ from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature, ready_ba
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel
+from wv_runtime.features.mel_format import MelFormat
 from wv_runtime.model.binary import Model, load, parse
 
 PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
@@ -50,6 +51,7 @@ STDIN = "standard input"
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
 @click.option("--verify", is_flag=True, help="Run both backends; fail unless they give the same samples.")
 @click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
+@click.option("--mel-format", metavar="FORMAT", help="Of MEL: log10, db, 0..1, -4..4, ..; see wv-mel --convert.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="For folders: processes; as many as CPUs if absent.")
 @click.option("--overwrite", is_flag=True, help="For folders: make again what is there.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
@@ -68,6 +70,7 @@ def main(
     rtf_limit: float | None,
     verify: bool,
     strict: bool,
+    mel_format: str | None,
     jobs: int | None,
     overwrite: bool,
     as_json: bool,
@@ -85,12 +88,15 @@ def main(
     check_temperature(temperature, "--temperature")
     if model_path == mel_path == "-":
         raise ValueError("MEL: found -, which MODEL is read from already, wanted a file")
+    format_of_mel = MelFormat.parse(mel_format) if mel_format else None
+    if format_of_mel and mel_path == "-":
+        raise ValueError("--mel-format: found MEL -, wanted a file")
     backend = ready_backend() if backend == "auto" else backend
     if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
         if verify or rtf_limit or chunk_frames:
             raise ValueError("--verify, --rtf-limit, --chunk-frames: found one of them with a folder, wanted a file")
         _speak_folder(model_path, mel_path, out, jobs, overwrite, as_json, strict, backend, isa, seed, temperature,
-                      postfilter, format_)  # fmt: skip
+                      postfilter, format_, mel_format)  # fmt: skip
         return
     if jobs or overwrite:
         raise ValueError("--jobs, --overwrite: found one of them with a file, wanted folders as MEL and OUT")
@@ -101,7 +107,8 @@ def main(
     frames = raw_frames(source, STDIN, cfg) if source and not source.starts_as_npy() else None
     mel = np.zeros((cfg.n_mels, 0), np.float32)
     if frames is None:
-        mel = read_mel(source, STDIN, cfg) if source else load_mel(mel_path, cfg)
+        load_one = format_of_mel.load if format_of_mel else load_mel
+        mel = read_mel(source, STDIN, cfg) if source else load_one(mel_path, cfg)
         _check(model, mel, mel_path, strict)
 
     synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
@@ -140,10 +147,11 @@ def main(
 def _speak_folder(
     model_path: str, mels: str, audio: str, jobs: int | None, overwrite: bool, as_json: bool, strict: bool,
     backend: str, isa: str | None, seed: int, temperature: float, postfilter: bool | None, format_: str | None,
+    mel_format: str | None,
 ) -> None:  # fmt: skip
     model = read_model(model_path)
     on = Voice(model, backend, isa, postfilter).postfilter
-    settings = Settings(model, backend, isa, seed, temperature, on, format_ or "wav", strict)
+    settings = Settings(model, backend, isa, seed, temperature, on, format_ or "wav", strict, mel_format)
     if overwrite:
         Corpus.forget(Path(audio))
     summary = Corpus(Path(mels), Path(audio), settings).run(jobs or n_cpus())

@@ -181,6 +181,12 @@ def _read_up_to(f: BinaryIO | Rejoined, n_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+def check_mel(path: str | Path, mel: NDArray[np.float32], cfg: MelConfig) -> None:
+    """Raises MelError unless an array is one of natural log-mels that `cfg` can have made."""
+    _check_shape(path, mel.shape, cfg)
+    _check_values(path, mel)
+
+
 def _check_shape(path: str | Path, shape: tuple[int, ...], cfg: MelConfig) -> None:
     if len(shape) == 2 and shape[0] != cfg.n_mels and shape[1] == cfg.n_mels:
         raise MelError(f"{path}: shape {shape} is transposed, wanted (n_mels, n_frames) = {shape[::-1]}")

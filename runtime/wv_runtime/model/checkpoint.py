@@ -162,6 +162,31 @@ def read_checkpoint(path: str | Path) -> tuple[WaveRNNConfig, dict[str, Any]]:
     return cfg, raw
 
 
+def read_tensors(path: str | Path) -> dict[str, StoredTensor]:
+    """The tensors of any ``torch.save`` of one tensor, which gets the name "", or of a dict of them.
+
+    Raises
+    ------
+    CheckpointError
+        If it is neither.
+    OSError
+        If it cannot be read.
+    """
+    path = str(path)
+    with open(path, "rb") as f:
+        n_bytes = os.fstat(f.fileno()).st_size
+        try:
+            archive = _open_zip(f)
+            raw = _Machine(path, archive).run(_read_entry(archive, _entry(archive, "data.pkl"), MAX_PICKLE))
+            _check_tree(raw, MAX_TENSORS + MAX_RATIO * n_bytes)
+        except _DAMAGED as error:
+            raise _damaged(path, error) from None
+    tensors = raw if isinstance(raw, dict) else {"": raw}
+    found = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, StoredTensor)}
+    _need(bool(found), path, f"found {type(raw).__name__}, wanted a tensor, or a dict of them")
+    return found
+
+
 def tensor_shapes(cfg: WaveRNNConfig) -> dict[str, tuple[int, ...]]:
     """Of the key "model"."""
     shapes: dict[str, tuple[int, ...]] = {}
