@@ -20,6 +20,7 @@ from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import cli, model  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
 from wv_train.dataset import Lanes  # noqa: E402
+from wv_train.loop import is_best  # noqa: E402
 from wv_train.model import split_bytes  # noqa: E402
 from wv_train.sampling import generate  # noqa: E402
 from wv_train.settings import TrainConfig, make, read_toml  # noqa: E402
@@ -159,6 +160,30 @@ def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_ste
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and load_checkpoint(tmp_path / "m.pt")["step"] == 8
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_the_best_and_the_last_model_are_kept_apart(speech, tmp_path, wv_train, monkeypatch):
+    """Over an interruption, too: what was best before stays best."""
+    nll = iter([5.0, 3.0, 4.0, 6.0, 2.5, 2.75])
+    monkeypatch.setattr("wv_train.loop.Validation.__call__", lambda self: (next(nll), 1.0))
+    each = ("--valid-every", 2, "--steps", 6)
+    args = (speech, "-o", tmp_path / "m.pt", "--best", tmp_path / "best.pt")
+    assert wv_train(*args, *SHAPE, *QUICK, *each)[0] == 0
+    best, last = load_checkpoint(tmp_path / "best.pt"), load_checkpoint(tmp_path / "m.pt")
+    assert [e["valid_nll_c"] for e in last["history"]] == [5.0, 3.0, 4.0, 6.0]
+    assert (best["step"], last["step"]) == (2, 6) and best["optimizer"] is None
+    assert not torch.equal(best["model"]["R"], last["model"]["R"])
+    assert wv_train(*args, "--resume", "--steps", 10, "--threads", 1, "--no-log")[0] == 0
+    assert load_checkpoint(tmp_path / "best.pt")["step"] == 8
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--best", tmp_path / "x.pt", *SHAPE, *QUICK)
+    assert code == 2 and "found one file named twice" in err
+
+
+def test_what_is_sparser_is_better():
+    entry = {"sparsity": 0.5, "valid_nll_c": 3.0, "valid_nll_f": 2.0}
+    assert is_best([entry]) and is_best([entry, {**entry, "sparsity": 0.9, "valid_nll_c": 4.0}])
+    assert not is_best([{**entry, "sparsity": 0.9}, {**entry, "valid_nll_c": 1.0}])
+    assert not is_best([entry, entry]) and is_best([entry, {**entry, "valid_nll_f": 1.9}])
 
 
 def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):

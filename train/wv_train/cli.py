@@ -43,6 +43,7 @@ PATH = click.Path(path_type=Path)
     help="stop after this time, with a checkpoint; without --steps the schedules end then",
 )
 @click.option("--slim", type=PATH, help="also write the last model without optimizer state here")
+@click.option("--best", type=PATH, help="also write the model of the best validation here, without optimizer state")
 @click.option("--plot", type=PATH, help="write the learning curve here (PNG)")
 @setting_flags
 @click.option(
@@ -64,6 +65,7 @@ def main(
     overwrite: bool,
     max_minutes: float,
     slim: Path | None,
+    best: Path | None,
     plot: Path | None,
     device: str,
     bf16: bool | None,
@@ -78,8 +80,11 @@ def main(
     given = given_settings(flags)
     if resume and init_from:
         raise ConfigError("options: found both --resume and --init-from, wanted one of them")
-    for path in filter(None, (output, slim, plot)):
+    for path in filter(None, (output, slim, best, plot)):
         check_writable(path, may_exist=resume or overwrite)
+    written = [path.resolve() for path in (output, slim, best, plot) if path]
+    if len(set(written)) < len(written):
+        raise ConfigError("options: found one file named twice among -o, --slim, --best and --plot")
     earlier = output if resume else init_from
     before = load_model(earlier)[1] if earlier else None
     if resume and before and before["optimizer"] is None:
@@ -117,7 +122,7 @@ def main(
             f"options: batch: found {settings.train.batch}, wanted a multiple of "
             f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)"
         )
-    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, skip_bad, log_dir)
+    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, skip_bad, log_dir, best)
     ended = train(run, settings, before, resume)
     team.leave()
     if team.rank > 0:

@@ -51,6 +51,7 @@ class Run(NamedTuple):
     cache_dir: Path | None
     skip_bad: bool  # go on without files that cannot be used
     log_dir: Path | None  # TensorBoard
+    best: Path | None  # where the model of the best validation goes
 
 
 def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming: bool) -> Ended:
@@ -130,13 +131,17 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
         states = team.gather(update.h).cpu()
         if not leads:
             return
-        save_checkpoint(run.output, {
+        rng = {"torch": torch.get_rng_state()}
+        save_checkpoint(run.output, {**slim(), "optimizer": optimizer.state_dict(), "rng": rng, "states": states})
+
+    def slim() -> dict[str, Any]:
+        return {
             "format": FORMAT, "config": asdict(model_cfg), "model": model.state_dict(), "masks": pruner.masks,
             "step": step, "minutes": minutes(), "train": asdict(cfg), "prune": asdict(prune_cfg),
             "history": history, "data": data.summary(),
             "versions": {"wavernn": __version__, "torch": str(torch.__version__)},
-            "optimizer": optimizer.state_dict(), "rng": {"torch": torch.get_rng_state()}, "states": states,
-        })  # fmt: skip
+            "optimizer": None, "rng": None, "states": None,
+        }  # fmt: skip
 
     # 3) the loop. Data depend on (seed, step) alone, so that to resume is to start at another step
     log = open_log(run.log_dir if leads else None, step)
@@ -172,6 +177,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 total.zero_()
                 n_total = 0
                 bar.write(summary(entry), sys.stderr)
+                if run.best and is_best(history):
+                    save_checkpoint(run.best, slim())
                 for name in entry.keys() - {"step", "train_nll_c", "train_nll_f"}:
                     log("valid/" + name.removeprefix("valid_"), entry[name], step)
             if leads and cfg.audio_every and step and step % cfg.audio_every == 0:
@@ -199,6 +206,12 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                     log("train/" + name, value, step)
     save()
     return Ended(ended_by, pruner.outcome())
+
+
+def is_best(history: list[dict[str, Any]]) -> bool:
+    """Whether the last validation is better than all before it; what is sparser is better, at whatever cost."""
+    ranks = [(round(e["sparsity"], 4), -(e["valid_nll_c"] + e["valid_nll_f"])) for e in history]
+    return all(rank < ranks[-1] for rank in ranks[:-1])
 
 
 class Pace:
