@@ -4,7 +4,7 @@ The cost model of Kalchbrenner et al. 2018, section 2, T(u) = |u| * sum_i (c(op_
 
     c(op) = max(bytes / bandwidth at the network's footprint, MACs / peak,
                 vectors * time per vector + blocks * time per block)
-    d(op) = block rows * time per block row
+    d(op) = block rows * time per block row + time from one operation to the next
 
 The first two terms are the roofline: what any program on that machine must take. The third, and d, are our kernels'
 own, calibrated by `wv-bench --calibrate`. docs/cost-model.md derives them.
@@ -34,7 +34,7 @@ PROFILES = Path(__file__).parent / "profiles"
 
 @dataclass(frozen=True)
 class Machine:
-    """One core of a CPU; a device profile is its JSON.
+    """One core of a CPU, or a whole GPU; a device profile is its JSON.
 
     read_bandwidth : (footprint in bytes, bytes/s), footprints ascending
     macs_per_s     : by dtype, from the L1 cache, one rounding per multiplication and addition
@@ -43,6 +43,7 @@ class Machine:
     block_row_s    : by dtype, a kernel's time to begin and end a block row
     unit_s         : by dtype, the gates of one unit
     draw_s         : one byte from its logits
+    op_s           : from the end of an operation to the start of the next: a GPU's kernel launch, or its grid barrier
     """
 
     name: str
@@ -56,6 +57,7 @@ class Machine:
     block_row_s: dict[str, float]
     unit_s: dict[str, float]
     draw_s: float
+    op_s: float = 0.0
 
     def bandwidth(self, n_bytes: float) -> float:
         """Bytes/s of reading a footprint over and over, between the measured ones by log interpolation."""
@@ -86,7 +88,11 @@ def load_machine(name: str | os.PathLike[str]) -> Machine:
         machine = Machine(**json.loads(path.read_text()))
         points = tuple((float(size), float(rate)) for size, rate in machine.read_bandwidth)
         tables = (machine.macs_per_s, machine.vector_s, machine.block_s, machine.block_row_s, machine.unit_s)
-        numbers = [n for p in points for n in p] + [float(t[d]) for t in tables for d in DTYPES] + [machine.draw_s]
+        numbers = (
+            [n for p in points for n in p]
+            + [float(t[d]) for t in tables for d in DTYPES]
+            + [machine.draw_s, machine.op_s]
+        )
         positive = [*(n for p in points for n in p), *(machine.macs_per_s[d] for d in DTYPES), machine.lanes]
         if not points or list(points) != sorted(points):
             raise ValueError("read_bandwidth: wanted ascending footprints")
@@ -219,7 +225,8 @@ def seconds(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> tuple[f
     """(c, d) of one run, for one of as many streams in step."""
     own = vectors(op, machine.lanes) * machine.vector_s[op.dtype] + op.nnz_blocks * machine.block_s[op.dtype]
     own += op.units * machine.unit_s[op.dtype] + op.draws * machine.draw_s
-    return max(roofline(op, machine, n_bytes, lanes), own), op.block_rows * machine.block_row_s[op.dtype]
+    d = op.block_rows * machine.block_row_s[op.dtype] + machine.op_s / lanes
+    return max(roofline(op, machine, n_bytes, lanes), own), d
 
 
 def total(ops: list[Op], machine: Machine, lanes: int = 1) -> tuple[float, float]:

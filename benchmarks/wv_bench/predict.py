@@ -1,4 +1,4 @@
-"""wv-predict: what a network will cost on a CPU, before it is trained.
+"""wv-predict: what a network will cost on a CPU or a GPU, before it is trained.
 
 T(u) = |u| * sum (c + d) of Kalchbrenner et al. 2018, op by op against a device profile; the model is in cost.py.
 
@@ -25,6 +25,7 @@ from wv_bench import cost
 from wv_bench.cost import Machine, Op, Shape, matvec, shape
 from wv_bench.synthetic import PRUNED, synthetic_config
 
+UTTERANCES = 4  # in step, as the paper's batch
 SUBSCALE = 16  # sub-tensors of Subscale WaveRNN-16x: as many samples of one utterance advance in step
 
 
@@ -67,6 +68,25 @@ def wavenet(n_layers: int = 30, n_residual: int = 256, n_skip: int = 256) -> Net
     return Network(f"WaveNet, {n_layers} x 2 mat-vecs", ops)
 
 
+def qrnn(n_layers: int = 2, n_units: int = 640) -> Network:
+    """A dense float32 QRNN (Bradbury et al. 2017) of the size of its language model, windows of 2, with fo-pooling.
+
+    Its products do not read the state of the step before, so that training does all steps at once. Sampling cannot:
+    what they do read is the sample just drawn.
+    """
+    block = (16, 1)
+    products = shape(3 * n_units, 2 * n_units, block, 0.0, "f32")
+    first = shape(256, n_units, block, 0.0, "f32")
+    last = shape(256, 256, block, 0.0, "f32")
+    own, drawing = 4 * 5 * n_units, 4 * 4 * 256
+    ops = [op for i in range(n_layers) for op in (
+        matvec(f"products {i}", products, "R"), Op(f"pooling {i}", "gates", "f32", own, own, units=n_units),
+    )]  # fmt: skip
+    ops += [matvec("out 1", first, "O"), matvec("out 2", last, "O")]
+    ops.append(Op("sampling", "sampling", "f32", drawing, drawing, draws=1))
+    return Network(f"QRNN, {n_layers} layers of {n_units}", ops)
+
+
 def paper_networks(preset: str, sparsity: float, block: tuple[int, int], dtype: str) -> list[Network]:
     """What the paper compares: each attacks one factor of T(u)."""
     cfg = synthetic_config(1024, preset=preset)
@@ -74,8 +94,10 @@ def paper_networks(preset: str, sparsity: float, block: tuple[int, int], dtype: 
     sparse = f"sparse WaveRNN-1024, {sparsity:.0%} zero, {dtype} {block_name(block)}"
     return [
         wavenet(),
+        qrnn(),
         dense,
         wavernn(sparse, cfg, sparsity, block, dtype),
+        wavernn(f"the same, {UTTERANCES} utterances in step", cfg, sparsity, block, dtype, UTTERANCES),
         wavernn(f"the same, subscale {SUBSCALE}x in step", cfg, sparsity, block, dtype, SUBSCALE),
     ]
 
@@ -138,7 +160,7 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
     def draw(axes: Any) -> None:
         names = [f"{p['name']}\n{p['device']}" for p in predictions]
         total = [(p["c_ns"] + p["d_ns"]) / 1e3 for p in predictions]
-        axes.barh(names, total, label="d: per block row")
+        axes.barh(names, total, label="d: per block row and operation")
         axes.barh(names, [p["c_ns"] / 1e3 for p in predictions], label="c: bytes, MACs, vectors")
         limit = 1e6 / (predictions[0]["rtf"] * predictions[0]["samples_per_s"])  # us per sample at real time
         axes.axvline(limit, color="k", linestyle=":", label="real time")

@@ -98,11 +98,33 @@ def test_a_shape_costs_what_its_model_costs():
 
 
 def test_what_the_paper_compares():
-    wavenet, dense, sparse, subscale = predict.paper_networks("24k", 0.95, (16, 4), "int8")
+    wavenet, qrnn, dense, sparse, utterances, subscale = predict.paper_networks("24k", 0.95, (16, 4), "int8")
     m = cost.load_machine("cortex-a76")
     rates = [predict.predict(n, m, 24000)["samples_per_s"] for n in (wavenet, dense, sparse, subscale)]
     assert rates == sorted(rates) and rates[2] > 20 * rates[1]
     assert sum(op.macs > 0 for op in wavenet.ops) == 62  # 60 and the two of the output
+    assert sum(op.macs for op in qrnn.ops) == 2 * 3 * 640 * 2 * 640 + 256 * 640 + 256 * 256
+    assert (utterances.lanes, subscale.lanes) == (4, 16)
+
+
+def test_operations_apart_from_each_other():
+    """One after another costs op_s each; streams in step share it, and the conditioning's is per run."""
+    ops = predict.wavernn("x", WaveRNNConfig(n_units=64), 0.5, (16, 4), "int8").ops
+    hop, n_sub = WaveRNNConfig().mel.hop_length, WaveRNNConfig().n_sub
+    for lanes in (1, 4):
+        before, after = (cost.total(ops, m, lanes) for m in (machine(), machine(op_s=1e-6)))
+        assert before[0] == after[0] and before[1] == 0
+        assert after[1] == pytest.approx(1e-6 * (7 / lanes + (2 + n_sub) / hop))
+
+
+def test_a_persistent_kernel_on_a_gpu():
+    """The paper: 96,000 samples/s of WaveRNN-896 on a P100."""
+    _, _, dense, *_ = predict.paper_networks("24k", 0.95, (16, 4), "int8")
+    for gpu in ("p100", "a100", "h100"):
+        launches, persistent = (cost.load_machine(name) for name in (gpu, f"{gpu}-persistent"))
+        rates = [predict.predict(dense, m, 24000)["samples_per_s"] for m in (launches, persistent)]
+        assert rates[1] > 1.8 * rates[0]
+        assert gpu != "p100" or rates[1] == pytest.approx(96_000, rel=0.1)
 
 
 @pytest.mark.parametrize("name", cost.profile_names())
@@ -112,7 +134,8 @@ def test_bundled_profiles(name):
 
 
 def test_profiles_there_should_be():
-    assert {"cortex-a53", "cortex-a55", "cortex-a76", "cortex-x1", "zen4-avx512"} <= set(cost.profile_names())
+    arm, gpu = ("cortex-a53", "cortex-a55", "cortex-a76", "cortex-x1"), ("p100", "a100", "h100")
+    assert {*arm, *gpu, *(f"{name}-persistent" for name in gpu), "zen4-avx512"} <= set(cost.profile_names())
 
 
 def test_a_saved_profile_is_the_same(tmp_path):
@@ -131,7 +154,7 @@ def test_damaged_profiles(tmp_path, text):
 
 @pytest.mark.parametrize(("field", "value"), [
     ("read_bandwidth", []), ("read_bandwidth", [[2, 1], [1, 1]]), ("macs_per_s", {"f32": 1}), ("draw_s", -1),
-    ("macs_per_s", dict.fromkeys(DTYPES, 0)), ("lanes", 0), ("vector_s", 3),
+    ("op_s", -1), ("macs_per_s", dict.fromkeys(DTYPES, 0)), ("lanes", 0), ("vector_s", 3),
 ])  # fmt: skip
 def test_profiles_with_impossible_numbers(tmp_path, field, value):
     path = tmp_path / "m.json"
