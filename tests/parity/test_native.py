@@ -239,3 +239,22 @@ def test_seeds_are_integers(backend):
         with pytest.raises(ValueError, match=r"seed: found .*, wanted an integer in"):
             voice(mel, seed=seed)
     np.testing.assert_array_equal(voice(mel, seed=np.uint8(3)), voice(mel, seed=3))
+
+
+@pytest.mark.parametrize("backend", ["numba", "c"])
+def test_a_voice_takes_any_float_and_tensors(backend):
+    torch = pytest.importorskip("torch")
+    model = tiny_model()
+    voice = Voice(model, backend)
+    mel = np.round(4 * tiny_mel(model.config)) / 4  # the same in float16
+    wanted = voice(mel)
+    tensor = torch.from_numpy(mel)
+    for given in (mel.astype("f8"), mel.astype("f2"), mel.astype(">f4"), tensor, tensor.double().requires_grad_(),
+                  tensor.bfloat16(), tensor.T.contiguous().T):  # fmt: skip
+        np.testing.assert_array_equal(voice(given), wanted)
+        np.testing.assert_array_equal(voice([given, mel])[0], wanted)
+        np.testing.assert_array_equal(np.concatenate(list(voice.stream([given]))), wanted)
+        assert voice.check(given).cause == "unchecked"
+    for bad in (mel.astype("i4"), mel.astype("f8") * 1e300, tensor.int(), tensor[None]):
+        with pytest.raises(MelError):
+            voice(bad)

@@ -143,11 +143,11 @@ class Voice:
 
         mel : (n_mels, n_frames) float32; fewer than 40 frames say nothing
         """
-        return check_mels(self.model, mel)
+        return check_mels(self.model, as_mel(mel))
 
     def check_audio(self, mel: NDArray[np.float32], pcm: NDArray[np.int16]) -> AudioFinding:
         """Whether samples are what the mels that they were made from say: how many are clipped, and their level."""
-        return check_audio(self.config.mel, mel, pcm)
+        return check_audio(self.config.mel, as_mel(mel), pcm)
 
     def warm_up(self) -> float:
         """Compile the kernels for this model, or load them from the cache. Returns the seconds it took."""
@@ -188,10 +188,10 @@ class Voice:
     ) -> Iterator[NDArray[np.int16]]:
         """Samples as soon as the frames that they need are there; together they are what a call with all frames gives.
 
-        mels : arrays (n_mels, any number of frames) float32, one after the other
+        mels : arrays or tensors (n_mels, any number of frames) of any float, one after the other
         """
         stream = self.open(seed, temperature)
-        for mel in mels:
+        for mel in map(as_mel, mels):
             taken = 0
             while taken < mel.shape[-1]:
                 taken += stream.push(mel[:, taken:])
@@ -220,15 +220,18 @@ class Voice:
         n_lanes: int = 8,
         n_threads: int = 1,
     ) -> NDArray[np.int16] | list[NDArray[np.int16]]:
-        """The whole utterance: mel (n_mels, n_frames) float32 -> (n_frames * hop_length,) int16.
+        """The whole utterance: mel (n_mels, n_frames) -> (n_frames * hop_length,) int16.
+
+        Arrays of any float and tensors of torch, on any device, are taken as float32.
 
         A list of mels gives the list of their samples, in a `batch` of n_lanes and n_threads: faster than one call
         after the other. Each has the same seed, and the samples that it has by itself.
 
         `progress`, if given for one mel, is called with the number of new samples after about each second of audio.
         """
-        if not isinstance(mel, np.ndarray):
-            return speak(self, mel, seed, temperature, n_lanes, n_threads)
+        if not hasattr(mel, "__array__"):
+            return speak(self, [as_mel(m) for m in mel], seed, temperature, n_lanes, n_threads)
+        mel = as_mel(mel)
         stream = self.open(seed, temperature)
         at_most = self.config.mel.sample_rate if progress else 2**31 - 1
         parts, taken, n_frames = [np.zeros(0, np.int16)], 0, mel.shape[-1]
@@ -337,6 +340,16 @@ class NumbaStream:
         out, self._ready = self._ready[:n], self._ready[n:]
         self._n_out += n
         return out
+
+
+def as_mel(mel: Any) -> NDArray[np.float32]:
+    """An array of any float, or a tensor of torch, as float32; of what is neither `mel_frames` says so."""
+    if hasattr(mel, "detach"):
+        mel = mel.detach().cpu()
+        mel = (mel.float() if mel.is_floating_point() else mel).numpy()  # NumPy has no bfloat16
+    array: NDArray[Any] = np.asarray(mel)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
 def mel_frames(mel: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
