@@ -18,11 +18,12 @@ from wv_runtime.commands.common import BLOCK, INTEGERS, Command
 from wv_runtime.commands.plots import check_figure
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import check_lanes
+from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.binary import DTYPES, Model
 from wv_runtime.model.blocks import check_block, default_block
 
-from wv_bench import cost
+from wv_bench import cost, gpu_speed
 from wv_bench.calibrate import CHECKED, FITTED, calibrate, check_table
 from wv_bench.measure import Case, measure
 from wv_bench.probe import cache_bytes, measure_machine
@@ -40,7 +41,7 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 @click.option("--block", multiple=True, type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", multiple=True, type=click.Choice(list(DTYPES)), help="[default: int8]")
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
-@click.option("--backend", multiple=True, type=click.Choice(["c", "numba"]), help="[default: both]")
+@click.option("--backend", multiple=True, type=click.Choice(["c", "numba", "cuda"]), help="[default: c, numba]")
 @click.option("--isa", multiple=True, help="ISAs of backend c, or all.  [default: the best one]")
 @click.option(
     "--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on each thread.  [default: 1]"
@@ -74,6 +75,8 @@ def main(
     if plot_path:
         check_figure(plot_path)
     backends = backend or ("c", "numba")
+    if "cuda" in backends and (set(backends) != {"cuda"} or isa or sweep or profile or plot_path or lanes != (1,)):
+        raise ValueError("--backend cuda: found with another backend or an option of theirs, wanted it alone")
     isas = _isas(isa) if "c" in backends else []
     if sweep or profile:
         backends, isas = (("c",), isas[:1]) if "c" in backends else (("numba",), [])
@@ -93,6 +96,12 @@ def main(
         for shape in shapes:
             _check(*shape, n_out, preset)
 
+    if "cuda" in backends:
+        check_gpu()
+        found = [_on_gpu(make().model, repeats, not as_json) for make in todo]
+        if as_json:
+            click.echo(json.dumps({"device": device_name(), "results": found}))
+        return
     first = todo[0]()  # before minutes are spent
     machine = None if no_machine and not (sweep or profile) else measure_machine()
     rows: list[tuple[Case, dict[str, Any]]] = []
@@ -122,6 +131,24 @@ def main(
     if plot_path:
         plot_sweep(results, report["sweep"], plot_path) if sweep else plot_stages(results, plot_path)
     click.echo(json.dumps(report) if as_json else "\n".join(text))
+
+
+def _on_gpu(model: Model, repeats: int, show: bool) -> dict[str, Any]:
+    """Samples/s of one to many utterances at once, and one launch against a launch per sample."""
+    net, cfg, utterances = CudaNet(model), model.config, []
+    if show:
+        click.echo(
+            f"{device_name()}: {cfg.n_units} units, {net.n_threads} threads and {net.image.n_bytes} bytes a block"
+        )
+    gpu_speed.seconds(net, 1, 1, 1)  # compiles
+    for n_streams in gpu_speed.N_STREAMS:
+        utterances.append(gpu_speed.speed(net, n_streams, gpu_speed.n_samples(n_streams), repeats))
+        if show:
+            click.echo(gpu_speed.line(utterances[-1]))
+    steps = gpu_speed.steps(net)
+    if show:
+        click.echo(gpu_speed.steps_text(steps))
+    return {"n_units": cfg.n_units, "n_out": cfg.n_out, "utterances": utterances, "steps": steps}
 
 
 def _isas(isa: Sequence[str]) -> list[str]:

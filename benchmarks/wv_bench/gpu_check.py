@@ -30,7 +30,7 @@ from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
 from wv_runtime.model.binary import Model
 
-from wv_bench import gpu_train
+from wv_bench import gpu_speed, gpu_train
 from wv_bench.synthetic import synthetic_config, synthetic_model
 
 MEL = "voices/kathleen16/demo.npy"
@@ -57,8 +57,6 @@ EXPECTED = {
         "f303deb95aa0236ebf76eb14cbae1d72ad6752e9797dcc9edf28a32dee7f6086",
     ),
 }
-N_STREAMS = (1, 8, 32, 132, 1024)
-REPEATS = 3
 LAST_S = 120.0  # for a part that began just in time
 
 
@@ -98,40 +96,10 @@ class Check:
             self._nets[key] = CudaNet(load_model(name), key[1])
         return self._nets[key]
 
-    def arguments(self, net: Any, n_streams: int, n: int) -> list[Any]:
-        """For a launch of n samples each. They share their conditioning and differ in their seeds."""
-        from numba import cuda
-        from wv_runtime.engine.cuda import CudaStream
-
-        stream, hop = CudaStream(net, 0, 1.0), net.model.config.mel.hop_length
-        stream.push(np.resize(np.load(MEL), (net.model.config.mel.n_mels, n // hop + 4)))
-        seed, k, counts, *conditioning, at, t, y, h, past, pcm = net.to_device([stream], [n])
-        per_stream = (k, counts, at, t, y, h, past, pcm)
-        k, counts, at, t, y, h, past, pcm = (
-            cuda.to_device(np.repeat(a.copy_to_host(), n_streams, axis=0)) for a in per_stream
-        )
-        seed = cuda.to_device(np.arange(n_streams, dtype=np.uint64))
-        return [seed, k, counts, *conditioning, at, t, y, h, past, pcm]
-
-    def seconds(self, net: Any, n_streams: int, n: int, repeats: int = REPEATS) -> list[float]:
-        """Of launches that draw n samples of every stream."""
-        from numba import cuda
-
-        times = []
-        for _ in range(repeats):
-            arguments = self.arguments(net, n_streams, n)
-            cuda.synchronize()
-            start = time.perf_counter()
-            net.launch(n_streams, *arguments)
-            cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        return times
-
     def speed(self, net: Any, n_streams: int, n: int) -> dict[str, Any]:
-        times = self.seconds(net, n_streams, n)
-        rate = n_streams * n / float(np.median(times))
-        print(f"  {n_streams:5} streams x {n} samples: {rate:14,.0f} samples/s, {rate / n_streams:10,.0f} each")
-        return {"n_streams": n_streams, "n": n, "seconds": times, "samples_per_s": rate}
+        found = gpu_speed.speed(net, n_streams, n)
+        print(gpu_speed.line(found))
+        return found
 
     # The parts, in order. Each returns what goes into the report.
 
@@ -192,33 +160,12 @@ class Check:
 
     def speed_1024(self) -> Any:
         net = self.net("1024 units")
-        return [self.speed(net, b, 24_000 if b <= 132 else 6_000) for b in N_STREAMS]
+        return [self.speed(net, b, gpu_speed.n_samples(b)) for b in gpu_speed.N_STREAMS]
 
     def steps(self) -> Any:
-        """One launch for n samples: d + n s. And a launch per sample, queued behind a long one: no time of Python."""
-        from numba import cuda
-
-        net, n, n_steps = self.net("1024 units"), (1, 4, 16, 64, 256, 1024, 4096), 400
-        times = [float(np.median(self.seconds(net, 1, m, 5))) for m in n]
-        s, d = np.polyfit(n, times, 1)
-        before, arguments = self.arguments(net, 1, 48_000), self.arguments(net, 1, n_steps)
-        arguments[2] = cuda.to_device(np.array([1], np.int32))
-        start, end = cuda.event(), cuda.event()
-        cuda.synchronize()
-        wall = time.perf_counter()
-        net.launch(1, *before)
-        start.record()
-        for _ in range(n_steps):
-            net.launch(1, *arguments)
-        wall = time.perf_counter() - wall
-        end.record()
-        cuda.synchronize()
-        per_step = 1e-3 * cuda.event_elapsed_time(start, end) / n_steps
-        return {
-            "n": n, "seconds": times, "us_per_launch_d": 1e6 * d, "us_per_sample_s": 1e6 * s,
-            "us_per_one_sample_launch": 1e6 * per_step, "us_to_queue_one": 1e6 * wall / n_steps,
-            "ratio": per_step / float(s),
-        }  # fmt: skip
+        found = gpu_speed.steps(self.net("1024 units"))
+        print(gpu_speed.steps_text(found))
+        return found
 
     def global_weights(self) -> Any:
         """The weights left in global memory, which the caches hold"""

@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
-from wv_bench import gpu_check, gpu_resources, gpu_train
+from wv_bench import bench, gpu_check, gpu_resources, gpu_speed, gpu_train
 from wv_runtime.commands.run import main
 from wv_runtime.engine.cuda import NO_OPT_IN, Image
 from wv_runtime.engine.synth import Voice
@@ -144,3 +144,32 @@ def test_the_short_voice_of_gpu_check(monkeypatch, tmp_path):
     assert model.matrices["R"].dtype == "int8" and "step 2 of 2" in said
     with pytest.raises(RuntimeError, match=r"-m wv_train ended with 2: .*no-such-device"):
         gpu_train.short_voice(tmp_path, "--device", "no-such-device")
+
+
+@needs_numba_cuda
+@pytest.mark.slow
+def test_the_measurements_run():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, SUPPORT / "simulate_cuda_speed.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stderr
+    speed, steps = json.loads(done.stdout)
+    assert speed["samples_per_s"] == pytest.approx(2 / speed["seconds"][0]) and steps["n"] == [1, 2]
+    assert steps["us_per_sample_s"] == pytest.approx(1e6 * (steps["seconds"][1] - steps["seconds"][0]))
+    assert gpu_speed.line({**speed, "samples_per_s": 5000.0}).split()[-4:] == ["5,000", "samples/s,", "2,500", "each"]
+
+
+@needs_numba_cuda
+@pytest.mark.parametrize(("args", "code", "wanted"), [
+    ([], 1, "backend cuda: found no NVIDIA GPU with a driver, wanted one that numba-cuda can use"),
+    *((args, 2, "--backend cuda: found with another backend or an option of theirs, wanted it alone") for args in (
+        ["--backend", "c"], ["--isa", "avx2"], ["--lanes", "2"], ["--sweep"], ["--calibrate", "p.json"],
+    )),
+])  # fmt: skip
+def test_one_line_of_wv_bench(command, folder, args, code, wanted):
+    from numba import cuda
+
+    if cuda.is_available() and not args:
+        pytest.skip("there is a GPU")
+    result = command(bench.main, "--n-units", "64", "--n-out", "16", "--backend", "cuda", *args)
+    assert (result.code, result.out, result.err) == (code, "", f"wv-bench: error: {wanted}\n")

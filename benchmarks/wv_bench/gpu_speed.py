@@ -1,0 +1,101 @@
+"""Times of the CUDA engine's kernel: utterances at once, and one launch against a launch per sample.
+
+Usage: ``net = CudaNet(model)``; ``speed(net, 132, 24_000)["samples_per_s"]``; ``steps(net)["us_per_sample_s"]``
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+N_STREAMS = (1, 8, 32, 132, 1024)
+REPEATS = 3
+
+
+def n_samples(n_streams: int) -> int:
+    """Of each stream, for about half a second on a fast GPU."""
+    return 24_000 if n_streams <= 132 else 6_000
+
+
+def arguments(net: Any, n_streams: int, n: int) -> list[Any]:
+    """For a launch of n samples each. They share their conditioning and differ in their seeds."""
+    from numba import cuda
+    from wv_runtime.engine.cuda import CudaStream
+
+    stream, mel = CudaStream(net, 0, 1.0), net.model.config.mel
+    stream.push(np.random.default_rng(0).normal(size=(mel.n_mels, n // mel.hop_length + 4)).astype(np.float32))
+    seed, k, counts, *conditioning, at, t, y, h, past, pcm = net.to_device([stream], [n])
+    per_stream = (k, counts, at, t, y, h, past, pcm)
+    k, counts, at, t, y, h, past, pcm = (
+        cuda.to_device(np.repeat(a.copy_to_host(), n_streams, axis=0)) for a in per_stream
+    )
+    seed = cuda.to_device(np.arange(n_streams, dtype=np.uint64))
+    return [seed, k, counts, *conditioning, at, t, y, h, past, pcm]
+
+
+def seconds(net: Any, n_streams: int, n: int, repeats: int = REPEATS) -> list[float]:
+    """Of launches that draw n samples of every stream."""
+    from numba import cuda
+
+    times = []
+    for _ in range(repeats):
+        prepared = arguments(net, n_streams, n)
+        cuda.synchronize()
+        start = time.perf_counter()
+        net.launch(n_streams, *prepared)
+        cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def speed(net: Any, n_streams: int, n: int, repeats: int = REPEATS) -> dict[str, Any]:
+    """{n_streams, n, seconds, samples_per_s}: the median's, of all streams"""
+    times = seconds(net, n_streams, n, repeats)
+    rate = n_streams * n / float(np.median(times))
+    return {"n_streams": n_streams, "n": n, "seconds": times, "samples_per_s": rate}
+
+
+def line(found: dict[str, Any]) -> str:
+    """Of a result of `speed`"""
+    b, rate = found["n_streams"], found["samples_per_s"]
+    return f"  {b:5} streams x {found['n']} samples: {rate:14,.0f} samples/s, {rate / b:10,.0f} each"
+
+
+def steps(
+    net: Any, n: Sequence[int] = (1, 4, 16, 64, 256, 1024, 4096), n_steps: int = 400, n_before: int = 48_000
+) -> dict[str, Any]:
+    """One launch for n samples: d + n s. And a launch per sample, queued behind one of n_before: no time of Python."""
+    from numba import cuda
+
+    times = [float(np.median(seconds(net, 1, m, 5))) for m in n]
+    s, d = np.polyfit(n, times, 1)
+    before, prepared = arguments(net, 1, n_before), arguments(net, 1, n_steps)
+    prepared[2] = cuda.to_device(np.array([1], np.int32))
+    start, end = cuda.event(), cuda.event()
+    cuda.synchronize()
+    wall = time.perf_counter()
+    net.launch(1, *before)
+    start.record()
+    for _ in range(n_steps):
+        net.launch(1, *prepared)
+    wall = time.perf_counter() - wall
+    end.record()
+    cuda.synchronize()
+    per_step = 1e-3 * start.elapsed_time(end) / n_steps
+    return {
+        "n": list(n), "seconds": times, "us_per_launch_d": 1e6 * d, "us_per_sample_s": 1e6 * s,
+        "us_per_one_sample_launch": 1e6 * per_step, "us_to_queue_one": 1e6 * wall / n_steps,
+        "ratio": per_step / float(s),
+    }  # fmt: skip
+
+
+def steps_text(found: dict[str, Any]) -> str:
+    """Of a result of `steps`"""
+    return (
+        f"  one launch: {found['us_per_launch_d']:.1f} us and {found['us_per_sample_s']:.1f} us a sample\n"
+        f"  a launch per sample: {found['us_per_one_sample_launch']:.1f} us, {found['ratio']:.2f} times; "
+        f"{found['us_to_queue_one']:.1f} us to queue it from Python"
+    )
