@@ -6,8 +6,8 @@
     npy          damaged .npy in both readers, which must give the same array or the same words
     checkpoint   damaged .pt: one line, less than 300 MB
 
-Prints executions, and the lines of format.c and of the Python readers that they reached; ends with 1 at the first
-finding, whose bytes lie in build/fuzz/findings. The corpora stay in build/fuzz/corpus.
+Prints executions and, with --coverage, the share of the lines of each file of C that the corpora reach; ends with 1 at
+the first finding, whose bytes lie in build/fuzz/findings. The corpora stay in build/fuzz/corpus.
 
 Usage: ``python tests/fuzz/run.py --minutes 60 [TARGET ..]``
 """
