@@ -52,9 +52,9 @@ voice: .venv/ready ## export the bundled voice again, with the mels of the demo 
 picture: .venv/ready ## draw the picture of the README
 	$(BIN)/python docs/site/picture.py $(VOICE) $(DEMO).npy docs/images/mel-to-waveform.png
 
-docs: .venv/ready ## build the documentation in build/docs; warnings are errors
+docs: .venv/ready ## build the documentation in build/docs, with the page of `make web` if it is built; warnings are errors
 	$(BIN)/pip install --quiet --editable '.[docs]'
-	WV_VOICE=$(VOICE) $(BIN)/mkdocs build --strict
+	WV_VOICE=$(VOICE) WV_WEB=build/web/site $(BIN)/mkdocs build --strict
 
 test: .venv/ready ## set up what is needed and run the tests but the slow ones
 	$(BIN)/python -m pytest -m 'not (slow or wheel or matrix)'

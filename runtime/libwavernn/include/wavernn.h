@@ -33,7 +33,8 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
+#if defined(WV_API) /* the build has its own */
+#elif defined(_WIN32)
 #define WV_API __declspec(dllexport)
 #else
 #define WV_API __attribute__((visibility("default")))
