@@ -32,6 +32,8 @@ class Resources:
     dp4a: int  # instructions in the PTX
     fused: int  # float multiply-adds in the PTX: there must be none
     flushing: int  # operations that flush subnormals: none either
+    barriers: int  # in the PTX; two of them are not in the sample loop
+    divisions: int  # of integers, in the PTX: slow, so none of them is in the sample loop
 
 
 @contextmanager
@@ -91,6 +93,7 @@ def resources(capability: tuple[int, int]) -> Resources:
     return Resources(
         capability, int(registers[1]), int(spills[1]) + int(spills[2]), len(re.findall(r"\bdp4a\.", ptx)),
         len(re.findall(r"\b(?:fma|mad)\S*\.f(?:32|64)", ptx)), ptx.count(".ftz"),
+        ptx.count("bar.sync"), len(re.findall(r"\b(?:div|rem)\.[su]\d+", ptx)),
     )  # fmt: skip
 
 
@@ -98,11 +101,14 @@ def resources(capability: tuple[int, int]) -> Resources:
 def main() -> None:
     """Print registers and spills of the CUDA kernel for several GPUs. None of them has to be there."""
     check_package()
-    click.echo("GPU    registers  spilled bytes  dp4a  fused  flushing")
+    click.echo("GPU    registers  spilled bytes  dp4a  fused  flushing  barriers  divisions")
     for capability in CAPABILITIES:
         r = resources(capability)
         name = "sm_{}{}".format(*capability)
-        click.echo(f"{name}  {r.registers:9}  {r.spilled_bytes:13}  {r.dp4a:4}  {r.fused:5}  {r.flushing:8}")
+        click.echo(
+            f"{name}  {r.registers:9}  {r.spilled_bytes:13}  {r.dp4a:4}  {r.fused:5}  {r.flushing:8}  "
+            f"{r.barriers:8}  {r.divisions:9}"
+        )
 
 
 if __name__ == "__main__":

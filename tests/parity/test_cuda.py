@@ -132,6 +132,8 @@ def test_what_the_kernel_compiles_to(capability):
     found = gpu_resources.resources(capability)
     assert found.registers <= 64 and found.spilled_bytes == 0
     assert found.dp4a >= 10 and found.fused == 0 and found.flushing == 0
+    # with `range` in the sample loop there were 52 divisions
+    assert found.barriers <= 17 and found.divisions <= 27
 
 
 @pytest.mark.slow
