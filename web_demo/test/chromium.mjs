@@ -97,9 +97,13 @@ export class Page {
 
   send(method, params) { return this.browser.send(method, params, this.sessionId); }
 
-  async go(url) {
-    const loaded = new Promise((resolve) => (this.loaded = resolve));
-    await this.send("Page.navigate", { url });
+  async go(url, seconds = 60) {
+    const loaded = new Promise((resolve, reject) => {
+      this.loaded = resolve;
+      setTimeout(() => reject(new Error(`after ${seconds} s, wanted ${url}`)), 1000 * seconds).unref();
+    });
+    const { errorText } = await this.send("Page.navigate", { url });
+    if (errorText) throw new Error(`${url}: ${errorText}`);
     await loaded;
   }
 
