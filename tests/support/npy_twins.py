@@ -31,7 +31,7 @@ Read = Callable[[bytes], Any]
 def c_reader(folder: Path) -> Read:
     """in_c(bytes): the array, or the message."""
     library = folder / "npy.so"
-    sources = ["tools/npy.c", "core/mel_check.c"]
+    sources = ["tools/npy.c", "core/mel_causes.c"]
     command = ["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-Iinclude", *sources, "-lm", "-o", library]
     subprocess.run(command, cwd=LIBWAVERNN, check=True)
     c = ctypes.CDLL(str(library))

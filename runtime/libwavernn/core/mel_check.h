@@ -1,4 +1,4 @@
-/* mel_check.h - what the reader of mels asks of mel_check.c. */
+/* mel_check.h - what mel_causes.c tells mel_check.c and the reader of mels. */
 #ifndef WV_MEL_CHECK_H
 #define WV_MEL_CHECK_H
 
