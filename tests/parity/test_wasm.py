@@ -20,6 +20,7 @@ import pytest
 from conftest import DATA, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime.engine.native import NativeModel, NativeStream
+from wv_runtime.features.mel_check import ADVICE
 from wv_runtime.features.mel_file import load_mel, save_mel
 from wv_runtime.model import binary as bin_format
 
@@ -139,8 +140,8 @@ def test_errors_are_words(modules, node, tmp_path):
         ("m.bin: checksum does not match: the file is damaged", "checksum"),
         ("m.bin: model file is truncated", "truncated"),
         ("m.npy: shape (7, 8) is transposed, wanted (n_mels, n_frames) = (8, 7)", "npy"),
-        (f"m.npy: values from -80.12 to -80.12, {wanted}; these look like decibels", "npy"),
-        (f"m.npy: values from 0.0625 to 0.0625, {wanted}; these look linear", "npy"),
+        (f"m.npy: values from -80.12 to -80.12, {wanted}; {ADVICE['decibels']}", "npy"),
+        (f"m.npy: values from 0.0625 to 0.0625, {wanted}; {ADVICE['linear']}", "npy"),
         ("m.npy: not a .npy file, wanted a mel array of wv-mel or numpy.save", "npy"),
         ("stream: null pointer or argument out of range", "argument"),
         ("isa: found avx2, wanted one of simd128, portable", "isa"),

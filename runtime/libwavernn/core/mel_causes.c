@@ -48,5 +48,5 @@ wv_mels wv_positive_cause(const float *mel, size_t n) {
     if (high == 0.0) return WV_MELS_ZEROS;
     if (sum / (double)n > 4.0) return WV_MELS_INTEGERS;
     if (high <= 1.0 && small / (double)n < 0.5) return WV_MELS_0_1;
-    return high < 1.25 ? WV_MELS_LOG1P : WV_MELS_LINEAR;
+    return high > 0.5 && high < 1.25 ? WV_MELS_LOG1P : WV_MELS_LINEAR;
 }

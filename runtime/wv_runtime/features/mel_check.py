@@ -185,7 +185,7 @@ def positive_cause(mel: NDArray[np.float32]) -> str:
         return "integers"
     if high <= 1 and (mel < 0.1).mean() < 0.5:
         return "0..1"
-    return "log1p" if high < 1.25 else "linear"
+    return "log1p" if 0.5 < high < 1.25 else "linear"
 
 
 def _statistics(x: NDArray[np.float64]) -> _Statistics:
