@@ -5,10 +5,13 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 # The bundled voice, named here and nowhere else: the demo, the app and the docs speak with it
 VOICE := voices/kathleen16/voice.bin
+VOICES := voices/kathleen16 voices/kathleen16-small
 CHECKPOINT := $(dir $(VOICE))model.pt
 DEMO := $(dir $(VOICE))demo
-# The sampling temperature that the bundled voice is exported with; its model card says why
+# The sampling temperature that the bundled voices are exported with; their model cards say why
 TEMPERATURE := 0.8
+# The strength of their pitch comb
+COMB := 0.5
 MINUTES ?= 10
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
@@ -43,11 +46,14 @@ demo: .venv/runtime ## speak with the bundled voice: demo.wav and a report, whos
 	@cat demo.txt
 	@grep -qF "$$(cat $(DEMO).sha256)" demo.txt || { echo "demo.wav: wanted the hash of $(DEMO).sha256"; exit 1; }
 
-voice: .venv/ready ## export the bundled voice again, with the mels of the demo and their hash
-	$(BIN)/wv-export $(CHECKPOINT) $(VOICE) --dtype int8 --temperature $(TEMPERATURE) --postfilter on --comb 1
+voice: .venv/ready ## export the bundled voices again, with the mels of the demo and their hashes
 	$(BIN)/wv-mel $(CLIP) $(DEMO).npy --model $(VOICE)
-	$(BIN)/wv-run $(VOICE) $(DEMO).npy --backend c -o demo.wav >demo.txt
-	sed -n 's/^sha256 of PCM *//p' demo.txt >$(DEMO).sha256
+	for folder in $(VOICES); do \
+		$(BIN)/wv-export $$folder/model.pt $$folder/voice.bin --dtype int8 --temperature $(TEMPERATURE) --postfilter on \
+			--comb $(COMB) && \
+		$(BIN)/wv-run $$folder/voice.bin $(DEMO).npy --backend c -o demo.wav >demo.txt && \
+		sed -n 's/^sha256 of PCM *//p' demo.txt >$$folder/demo.sha256 || exit 1; \
+	done
 
 picture: .venv/ready ## draw the picture of the README
 	$(BIN)/python docs/site/picture.py $(VOICE) $(DEMO).npy docs/images/mel-to-waveform.png
