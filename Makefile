@@ -95,7 +95,7 @@ apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
 
 build/android/assets/hashes.tsv: .venv/ready $(CHECKPOINT) android_demo/apk/assets.py
-	$(BIN)/python android_demo/apk/assets.py $(CHECKPOINT) $(TEMPERATURE) $(dir $(CLIP)) build/android/assets
+	$(BIN)/python android_demo/apk/assets.py $(CHECKPOINT) $(TEMPERATURE) $(COMB) $(dir $(CLIP)) build/android/assets
 
 $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android

@@ -1,11 +1,11 @@
 """What the app bundles: a voice in two dtypes, the clips as mels and recordings, and the hashes to expect.
 
-    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a sampling temperature, with post-filter
+    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a sampling temperature, with post-filter and comb
     clips/*.npy, *.wav                    from a folder of audio files, at the voice's sample rate
     words.tsv                             mel file, what is said in it (from the table in the folder's README.md)
     hashes.tsv                            voice, mel file, SHA-256 of the PCM with seed 0: the phone must give the same
 
-Usage: ``python assets.py voices/kathleen16/model.pt 0.8 tests/data/clips build/android/assets``
+Usage: ``python assets.py voices/kathleen16/model.pt 0.8 0.5 tests/data/clips build/android/assets``
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wv_runtime.model import binary as bin_format
 DTYPES = ("int8", "f16")  # the first is the one the app opens with
 
 
-def main(checkpoint: Path, temperature: float, clips: Path, out: Path) -> None:
+def main(checkpoint: Path, temperature: float, comb: float, clips: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     for folder in ("voices", "clips"):
         (out / folder).mkdir(parents=True)
@@ -35,7 +35,7 @@ def main(checkpoint: Path, temperature: float, clips: Path, out: Path) -> None:
     ckpt = convert.at_temperature(convert.read_checkpoint(str(checkpoint)), temperature)
     for dtype in DTYPES:
         name = f"{checkpoint.parent.name}-{dtype}.bin"
-        model = convert.with_postfilter(convert.to_model(ckpt, dtype), on=True, comb=1.0)
+        model = convert.with_postfilter(convert.to_model(ckpt, dtype), on=True, comb=comb)
         bin_format.save(model, out / "voices" / name)
         voices[name] = Voice(bin_format.load(out / "voices" / name), backend="c")
     said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
@@ -54,6 +54,6 @@ def main(checkpoint: Path, temperature: float, clips: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
-        sys.exit("usage: assets.py MODEL.PT TEMPERATURE CLIPS OUT")
-    main(Path(sys.argv[1]), float(sys.argv[2]), *map(Path, sys.argv[3:]))
+    if len(sys.argv) != 6:
+        sys.exit("usage: assets.py MODEL.PT TEMPERATURE COMB CLIPS OUT")
+    main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), *map(Path, sys.argv[4:]))
