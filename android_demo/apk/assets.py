@@ -1,6 +1,6 @@
 """What the app bundles: a voice in two dtypes, the clips as mels and recordings, and the hashes to expect.
 
-    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a sampling temperature, with post-filter and comb
+    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a temperature, with comb and post-filter
     clips/*.npy, *.wav                    from a folder of audio files, at the voice's sample rate
     words.tsv                             mel file, what is said in it (from the table in the folder's README.md)
     hashes.tsv                            voice, mel file, SHA-256 of the PCM with seed 0: the phone must give the same
