@@ -130,14 +130,7 @@ def read_checkpoint(path: str | Path) -> tuple[WaveRNNConfig, dict[str, Any]]:
         If it cannot be read.
     """
     path = str(path)
-    with open(path, "rb") as f:
-        n_bytes = os.fstat(f.fileno()).st_size
-        try:
-            archive = _open_zip(f)
-            raw = _Machine(path, archive).run(_read_entry(archive, _entry(archive, "data.pkl"), MAX_PICKLE))
-            _check_tree(raw, MAX_TENSORS + MAX_RATIO * n_bytes)
-        except _DAMAGED as error:
-            raise _damaged(path, error) from None
+    raw = _unpickle(path)
     _need(isinstance(raw, dict), path, f"found {type(raw).__name__}, wanted a dict of wv-train")
     found = raw.get("format")
     _need(type(found) is int and found == FORMAT, path, f"format: found {found!r}, wanted {FORMAT}")
@@ -173,6 +166,15 @@ def read_tensors(path: str | Path) -> dict[str, StoredTensor]:
         If it cannot be read.
     """
     path = str(path)
+    raw = _unpickle(path)
+    tensors = raw if isinstance(raw, dict) else {"": raw}
+    found = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, StoredTensor)}
+    _need(bool(found), path, f"found {type(raw).__name__}, wanted a tensor, or a dict of them")
+    return found
+
+
+def _unpickle(path: str) -> Any:
+    """What a file of ``torch.save`` holds, within the bounds above."""
     with open(path, "rb") as f:
         n_bytes = os.fstat(f.fileno()).st_size
         try:
@@ -181,10 +183,7 @@ def read_tensors(path: str | Path) -> dict[str, StoredTensor]:
             _check_tree(raw, MAX_TENSORS + MAX_RATIO * n_bytes)
         except _DAMAGED as error:
             raise _damaged(path, error) from None
-    tensors = raw if isinstance(raw, dict) else {"": raw}
-    found = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, StoredTensor)}
-    _need(bool(found), path, f"found {type(raw).__name__}, wanted a tensor, or a dict of them")
-    return found
+    return raw
 
 
 def tensor_shapes(cfg: WaveRNNConfig) -> dict[str, tuple[int, ...]]:
