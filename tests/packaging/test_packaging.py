@@ -140,11 +140,12 @@ def test_wheel_runs_in_a_clean_environment(tmp_path):
         assert json.loads(out)["verified"] is True
         assert "tiny" in run(bin_dir / "wv-inspect", "tiny.bin", cwd=work, env=clean)
 
-    (work / "model.pt").write_bytes(b"x")
+    run(bin_dir / "wv-export", ROOT / "voices/kathleen16/dense.pt", "dense.bin", cwd=work, env=clean)
+    small = ROOT / "voices/kathleen16-small/model.pt"  # linear prediction wants a mel basis
     clip = DATA / "clips/arctic_b0182.flac"
     for extra, *command in (["audio", "wv-mel", clip, "o.npy", "--preset", "16k"],
                             ["plot", "wv-inspect", "tiny.bin", "--plot", "o.png"],
-                            ["train", "wv-train", ".", "-o", "m.pt"], ["train", "wv-export", "model.pt", "o.bin"],
+                            ["train", "wv-train", ".", "-o", "m.pt"], ["audio", "wv-export", small, "o.bin"],
                             ["eval", "wv-eval", "tiny.bin", "--data", "."]):  # fmt: skip
         done = subprocess.run([bin_dir / command[0], *command[1:]], cwd=work, env=clean, capture_output=True, text=True)
         assert done.returncode in (1, 2), done

@@ -69,7 +69,7 @@ def load_audio(
     for remark in remarks(mono, file_rate, sample_rate):
         warn(f"{path}: {remark}")
     if file_rate != sample_rate:
-        mono = _extra("soxr").resample(mono, file_rate, sample_rate)
+        mono = optional("soxr").resample(mono, file_rate, sample_rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
@@ -98,7 +98,7 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
     pad = cfg.n_fft - cfg.hop_length
     # np.pad reflects more than once where a clip is shorter than the padding
     padded = np.pad(audio.astype(np.float32), (pad // 2, pad - pad // 2), mode="reflect")
-    stft = _extra("librosa").stft(
+    stft = optional("librosa").stft(
         padded, n_fft=cfg.n_fft, hop_length=cfg.hop_length, win_length=cfg.win_length, window="hann", center=False
     )
     magnitude = np.sqrt(stft.real**2 + stft.imag**2 + np.float32(MAGNITUDE_EPS))
@@ -109,12 +109,19 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
 @functools.lru_cache(maxsize=8)
 def mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
     """(n_mels, n_fft / 2 + 1)"""
-    return _extra("librosa").filters.mel(
+    return optional("librosa").filters.mel(
         sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax, htk=False, norm="slaney"
     )
 
 
-def _extra(module: str) -> Any:
+def optional(module: str) -> Any:
+    """A module of the extra `audio`.
+
+    Raises
+    ------
+    WaveRNNError
+        If it is not installed.
+    """
     try:
         return importlib.import_module(module)
     except ImportError:

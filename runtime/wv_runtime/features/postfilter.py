@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.features.mel import mel_basis
+from wv_runtime.features.mel import mel_basis, optional
 from wv_runtime.model.config import MelConfig
 
 
@@ -26,7 +26,7 @@ def filter_tables(cfg: MelConfig) -> tuple[NDArray[np.int32], NDArray[np.float32
     WaveRNNError
         If n_fft is not a power of two, which the post-filter's FFT needs.
     """
-    import librosa
+    librosa = optional("librosa")
 
     if cfg.n_fft < 16 or cfg.n_fft & (cfg.n_fft - 1):
         raise WaveRNNError(f"postfilter: found n_fft {cfg.n_fft}, wanted a power of two from 16 on")

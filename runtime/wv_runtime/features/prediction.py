@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.features.mel import mel_basis
+from wv_runtime.features.mel import mel_basis, optional
 from wv_runtime.model.config import WaveRNNConfig
 
 LAG_WINDOW_HZ = 40.0  # deviation of the Gaussian that smooths the spectrum behind r
@@ -26,7 +26,7 @@ def prediction_matrix(cfg: WaveRNNConfig) -> NDArray[np.float32]:
     A band's magnitude over its area is the spectrum at its centre. The power spectrum, straight between centres, times
     the pre-emphasis and back by a cosine transform gives r; a Gaussian lag window smooths it.
     """
-    import librosa
+    librosa = optional("librosa")
 
     mel = cfg.mel
     centres = librosa.mel_frequencies(mel.n_mels + 2, fmin=mel.fmin, fmax=mel.fmax)[1:-1]
