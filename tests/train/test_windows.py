@@ -8,7 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 soundfile = pytest.importorskip("soundfile")
 
+from wv_runtime.errors import WaveRNNError  # noqa: E402
 from wv_runtime.model.config import PRESETS, WaveRNNConfig  # noqa: E402
+from wv_train import windows  # noqa: E402
 from wv_train.dataset import Lanes, load_data  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 from wv_train.settings import TrainConfig  # noqa: E402
@@ -30,14 +32,24 @@ def test_windows_of_tables(tmp_path, lpc_order, gain_db):
     if gain_db:  # of the levels that tables are held in
         lanes._epoch = with_gains(lanes._epoch, np.exp(tables.log_gains))
     for step in (0, 1, 2, 9, 50):
-        for windows in (step_by_step, tables):
-            windows.place(step)
+        for source in (step_by_step, tables):
+            source.place(step)
         wanted, found = step_by_step.batch(), tables.batch()
         # the residual before a window is the last predictor's in a table, the window's own when cut alone
         assert torch.equal(found.x[1:], wanted.x[1:]) and torch.equal(found.x[0, :, [1, 2]], wanted.x[0, :, [1, 2]])
         for name in ("c", "f", "fresh"):
             assert torch.equal(getattr(found, name), getattr(wanted, name)), name
         torch.testing.assert_close(found.mel, wanted.mel, atol=1e-6, rtol=0)
+
+
+def test_inputs_that_do_not_fit_are_one_line(tmp_path, monkeypatch):
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    cfg = WaveRNNConfig(n_units=64, n_out=16, n_cond=16, mel=PRESETS["16k"])
+    lanes = Lanes(load_data(tmp_path, cfg), "train", 2)
+    monkeypatch.setattr(windows, "free_bytes", lambda device: 1e5)
+    with pytest.raises(WaveRNNError, match=r"found 0.000224 GB of inputs in .*, wanted at most 7e-05 GB"):
+        DeviceWindows(lanes, WaveRNN(cfg), TrainConfig(batch=2, window=320), slice(0, 2))
 
 
 def with_gains(epoch, gains):

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from wv_runtime.errors import WaveRNNError
 
 from .dataset import Lanes, amplified
 from .model import WaveRNN
 from .settings import TrainConfig
 
 N_GAINS = 5  # levels a clip is held in on a GPU, with --gain-db
+TABLE_SHARE = 0.7  # of the GPU's free memory may hold inputs
 
 
 class Batch(NamedTuple):
@@ -29,6 +31,11 @@ class Batch(NamedTuple):
     f: Tensor
     mel: Tensor
     fresh: Tensor
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that a GPU has left; a CPU's is not limited here."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
 
 
 class Windows:
@@ -52,6 +59,11 @@ class DeviceWindows(Windows):
     """The same with all inputs on the model's device. Gains are the nearest of N_GAINS in --gain-db.
 
     A step's batch depends on one small tensor, so that a CUDA graph can make it.
+
+    Raises
+    ------
+    WaveRNNError
+        If the inputs do not fit into the memory of the device.
     """
 
     def __init__(self, lanes: Lanes, model: WaveRNN, cfg: TrainConfig, share: slice):
@@ -65,6 +77,12 @@ class DeviceWindows(Windows):
         self.n_samples = int(n_frames.sum()) * hop
         self.first_frame = np.zeros(len(data.n_frames), np.int64)  # in the tables below, of each clip
         self.first_frame[lanes.clips] = np.cumsum(n_frames) - n_frames
+        wanted, free = len(gains) * self.n_samples * (4 * data.cfg.n_x + 2), TABLE_SHARE * free_bytes(device)
+        if wanted > free:
+            raise WaveRNNError(
+                f"--device: found {wanted / 1e9:.3g} GB of inputs in {data.name}, wanted at most {free / 1e9:.3g} GB, "
+                f"the GPU's room; leave --gain-db out, train on fewer clips, or on --device cpu"
+            )
         self.x = torch.empty(len(gains) * self.n_samples, data.cfg.n_x, device=device)
         self.byte = torch.empty(2, len(gains) * self.n_samples, dtype=torch.uint8, device=device)
         for k, log_gain in enumerate(self.log_gains):
