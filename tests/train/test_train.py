@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 import os
 import signal
@@ -630,6 +631,10 @@ def test_bad_use_of_checkpoints(speech, tmp_path, wv_train, monkeypatch):
     if not torch.cuda.is_available():
         code, err = wv_train(*args, "--resume", "--device", "cuda")
         assert code == 2 and "--device: found cuda, but no GPU" in err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    code, err = wv_train(*args, "--resume", "--device", "cuda")
+    assert code == 2 and "--device: found a GPU but no Triton" in err
     assert (tmp_path / "m.pt").read_bytes() == before
 
 

@@ -5,6 +5,7 @@ Usage: ``wv-train DATA_DIR -o model.pt``
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def main(
         raise ConfigError("--device: found cuda, but no GPU that torch can use, wanted auto or cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise ConfigError("--device: found a GPU but no Triton, wanted pip install triton, or --device cpu")
     if bf16 is None:  # a CPU without such instructions is many times slower in bfloat16
         bf16 = device == "cuda" or torch.cpu._is_avx512_bf16_supported()
     if device == "cuda":
