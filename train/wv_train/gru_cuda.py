@@ -5,7 +5,7 @@ step is one launch, and R is read once per row of tiles instead of once per lane
 launches cheap. The equations and the roundings of int8 are gru.py's.
 
 Matrix products read their operands in `dtype`, bfloat16 or float32, and sum in float32. For int8 the operands are
-integers of at most 8 bits, which bfloat16 holds exactly, and no sum reaches 2^24: the products are exact.
+integers of at most 8 bits, which bfloat16 holds exactly. Up to 2064 units no sum reaches 2^24, so products are exact.
 
 Usage: ``y, h = RecurrenceCuda.apply(x, g, I, R, b_R, h, None, torch.bfloat16, True)``
 """
