@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from wv_runtime.model.binary import X_SCALE, Matrix, Model
 from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
+from wv_runtime.model.neighbours import n_lags
 
 RELU_MAX = 4.0  # input range of O2 and O4 in the tiny int8 models
 DENSE = ("C1", "C2", "C3")
@@ -80,11 +81,11 @@ def tiny_model(
 
 
 def autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
-    """M of a tiny model: each band is a power of 1e6 between two lines of the spectrum. (lpc_order + 1, n_mels)"""
+    """M of a tiny model: each band is a power of 1e6 between two lines of the spectrum. (n_lags + 1, n_mels)"""
     if not cfg.lpc_order:
         return np.zeros((0, 0), np.float32)
     w = np.pi * (np.arange(cfg.mel.n_mels) + 0.5) / cfg.mel.n_mels
-    return (1e6 * np.cos(np.outer(np.arange(cfg.lpc_order + 1), w))).astype(np.float32)
+    return (1e6 * np.cos(np.outer(np.arange(n_lags(cfg) + 1), w))).astype(np.float32)
 
 
 def tiny_mel(cfg: WaveRNNConfig, n_frames: int = 7, seed: int = 1) -> NDArray[np.float32]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.neighbours import neighbours
 
 from .kernels import predict as k
-from .kernels.jit import kernel
+from .kernels.jit import OVERLOAD, kernel
 
 
 def true_inputs(
@@ -22,21 +24,26 @@ def true_inputs(
     samples: NDArray[np.int16],
     mel: NDArray[np.float32],
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Inputs and targets of samples whose past is known.
+    """Inputs and targets of samples whose past is known, and in a subscale model (S = cfg.subscale) their future.
 
-    samples : (B, T + lpc_order + 1) int16, pre-emphasised; only the last T are drawn
+    samples : (B, n_past + T + n_future) int16, pre-emphasised; only T are drawn
     mel     : (B, n_mels, T / hop_length) float32, without context
 
     Returns
     -------
-    x : (T, B, 8) int16 Q15
-    byte : (2, T, B) uint8, coarse and fine byte of d
+    x : (T / S, B S, n_x) int16 Q15; row S i + s of the middle axis is lane s of row i of `samples`
+    byte : (2, T / S, B S) uint8, coarse and fine byte of d
     """
     n_batch, n_frames = mel.shape[0], mel.shape[2]
-    T = n_frames * cfg.mel.hop_length
-    x, byte = np.empty((T, n_batch, k.N_X), np.int16), np.empty((2, T, n_batch), np.uint8)
+    shape = n_frames * cfg.mel.hop_length // cfg.subscale, n_batch * cfg.subscale
+    x, byte = np.empty((*shape, cfg.n_x), np.int16), np.empty((2, *shape), np.uint8)
     frames = np.ascontiguousarray(mel.transpose(0, 2, 1), np.float32)
-    _true_inputs(cfg.lpc_order, cfg.mel.hop_length, M.reshape(-1), np.ascontiguousarray(samples), frames, x, byte)
+    arrays = M.reshape(-1), np.ascontiguousarray(samples), frames, x, byte
+    if cfg.subscale == 1:
+        _true_inputs(cfg.lpc_order, cfg.mel.hop_length, *arrays)
+        return x, byte
+    for lane, offsets in enumerate(neighbours(cfg)):
+        _true_inputs_of_lane(lane, cfg.subscale, cfg.n_past, offsets, cfg.mel.hop_length, *arrays)
     return x, byte
 
 
@@ -54,6 +61,35 @@ def _true_inputs(order: int, hop: int, M: Any, samples: Any, frames: Any, x: Any
             p = k.predict(lpc, s[t + 1 : t + 1 + order])
             k.inputs(d, p, np.int64(s[t + order]), inverse, x[t, i])
             d = np.int64(s[t + order + 1]) - p
-            u = max(min(d + k.OFFSET, 65535), 0)
-            byte[0, t, i], byte[1, t, i] = u >> 8, u & 255
-            x[t, i, k.N_X - 1] = k.input_coarse(u >> 8)
+            _target(d, byte[:, t, i], x[t, i])
+
+
+@kernel
+def _true_inputs_of_lane(  # type: ignore[no-untyped-def]
+    lane, n_lanes, n_past, offsets, hop, M, samples, frames, x, byte  # noqa: N803
+):  # fmt: skip
+    n, n_mels = len(offsets), frames.shape[2]
+    r, power = np.empty(len(M) // n_mels), np.empty(n_mels)
+    work, lpc, inverse = np.empty(n * n + 4 * n), np.empty(n, np.int16), np.empty(2, np.int64)
+    for row in range(samples.shape[0]):
+        d, s = np.int64(0), samples[row]
+        for step in range(x.shape[0]):
+            t, x_t = n_past + n_lanes * step + lane, x[step, n_lanes * row + lane]
+            if n_lanes * step % hop == 0:
+                k.autocorrelation(M, frames[row, n_lanes * step // hop], power, r)
+                k.interpolator(r, offsets, work, lpc, inverse)
+            if step == 0 and s[:n_past].any():  # the residual before the first sample; 0 where an utterance begins
+                d = np.int64(s[t - n_lanes]) - k.interpolate(lpc, offsets, s, t - n_lanes)
+            p = k.interpolate(lpc, offsets, s, t)
+            k.inputs(d, p, np.int64(s[t - n_lanes]), inverse, x_t)
+            k.inputs_context(p, offsets, s, t, inverse, x_t[k.N_X - 1 : -1])
+            d = np.int64(s[t]) - p
+            _target(d, byte[:, step, n_lanes * row + lane], x_t)
+
+
+@register_jitable(**OVERLOAD)
+def _target(d, byte, x):  # type: ignore[no-untyped-def]
+    """Both bytes of a residual, and the input that its coarse one is"""
+    u = max(min(d + k.OFFSET, 65535), 0)
+    byte[0], byte[1] = u >> 8, u & 255
+    x[-1] = k.input_coarse(u >> 8)

@@ -87,6 +87,11 @@ class WaveRNNConfig:
     n_sub: int = 2  # conditioning vectors per mel frame
     preemphasis: float = 0.85  # a of x_t - a x_{t-1}, undone after sampling; 0 turns it off
     lpc_order: int = 0  # of the linear prediction from the mels; 0: the network draws samples, not residuals
+    # Subscale (section 4 of the paper): sample t is of lane t mod `subscale`; all lanes are drawn side by side
+    subscale: int = 1
+    horizon: int = 0  # steps of the future that a lane sees of the lanes before it
+    lookback: int = 0  # steps of the past that a lane sees
+    context: int = 0  # nearest samples of those that a lane sees which are inputs of their own
     mel: MelConfig = field(default_factory=lambda: PRESETS["16k"])
 
     def __post_init__(self) -> None:
@@ -101,12 +106,24 @@ class WaveRNNConfig:
             "1..64, a divisor of hop_length",
         )
         _check(0 <= self.lpc_order <= 64, "lpc_order", self.lpc_order, "0..64")
+        lanes = self.subscale > 1
+        _check(
+            1 <= self.subscale <= 16 and self.sub_length % self.subscale == 0,
+            "subscale",
+            self.subscale,
+            f"1..16, a divisor of the {self.sub_length} samples of a sub-frame",
+        )
+        _check(not lanes or self.lpc_order > 0, "lpc_order", self.lpc_order, "1..64 with subscale above 1")
+        for name, low, high in (("horizon", 0, 64), ("lookback", 1, 64), ("context", 0, 32)):
+            value = getattr(self, name)
+            _check(lanes or value == 0, name, value, "0 without subscale")
+            _check(not lanes or low <= value <= high, name, value, f"{low}..{high} with subscale")
         # kernels take it in float32, to which more rounds to 1: a sum that never forgets
         _check(0.0 <= self.preemphasis < 1.0 - 2.0**-25, "preemphasis", self.preemphasis, "0 up to, not including, 1")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WaveRNNConfig:
-        """The inverse of dataclasses.asdict, as model.pt stores it; one from before linear prediction has no lpc_order.
+        """The inverse of dataclasses.asdict, as model.pt stores it; an older one lacks what is in `since`.
 
         Raises
         ------
@@ -115,17 +132,23 @@ class WaveRNNConfig:
         """
         _check(isinstance(values.get("mel"), dict), "mel", values.get("mel"), "a dict")
         mel = MelConfig(**_checked_fields(MelConfig, "mel.", values["mel"]))
-        return cls(**_checked_fields(cls, "", {"lpc_order": 0, **values, "mel": mel}))
+        since = {"lpc_order": 0, "subscale": 1, "horizon": 0, "lookback": 0, "context": 0}
+        return cls(**_checked_fields(cls, "", {**since, **values, "mel": mel}))
 
     @property
     def n_x(self) -> int:
-        """Inputs x_t of the network: the paper's three bytes, or eight with linear prediction."""
-        return 8 if self.lpc_order else 3
+        """Inputs x_t of the network: the paper's three bytes, or with linear prediction eight and the context."""
+        return 8 + self.context if self.lpc_order else 3
 
     @property
     def n_past(self) -> int:
         """True samples before the first that a training window draws."""
-        return self.lpc_order + 1
+        return (self.lookback + 1) * self.subscale if self.subscale > 1 else self.lpc_order + 1
+
+    @property
+    def n_future(self) -> int:
+        """True samples after the last that a training window draws."""
+        return self.horizon * self.subscale
 
     @property
     def sub_length(self) -> int:
@@ -159,5 +182,6 @@ def precondition(cfg: WaveRNNConfig) -> tuple[tuple[float, ...], ...]:
     """The matrix between model.pt's I_raw and I*: I* = I_raw @ precondition, (n_x, n_x)."""
     if not cfg.lpc_order:
         return I_PRECONDITION
-    gain = (4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 1.0, 4.0)  # the inputs but f_{t-1} use a quarter of [-1, 1]
-    return tuple(tuple(g if i == j else 0.0 for j in range(8)) for i, g in enumerate(gain))
+    gain = [4.0] * cfg.n_x  # the inputs but f_{t-1} use a quarter of [-1, 1]
+    gain[6] = 1.0
+    return tuple(tuple(g if i == j else 0.0 for j in range(cfg.n_x)) for i, g in enumerate(gain))

@@ -13,6 +13,11 @@ inputs in Q15. L is a logarithm of straight pieces, as in G.711; sigma_d and sig
     x_t = [L(d_{t-1}, 8), L(p_t, 32), L(s_{t-1}, 32), d_{t-1} / 8 sigma_d, p_t / 8 sigma_s, s_{t-1} / 8 sigma_s,
            f of d_{t-1}, L(2 (c_t - 128), 1)]
 
+In a subscale model (Kalchbrenner et al. 2018, section 4) each of B lanes draws every B-th sample and has its own
+coefficients, on the samples on both sides of t that it may see (model/neighbours.py): they solve the normal equations
+of the same r, so that all lanes but the first interpolate. t - 1 above is then t - B, and x_t has the nearest of these
+samples before its last input, each less p_t, over 8 sigma_d.
+
 C twin: libwavernn/kernels/predict.c
 """
 
@@ -28,6 +33,10 @@ OFFSET = 32896  # of d: bytes 128, 128 are d = 0
 NOISE_FLOOR = 1.0001  # r_0 is raised by so much: -40 dB of white noise
 E_MIN = 1e-30  # of the power of the residual: keeps the division finite, whatever M holds
 K_MAX = 0.9999  # largest |reflection coefficient|
+# Of the normal equations of a lane, with r_0 = 1. The noise floor keeps speech from all of them
+D_MIN = 9.5367431640625e-07  # 2^-20, smallest pivot
+L_MAX = 1024.0  # largest |L_ij|
+A_MAX = 8.0  # largest |coefficient|
 SIGMA_FLOOR = 4.0  # 16-bit steps, added to a deviation before its inverse
 LOG2E_2 = 2.8853900817779268  # 2 log2(e)
 # 2^f on [-1/2, 1/2]: Taylor coefficients ln(2)^k / k!, relative error 1e-11
@@ -55,18 +64,10 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
     M    : ((order + 1) * n_mels,) float32    mel : (n_mels,) float32    work : (3 order + 1 + n_mels,) float64
     lpc  : (order,) int16, a_order .. a_1, Q12  inverse : (2,) int64, 2^24 / (sigma + 4) of sigma_d, sigma_s
     """
-    order, n_mels = len(lpc), len(mel)
+    order = len(lpc)
     r, a, old = work[: order + 1], work[order + 1 : 2 * order + 1], work[2 * order + 1 : 3 * order + 1]
-    power = work[3 * order + 1 : 3 * order + 1 + n_mels]
     # 1) r = M exp(2 m)
-    for b in range(n_mels):
-        power[b] = exp2_double(max(min(np.float64(mel[b]) * LOG2E_2, 60.0), -60.0))
-    for k in range(order + 1):
-        acc = 0.0
-        for b in range(n_mels):
-            acc = acc + np.float64(M[k * n_mels + b]) * power[b]
-        r[k] = acc
-    r[0] = r[0] * NOISE_FLOOR
+    autocorrelation(M, mel, work[3 * order + 1 :], r)
     # 2) Levinson-Durbin; E is the power of the residual
     E = r[0]  # noqa: N806
     for m in range(order):
@@ -81,9 +82,79 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
         E = max(E * (1.0 - k * k), E_MIN)  # noqa: N806
     # 3) to integers
     for j in range(order):
-        lpc[order - 1 - j] = np.int16(np.int32(max(min(a[j] * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
-    inverse[0] = np.int32(16777216.0 / (np.sqrt(E) + SIGMA_FLOOR) + 0.5)
-    inverse[1] = np.int32(16777216.0 / (np.sqrt(r[0]) + SIGMA_FLOOR) + 0.5)
+        lpc[order - 1 - j] = q12(a[j])
+    inverse[0], inverse[1] = inverse_sigma(E), inverse_sigma(r[0])
+
+
+@register_jitable(**OVERLOAD)
+def interpolator(r, offsets, work, lpc, inverse):
+    """The coefficients of one lane of a subscale model for a frame: A a = c, A_ij = r_|d_i - d_j|, c_j = r_|d_j|.
+
+    r       : (n_lags + 1,) float64 of `autocorrelation`    offsets : (n,) int, neighbours(cfg)[lane]
+    work    : (n^2 + 4 n,) float64      lpc : (n,) int16, a in the order of the offsets, Q12
+    inverse : (2,) int64, as in `predictor`
+    """
+    n = len(offsets)
+    D, y, z, a = work[:n], work[n : 2 * n], work[2 * n : 3 * n], work[3 * n : 4 * n]  # noqa: N806
+    L = work[4 * n :]  # noqa: N806  column after column: the sums of a column go side by side
+    # 1) A = L D L^T
+    for j in range(n):
+        column = L[j * n : (j + 1) * n]
+        for i in range(j, n):
+            column[i] = r[abs(offsets[i] - offsets[j])]
+        for k in range(j):
+            before = L[k * n : (k + 1) * n]
+            v_k = before[j] * D[k]
+            for i in range(j, n):
+                column[i] = column[i] - before[i] * v_k
+        D[j] = max(column[j], D_MIN * r[0])
+        for i in range(j + 1, n):
+            column[i] = max(min(column[i] / D[j], L_MAX), -L_MAX)
+    # 2) L y = c; E is the power of the residual
+    E = r[0]  # noqa: N806
+    for j in range(n):
+        acc = r[abs(offsets[j])]
+        for k in range(j):
+            acc = acc - L[k * n + j] * y[k]
+        y[j] = max(min(acc, r[0]), -r[0])
+        z[j] = y[j] / D[j]
+        E = E - y[j] * z[j]  # noqa: N806
+    # 3) L^T a = z = y / D
+    for j in range(n - 1, -1, -1):
+        acc = z[j]
+        for k in range(j + 1, n):
+            acc = acc - L[j * n + k] * a[k]
+        a[j] = max(min(acc, A_MAX), -A_MAX)
+    # 4) to integers
+    for j in range(n):
+        lpc[j] = q12(a[j])
+    inverse[0], inverse[1] = inverse_sigma(max(E, E_MIN)), inverse_sigma(r[0])
+
+
+@register_jitable(**OVERLOAD)
+def autocorrelation(M, mel, power, r):  # noqa: N803
+    """r = M exp(2 m), r_0 with the noise floor. M : (len(r) * n_mels,), power : (n_mels,) scratch, r : float64"""
+    n_mels = len(mel)
+    for b in range(n_mels):
+        power[b] = exp2_double(max(min(np.float64(mel[b]) * LOG2E_2, 60.0), -60.0))
+    for k in range(len(r)):
+        acc = 0.0
+        for b in range(n_mels):
+            acc = acc + np.float64(M[k * n_mels + b]) * power[b]
+        r[k] = acc
+    r[0] = r[0] * NOISE_FLOOR
+
+
+@register_jitable(**OVERLOAD)
+def q12(a):
+    """A coefficient in Q12, int16"""
+    return np.int16(np.int32(max(min(a * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
+
+
+@register_jitable(**OVERLOAD)
+def inverse_sigma(power):
+    """2^24 / (sigma + 4)"""
+    return np.int32(16777216.0 / (np.sqrt(power) + SIGMA_FLOOR) + 0.5)
 
 
 @register_jitable(**OVERLOAD)
@@ -92,6 +163,15 @@ def predict(lpc, past):
     acc = np.int64(2048)
     for k in range(len(lpc)):
         acc += np.int64(np.int32(lpc[k]) * np.int32(past[k]))
+    return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
+
+
+@register_jitable(**OVERLOAD)
+def interpolate(lpc, offsets, samples, t):
+    """p_t of a lane from the samples around t, of which samples[t + offsets] are drawn. int64 in the range of int16"""
+    acc = np.int64(2048)
+    for j in range(len(lpc)):
+        acc += np.int64(np.int32(lpc[j]) * np.int32(samples[t + offsets[j]]))
     return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
 
 
@@ -111,7 +191,7 @@ def ratio_q12(v, inverse):
 
 @register_jitable(**OVERLOAD)
 def inputs(d, p, s, inverse, x):
-    """x_t but c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) int16 Q15"""
+    """x_t but the context and c_t, from d_{t-1}, p_t and s_{t-1}. x : int16 Q15"""
     x[0] = log_q11(d, 3)
     x[1] = log_q11(p, 5)
     x[2] = log_q11(s, 5)
@@ -119,6 +199,15 @@ def inputs(d, p, s, inverse, x):
     x[4] = ratio_q12(p, inverse[1])
     x[5] = ratio_q12(s, inverse[1])
     x[6] = (2 * ((d + OFFSET) & 255) - 255) * 128
+
+
+@register_jitable(**OVERLOAD)
+def inputs_context(p, offsets, samples, t, inverse, x):
+    """The context of x_t: the nearest samples that a lane sees, 0 where it has fewer. x : (context,) int16 Q15"""
+    for j in range(len(x)):
+        x[j] = 0
+        if j < len(offsets):
+            x[j] = ratio_q12(np.int64(samples[t + offsets[j]]) - p, inverse[0])
 
 
 @register_jitable(**OVERLOAD)
