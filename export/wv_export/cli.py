@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
+from wv_runtime.engine import onnx_graph
 from wv_runtime.model import binary as bin_format
 
 from . import convert
@@ -70,10 +71,10 @@ def main(
 
         cost = check.report(dtype, *check.check(bin_format.parse(data), convert.to_model(ckpt, "f32"), *clip))
     if onnx_path:
-        from . import onnx
-
         f32 = convert.to_model(ckpt, "f32")
-        graphs = {Path(onnx_path): onnx.step(f32), _conditioning_path(onnx_path): onnx.conditioning(f32)}
+        graphs = {
+            Path(onnx_path): onnx_graph.step(f32), onnx_graph.conditioning_path(onnx_path): onnx_graph.conditioning(f32)
+        }  # fmt: skip
 
     # 3) write
     with atomic_path(out) as tmp:
@@ -87,12 +88,8 @@ def main(
         click.echo("\n" + cost)
 
 
-def _conditioning_path(onnx_path: str) -> Path:
-    return Path(onnx_path).with_suffix(".cond" + Path(onnx_path).suffix)
-
-
 def _distinct(checkpoint: str, out: str, onnx_path: str | None) -> None:
-    paths = [checkpoint, out, *([onnx_path, str(_conditioning_path(onnx_path))] if onnx_path else [])]
+    paths = [checkpoint, out, *([onnx_path, str(onnx_graph.conditioning_path(onnx_path))] if onnx_path else [])]
     if len({Path(p).resolve() for p in paths}) < len(paths):
         raise click.UsageError(f"found one file named twice among {', '.join(paths)}, wanted different ones")
 

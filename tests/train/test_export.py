@@ -229,7 +229,7 @@ def test_metadata(saved):
 
 def test_onnx_is_torch(saved):
     onnx, ort = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    from wv_export import onnx as export
+    from wv_runtime.engine import onnx_graph as export
 
     net, path = saved
     model, cfg = convert.to_model(convert.read_checkpoint(str(path)), "f32"), net.cfg
@@ -254,7 +254,7 @@ def test_onnx_is_torch(saved):
 
 def test_logits_c_do_not_see_c_t(saved):
     ort = pytest.importorskip("onnxruntime")
-    from wv_export import onnx as export
+    from wv_runtime.engine import onnx_graph as export
 
     step = ort.InferenceSession(export.step(convert.to_model(convert.read_checkpoint(str(saved[1])), "f32"))
                                 .SerializeToString(), providers=["CPUExecutionProvider"])  # fmt: skip

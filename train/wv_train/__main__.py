@@ -1,17 +1,26 @@
-"""wv-train, also as ``python -m wv_train``: one clear line where torch is not installed."""
+"""wv-train, also as ``python -m wv_train``, and wv-verify: one clear line where torch is not installed."""
 
+import importlib
 import sys
 
 
 def main() -> None:
+    _start("wv-train", "cli", "training")
+
+
+def verify() -> None:
+    _start("wv-verify", "verify", "the comparison")
+
+
+def _start(name: str, module: str, purpose: str) -> None:
     try:
-        from .cli import main as wv_train
+        command = importlib.import_module(f"wv_train.{module}").main
     except ModuleNotFoundError as error:
-        sys.exit(f"wv-train: error: {error.name}: not installed, wanted for training; pip install 'wavernn[train]'")
+        sys.exit(f"{name}: error: {error.name}: not installed, wanted for {purpose}; pip install 'wavernn[train]'")
     except KeyboardInterrupt:  # while torch is being imported
-        print("wv-train: error: interrupted", file=sys.stderr)
+        print(f"{name}: error: interrupted", file=sys.stderr)
         sys.exit(130)
-    wv_train()
+    command()
 
 
 if __name__ == "__main__":

@@ -57,8 +57,10 @@ class Settings:
     mel_format: str | None = None
 
     def as_state(self) -> dict[str, object]:
-        """Of STATE; another backend or ISA makes the same files."""
-        state = {"model": f"{checksum(np.frombuffer(pack(self.model), np.uint8)):08x}"}
+        """Of STATE; another backend, but onnx, or ISA makes the same files."""
+        state: dict[str, object] = {"model": f"{checksum(np.frombuffer(pack(self.model), np.uint8)):08x}"}
+        if self.backend == "onnx":
+            state["backend"] = self.backend
         return state | {
             name: getattr(self, name) for name in ("seed", "temperature", "postfilter", "format", "mel_format")
         }

@@ -42,7 +42,7 @@ STDIN = "standard input"
 @click.option("--format", "format_", type=click.Choice(sorted(set(FORMATS.values()))),
               help="Of OUT; its suffix says it if absent: .wav, .flac, .raw or .pcm. A pipe gets wav.")  # fmt: skip
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
-              help="All give the same samples; auto takes c, which starts at once, if it is there.")  # fmt: skip
+              help="All but onnx give the same samples; auto takes c, which starts at once, if there.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
@@ -92,6 +92,8 @@ def main(
     if format_of_mel and mel_path == "-":
         raise ValueError("--mel-format: found MEL -, wanted a file")
     backend = ready_backend() if backend == "auto" else backend
+    if verify and backend == "onnx":
+        raise ValueError("--verify: found backend onnx, which has samples of its own; wv-verify compares it")
     if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
         if verify or rtf_limit or chunk_frames:
             raise ValueError("--verify, --rtf-limit, --chunk-frames: found one of them with a folder, wanted a file")

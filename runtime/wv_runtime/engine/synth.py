@@ -21,7 +21,7 @@ from wv_runtime.model.binary import Model, pack
 
 from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
 
-BACKENDS = ("auto", "numba", "c", "cuda")
+BACKENDS = ("auto", "numba", "c", "cuda", "onnx")
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
 TEMPERATURES = (1e-6, 1e6)  # WV_TEMPERATURE_MIN, WV_TEMPERATURE_MAX
 
@@ -69,8 +69,8 @@ class Voice:
 
     Parameters
     ----------
-    backend : "numba" (JIT, the default), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models) or "auto": "c" if
-        libwavernn is there, which starts at once, else "numba"
+    backend : "numba" (JIT, the default), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models), "onnx" (ONNX Runtime,
+        float32: other samples) or "auto": "c" if libwavernn is there, which starts at once, else "numba"
     postfilter : whether to pass the samples through the mel post-filter; None does what the file says
     isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. The others take what is there.
 
@@ -79,7 +79,7 @@ class Voice:
     ValueError
         For an unknown backend, an isa with another backend than "c", or a model that "cuda" does not run.
     NativeError
-        If libwavernn is missing or has no such ISA, or "cuda" finds no GPU.
+        If libwavernn is missing or has no such ISA, "cuda" finds no GPU, or ONNX Runtime is not installed.
     """
 
     def __init__(self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None):
@@ -110,6 +110,13 @@ class Voice:
             self._open = lambda seed, t: CudaStream(gpu, seed, t, on)
             self._batch = lambda lanes, threads: CudaBatch(gpu)
             self.isa = device_name()
+        elif backend == "onnx":
+            from wv_runtime.engine.onnx import OnnxBatch, OnnxNet, OnnxStream
+
+            onnx = OnnxNet(model)
+            self._open = lambda seed, t: OnnxStream(onnx, seed, t, on)
+            self._batch = lambda lanes, threads: OnnxBatch()
+            self.isa = onnx.version
         else:
             from wv_runtime.engine.kernels import simd, wavernn
             from wv_runtime.engine.kernels.fp_mode import defined_mode
@@ -300,14 +307,17 @@ class NumbaStream:
             k = min(self.at_once, n - i)
             pcm = self.begin(k)
             if len(pcm):
-                with self._defined_mode():
-                    self._kernels.generate(
-                        self.net, self.state, self.seed, self.log2e_over_temperature, self.frames.reshape(-1),
-                        self.sample, pcm,
-                    )  # fmt: skip
+                self.draw(pcm)
                 self.drawn(len(pcm))
             parts.append(self.end(pcm, k))
         return np.concatenate(parts)
+
+    def draw(self, pcm: NDArray[np.int16]) -> None:
+        """The next samples, before the post-filter."""
+        with self._defined_mode():
+            self._kernels.generate(
+                self.net, self.state, self.seed, self.log2e_over_temperature, self.frames.reshape(-1), self.sample, pcm
+            )
 
     # A pull of n samples in parts, for who draws them: this stream alone, or a batch of several in step.
 

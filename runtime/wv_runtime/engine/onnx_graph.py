@@ -14,15 +14,22 @@ Usage: ``onnx.save(step(to_model(ckpt, "f32")), "out.onnx")``
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model.binary import Model
 from wv_runtime.model.blocks import dense_of
 
 OPSET = 17
+
+
+def conditioning_path(step_path: str | Path) -> Path:
+    """Beside a step graph, where its conditioning graph lies: OUT.cond.onnx"""
+    return Path(step_path).with_suffix(".cond" + Path(step_path).suffix)
 
 
 def conditioning(model: Model) -> Any:
@@ -80,7 +87,7 @@ class _Graph:
         try:
             self.onnx = importlib.import_module("onnx")
         except ImportError:
-            raise WaveRNNError("onnx: not installed, wanted for --onnx; pip install 'wavernn[train]'") from None
+            raise WaveRNNError("onnx: not installed, wanted for ONNX graphs; pip install 'wavernn[onnx]'") from None
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -120,3 +127,45 @@ class _Graph:
         helper.set_model_props(proto, {k: str(v) for k, v in settings.items()})
         self.onnx.checker.check_model(proto)
         return proto
+
+
+def read(path: str | Path) -> Any:
+    """An onnx.ModelProto of a file.
+
+    Raises
+    ------
+    WaveRNNError
+        If it is not one, or onnx is not installed.
+    OSError
+        If it cannot be read.
+    """
+    onnx, data = _Graph().onnx, Path(path).read_bytes()
+    try:
+        proto = onnx.load_model_from_string(data)
+        onnx.checker.check_model(proto)
+    except Exception as error:  # of protobuf and of the checker, which share no base
+        raise WaveRNNError(
+            f"{path}: not an ONNX model ({str(error).splitlines()[0]}), wanted one of wv-export"
+        ) from None
+    return proto
+
+
+def with_outputs(graph: Any, names: list[str], where: str) -> bytes:
+    """A graph of this module, serialized, that also gives these values from within.
+
+    Raises
+    ------
+    WaveRNNError
+        If it has no such values: it is not of wv-export.
+    """
+    onnx, proto = _Graph().onnx, type(graph)()
+    proto.CopyFrom(graph)
+    made = {name for node in proto.graph.node for name in node.output}
+    missing = [name for name in names if name not in made]
+    if missing:
+        raise WaveRNNError(f"{where}: found no value {missing[0]!r}, wanted a graph of wv-export --onnx")
+    there = {output.name for output in proto.graph.output}
+    for name in names:
+        if name not in there:
+            proto.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return bytes(proto.SerializeToString())
