@@ -1,4 +1,4 @@
-"""wv-verify: one network in torch, ONNX Runtime, Numba and C, side by side on a clip; names the first layer that differs.
+"""wv-verify: one network in torch, ONNX Runtime, Numba and C, on one clip; names the first layer that differs.
 
 Usage: ``wv-verify model.pt out.bin --onnx out.onnx --clip clip.wav``
 """
@@ -64,8 +64,8 @@ def main(
 ) -> None:
     """Compare MODEL.PT in torch with OUT.BIN in ONNX Runtime, Numba and C, layer by layer.
 
-    All are given the same true samples (teacher forcing). C is compared with Numba by the samples that both draw, bit for
-    bit. The exit status is 1 if anything differs by more than the tolerance.
+    All are given the same true samples (teacher forcing). C is compared with Numba by the samples that both draw, bit
+    for bit. The exit status is 1 if anything differs by more than the tolerance.
     """
     torch.set_num_threads(1)
     model = binary.load(out)
