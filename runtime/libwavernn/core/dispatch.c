@@ -87,7 +87,7 @@ static int meets_no_subnormal(const wv_model *model) {
 #define meets_no_subnormal NULL
 #endif
 
-/* Best first, as in wv_runtime/engine/kernels/simd.py (ISAS). */
+/* Best first, as in wv_runtime/engine/kernels/isa.py (ISAS). */
 static const candidate candidates[] = {
 #ifdef WV_HAVE_AVX512VNNI
     {&wv_kernels_avx512vnni, has_avx512vnni, NULL},

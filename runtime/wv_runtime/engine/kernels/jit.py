@@ -25,7 +25,7 @@ from .isa import ISA
 OVERLOAD = {"fastmath": False, "nogil": True, "error_model": "numpy", "forceinline": True}
 
 # Numba invalidates its cache per file. Our kernels inline others and depend on the ISA: the stamp hashes all of that.
-_sources = b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
+_sources = b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py")))
 STAMP = hashlib.sha256(_sources + ISA.encode()).hexdigest()
 # Numba numbers the functions of a process from 1. Kernels that two processes have cached meet in a third: there, two
 # closures with one name and number but other captured values would be one symbol, and a kernel calls the wrong one.

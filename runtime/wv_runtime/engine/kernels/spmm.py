@@ -15,7 +15,7 @@ from numba.extending import overload, register_jitable
 
 from .jit import OVERLOAD, apart
 from .simd import HALF, add, at, broadcast, load, maximum, mul, pointer, to_float
-from .simd_lanes import (
+from .simd.lanes import (
     broadcast_each,
     broadcast_lanes,
     dot1_lanes,

@@ -1,6 +1,6 @@
 """Vector primitives for several lanes: what the vl and vb types of vec_<isa>.h are to the C kernels.
 
-A value of `lanes` vectors (simd.VecType) lies in as many registers. `add`, `mul`, `maximum` and `to_float` of simd
+A value of `lanes` vectors (vector.VecType) lies in as many registers. `add`, `mul`, `maximum` and `to_float` of simd
 take it, and with it one vector for all. A lane's data are `stride` elements after those of the lane before.
 
 Usage: inside a kernel, ``s = dot1_lanes(start_lanes(T, 16, start, 0), values, 0, lane_pointers(T, q, 0, stride), 0)``
@@ -15,24 +15,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from .simd import (
-    F32,
-    I8,
-    I32,
-    ISA,
-    LANE_SUMS,
-    VecType,
-    _data,
-    _dots,
-    _load,
-    _pack,
-    _splat,
-    _store,
-    _store_q,
-    _store_q10,
-    _total,
-    _width,
-)
+from ..isa import ISA
+from .dot import _dots, _total
+from .memory import _data, _load, _store
+from .quantize import _store_q, _store_q10
+from .vector import F32, I8, I32, LANE_SUMS, VecType, _pack, _splat, _width
 
 MAX_TILE = 8
 # Rows of all lanes whose sums fill the registers; 0 where lanes are no better than one after the other
