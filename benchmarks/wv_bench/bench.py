@@ -20,8 +20,9 @@ from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import check_lanes
 from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import DTYPES, Model
 from wv_runtime.model.blocks import check_block, default_block
+from wv_runtime.model.layout import DTYPES
+from wv_runtime.model.weights import Model
 
 from wv_bench import cost, gpu_speed
 from wv_bench.calibrate import CHECKED, FITTED, calibrate, check_table

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.layout import DTYPES
 
 from wv_bench import cost
 from wv_bench.cost import Machine

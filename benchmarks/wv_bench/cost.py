@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.model.binary import DTYPES, Model
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.layout import DTYPES
+from wv_runtime.model.weights import Model
 
 STAGES = ("R", "gates", "O", "sampling", "condition")
 PROFILES = Path(__file__).parent / "profiles"

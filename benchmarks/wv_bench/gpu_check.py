@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from wv_runtime.engine.cuda import NO_OPT_IN
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 from wv_bench import gpu_speed, gpu_train
 from wv_bench.synthetic import synthetic_config, synthetic_model

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from wv_runtime.model import binary
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 CLIPS = "tests/data/clips"
 SHAPE = ("--preset", "16k", "--sparsity", "0.5", "--block", "16x4", "--batch", "64", "--window", "480")

@@ -22,7 +22,7 @@ from wv_runtime.engine.batch import Batch, NumbaBatch
 from wv_runtime.engine.kernels import simd, stages, wavernn
 from wv_runtime.engine.synth import NumbaStream
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 from wv_bench import cost
 

@@ -17,9 +17,9 @@ from wv_runtime.commands.common import BLOCK, INTEGERS, Command
 from wv_runtime.commands.plots import check_figure, save_figure
 from wv_runtime.engine.batch import check_lanes
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import DTYPES
 from wv_runtime.model.blocks import block_name, default_block
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
+from wv_runtime.model.layout import DTYPES
 
 from wv_bench import cost
 from wv_bench.cost import Machine, Op, Shape, matvec, shape

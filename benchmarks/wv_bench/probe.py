@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from wv_runtime.engine.kernels import simd, stages
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.layout import DTYPES
 
 from wv_bench.cost import Machine
 

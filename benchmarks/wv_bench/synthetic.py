@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import DTYPES, X_SCALE, Matrix, Model
 from wv_runtime.model.blocks import check_block, default_block
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
+from wv_runtime.model.layout import DTYPES, X_SCALE
+from wv_runtime.model.weights import Matrix, Model
 
 PRUNED = ("R", "O1", "O2", "O3", "O4")
 RELU_MAX = 4.0  # input range of O2 and O4

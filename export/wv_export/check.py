@@ -15,7 +15,7 @@ from wv_runtime.errors import AudioError, MelError
 from wv_runtime.features.mel import load_audio
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.features.samples import true_samples
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 
 class Cost(NamedTuple):

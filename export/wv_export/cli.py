@@ -12,6 +12,7 @@ from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
 from wv_runtime.engine import onnx_graph
 from wv_runtime.model import binary as bin_format
+from wv_runtime.model.layout import COMB_MIN, DTYPES
 
 from . import convert
 
@@ -19,7 +20,7 @@ from . import convert
 @click.command("wv-export", cls=Command)
 @click.argument("checkpoint", metavar="MODEL.PT", type=click.Path())
 @click.argument("out", metavar="OUT.BIN", type=click.Path())
-@click.option("--dtype", type=click.Choice(list(bin_format.DTYPES)), default="f16", help="of weights [f16]")
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default="f16", help="of weights [f16]")
 @click.option("--block", type=BLOCK, help="block shape of matrices that are not pruned [16x1; int8 16x4]")
 @click.option(
     "--postfilter",
@@ -53,8 +54,8 @@ def main(
     _distinct(checkpoint, out, onnx_path)
     if comb and postfilter == "none":
         raise click.UsageError(f"--comb: found {comb:g} without a post-filter, wanted --postfilter off or on with it")
-    if 0 < comb < bin_format.COMB_MIN:
-        raise click.UsageError(f"--comb: found {comb:g}, wanted 0 or {bin_format.COMB_MIN:g}..1")
+    if 0 < comb < COMB_MIN:
+        raise click.UsageError(f"--comb: found {comb:g}, wanted 0 or {COMB_MIN:g}..1")
     extra = dict(_key_value(text) for text in meta)
 
     # 1) convert

@@ -19,7 +19,6 @@ from wv_runtime.errors import CheckpointError
 from wv_runtime.features.postfilter import filter_tables
 from wv_runtime.features.prediction import prediction_matrix
 from wv_runtime.model import checkpoint
-from wv_runtime.model.binary import BLOCK_H, X_SCALE, Matrix, Model, Postfilter
 from wv_runtime.model.blocks import (
     block_matrix,
     block_name,
@@ -30,6 +29,8 @@ from wv_runtime.model.blocks import (
     to_f32,
 )  # fmt: skip
 from wv_runtime.model.config import WaveRNNConfig, precondition
+from wv_runtime.model.layout import BLOCK_H, X_SCALE
+from wv_runtime.model.weights import Matrix, Model, Postfilter
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from wv_runtime.commands.common import printable
 from wv_runtime.engine.synth import CALLS_PER_S, Voice
 from wv_runtime.errors import FormatError
 from wv_runtime.model import binary
+from wv_runtime.model.layout import HEADER
 
 PYTHON_RUN = [sys.executable, "-c", "from wv_runtime.commands.run import main; main()"]
 
@@ -79,7 +80,7 @@ def test_control_characters_are_shown_as_text(tmp_path, command):
                                   b'\xef\xbb\xbf{"a":1}', b'{"a":"\xff"}', b"[1]"])  # fmt: skip
 def test_metadata_that_is_no_json_in_utf_8(text):
     data = bytearray(binary.pack(replace(tiny_model(), metadata={"x": "y" * 64})))
-    header = np.frombuffer(data, binary.HEADER, 1)
+    header = np.frombuffer(data, HEADER, 1)
     start, n = int(header["metadata"][0]), int(header["metadata_bytes"][0])
     data[start : start + n] = text.ljust(n, b" ") if not text.startswith(b"\xff") else text.ljust(n, b"\0")
     with pytest.raises(FormatError, match="expected a JSON object"):

@@ -46,6 +46,7 @@ from wv_runtime.errors import CheckpointError, FormatError  # noqa: E402
 from wv_runtime.features.postfilter import filter_tables  # noqa: E402
 from wv_runtime.model import binary  # noqa: E402
 from wv_runtime.model.checkpoint import read_checkpoint  # noqa: E402
+from wv_runtime.model.weights import Model, Postfilter  # noqa: E402
 
 COMPILER = "clang-19"
 MAX_LEN = 1 << 17
@@ -53,7 +54,7 @@ MAX_MB = 300
 WORK = ROOT / "build/fuzz"
 
 
-def models() -> dict[str, binary.Model]:
+def models() -> dict[str, Model]:
     """One of every kind, small."""
     made = {f"tiny_{dtype}": tiny_model(dtype) for dtype in ("f32", "f16", "int8")}
     made |= {f"delicate_{dtype}": delicate(dtype) for dtype in ("f32", "f16", "int8")}
@@ -63,7 +64,7 @@ def models() -> dict[str, binary.Model]:
         cfg = tiny_config(lpc_order=16, preemphasis=0.0)
         plain = tiny_model(dtype, cfg=cfg)
         stats = np.array([[-5.0] * cfg.mel.n_mels, [1.0] * cfg.mel.n_mels], np.float32)
-        filtered = replace(plain, postfilter=binary.Postfilter(*filter_tables(cfg.mel), comb=0.5))
+        filtered = replace(plain, postfilter=Postfilter(*filter_tables(cfg.mel), comb=0.5))
         made |= {f"lpc_{dtype}": plain, f"filter_{dtype}": filtered}
         made |= {f"stats_{dtype}": replace(filtered, mel_stats=stats)}
     return made

@@ -17,8 +17,9 @@ from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import FormatError
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import Postfilter
 from wv_runtime.model.config import PRESETS
+from wv_runtime.model.layout import HEADER
+from wv_runtime.model.weights import Postfilter
 
 pytest.importorskip("librosa")
 from wv_runtime.features.postfilter import filter_tables  # noqa: E402
@@ -137,7 +138,7 @@ def test_lookahead_is_what_it_says():
 )
 def test_damaged_header(version, postfilter, comb):
     raw = bytearray(bin_format.pack(model_of("int8")))
-    header = np.frombuffer(raw, bin_format.HEADER, 1)[0]
+    header = np.frombuffer(raw, HEADER, 1)[0]
     assert header["version"] == 3 and header["comb"] == np.float32(0.75)
     header["version"], header["postfilter"], header["comb"] = version, postfilter, comb
     data = bin_format.with_checksum(bytes(raw))

@@ -22,6 +22,7 @@ from wv_runtime.features.mel_check import ADVICE, check_audio, check_mels
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary
 from wv_runtime.model.config import PRESETS
+from wv_runtime.model.layout import HEADER
 
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 CFG = PRESETS["16k"]
@@ -107,7 +108,7 @@ def test_the_file_keeps_the_statistics(tmp_path):
 @pytest.mark.parametrize("value, row, status", [(np.nan, 0, "values"), (0.0, 1, "values"), (-1.0, 1, "values")])
 def test_damaged_statistics(value, row, status):
     data = bytearray(binary.pack(trained()))
-    at = int(np.frombuffer(data[:192], binary.HEADER)["mel_stats"][0]) + 4 * 80 * row
+    at = int(np.frombuffer(data[:192], HEADER)["mel_stats"][0]) + 4 * 80 * row
     data[at : at + 4] = np.float32(value).tobytes()
     data = binary.with_checksum(bytes(data))
     for read in (binary.parse, NativeModel):

@@ -14,8 +14,9 @@ from wv_runtime.engine.native import NativeModel, NativeStream, isa_names
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import FormatError
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import Postfilter
 from wv_runtime.model.config import PRESETS
+from wv_runtime.model.layout import HEADER
+from wv_runtime.model.weights import Postfilter
 
 pytest.importorskip("librosa")
 from wv_runtime.features.mel import load_audio, log_mel, mel_basis  # noqa: E402
@@ -173,7 +174,7 @@ def test_a_file_says_whether_it_is_on():
 @pytest.mark.parametrize(("field", "value"), [("band", 8), ("band", -2), ("weight", 1.5), ("weight", np.nan)])
 def test_damaged_tables(field, value):
     raw = bytearray(bin_format.pack(model_of("int8")))
-    header = np.frombuffer(raw, bin_format.HEADER, 1)[0]
+    header = np.frombuffer(raw, HEADER, 1)[0]
     kind = "<i4" if field == "band" else "<f4"
     np.frombuffer(raw, kind, 1, int(header[field]))[:] = value
     data = bin_format.with_checksum(bytes(raw))

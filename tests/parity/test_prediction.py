@@ -18,6 +18,8 @@ from wv_runtime.engine.native import NativeModel, NativeStream, isa_names
 from wv_runtime.engine.synth import Voice, teacher_forced
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
+from wv_runtime.model.layout import M_MIN
+from wv_runtime.model.weights import Model
 
 CLIPS = sorted((DATA / "clips").glob("*.flac"))
 ORDER = 6
@@ -67,7 +69,7 @@ def test_predictor_solves_the_normal_equations(seed):
     arrays(np.float32, 3, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
 )
 def test_any_file_gives_finite_integers(M, mel):  # noqa: N803
-    M[0] = np.maximum(np.abs(M[0]), np.float32(bin_format.M_MIN))
+    M[0] = np.maximum(np.abs(M[0]), np.float32(M_MIN))
     a, inverse = run_predictor(M, mel)
     assert np.abs(a).max() < 8 and (inverse >= 0).all() and (inverse <= 2**22).all()
 
@@ -155,7 +157,7 @@ def test_torch_and_numba_agree():
 
     cfg = tiny_config(lpc_order=ORDER)
     model = tiny_model("f32", cfg=cfg)
-    model = bin_format.Model(cfg, model.matrices, model.I, {}, prediction_matrix(cfg))
+    model = Model(cfg, model.matrices, model.I, {}, prediction_matrix(cfg))
     net = WaveRNN(cfg).eval()
     with torch.no_grad():
         for name, m in model.matrices.items():

@@ -11,8 +11,8 @@ from model_fixtures import autocorrelations, tiny_config, tiny_mel
 from wv_runtime.engine.kernels import predict as k
 from wv_runtime.engine.kernels.jit import kernel
 from wv_runtime.engine.teacher import true_inputs
-from wv_runtime.model import binary as bin_format
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.layout import M_MIN
 from wv_runtime.model.neighbours import n_lags, neighbours
 
 CFG = tiny_config(subscale=5, lpc_order=12, horizon=2, lookback=3, context=6)
@@ -80,7 +80,7 @@ def test_interpolator_solves_the_normal_equations(lane):
     st.integers(0, 3),
 )
 def test_any_file_gives_finite_integers(M, mel, lane):  # noqa: N803
-    M[0] = np.maximum(np.abs(M[0]), np.float32(bin_format.M_MIN))
+    M[0] = np.maximum(np.abs(M[0]), np.float32(M_MIN))
     offsets = neighbours(lanes_config(4, 4, 4, 32))[lane]
     a, inverse = run_interpolator(M, mel, offsets)
     assert np.abs(a).max() <= 8 and (inverse >= 0).all() and (inverse <= 2**22).all()

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 from model_fixtures import tiny_config, tiny_model
 from numpy.typing import NDArray
-from wv_runtime.model import binary
 from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig
+from wv_runtime.model.layout import X_SCALE
+from wv_runtime.model.weights import Model
 
 DELICATE_TEMPERATURE = 0.02
 FLOATS = np.array(
@@ -23,7 +24,7 @@ HALVES = np.array([0, -0.0, 1, -1, 65504, -65504, 6e-8, -6e-8, 6.1e-5, 0.1, -0.1
 SCALES = np.array([1e-45, 3.4028235e38, 1.1754944e-38, 1e-20, 1e20, 1, 1e-9], np.float32)
 
 
-def delicate(dtype: str) -> binary.Model:
+def delicate(dtype: str) -> Model:
     """A model in which every rounding of a product, every rounding mode and every subnormal number is heard."""
     model = tiny_model(dtype, block=(8, 4 if dtype == "int8" else 2), cfg=tiny_config(preemphasis=0.0))
     m, rng = model.matrices, np.random.default_rng(0)
@@ -55,7 +56,7 @@ def delicate(dtype: str) -> binary.Model:
     return model
 
 
-def hostile(seed: int) -> binary.Model:
+def hostile(seed: int) -> Model:
     """A legal model of random shape, dtype and sparsity, with empty rows, whose numbers are of any size."""
     rng = np.random.default_rng(seed)
     n_sub = int(rng.integers(1, 5))
@@ -84,10 +85,8 @@ def hostile(seed: int) -> binary.Model:
         dense, bias = rng.normal(size=(rows, cols)) * mask * 0.3, rng.normal(size=rows) * 0.1
         if dtype == "int8":
             relu = name in ("O2", "O4")
-            x_scale = float(np.float32(rng.choice([63.5, 1e-45, 3.4e38, 1e-3, 1e6]))) if relu else binary.X_SCALE[name]
-            m = block_matrix(
-                name, dense, mask, bias, dtype, (block_h, block_w), binary.X_SCALE.get(name, 63.5), -127 * relu
-            )
+            x_scale = float(np.float32(rng.choice([63.5, 1e-45, 3.4e38, 1e-3, 1e6]))) if relu else X_SCALE[name]
+            m = block_matrix(name, dense, mask, bias, dtype, (block_h, block_w), X_SCALE.get(name, 63.5), -127 * relu)
             matrices[name] = replace(m, scale=among(SCALES, m.scale), bias=among(FLOATS, m.bias), x_scale=x_scale)
         else:
             m = block_matrix(name, dense, mask, bias, dtype, (block_h, block_w))
@@ -96,4 +95,4 @@ def hostile(seed: int) -> binary.Model:
             )
     columns = among(FLOATS, rng.normal(size=(3, 3, 2, cfg.n_units // 2)))
     columns[-1, :, 0] = 0  # the coarse half never sees c_t
-    return binary.Model(cfg, matrices, columns.reshape(3, -1).astype(np.float32))
+    return Model(cfg, matrices, columns.reshape(3, -1).astype(np.float32))

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import X_SCALE, Matrix, Model
 from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
+from wv_runtime.model.layout import X_SCALE
 from wv_runtime.model.neighbours import n_lags
+from wv_runtime.model.weights import Matrix, Model
 
 RELU_MAX = 4.0  # input range of O2 and O4 in the tiny int8 models
 DENSE = ("C1", "C2", "C3")

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.model.binary import Matrix, Model
+from wv_runtime.model.weights import Matrix, Model
 
 Float = NDArray[np.float64]
 

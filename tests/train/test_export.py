@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime.errors import CheckpointError
-from wv_runtime.model.binary import BLOCK_H, BLOCK_W, load, pack, parse
+from wv_runtime.model.binary import load, pack, parse
 from wv_runtime.model.blocks import block_matrix, dense_of, quantize_rows, stored, to_blocks
+from wv_runtime.model.layout import BLOCK_H, BLOCK_W
 
 CFG = tiny_config(n_units=64, n_out=32)
 

@@ -13,8 +13,9 @@ from wv_bench import bench, calibrate, cost, measure, probe, report
 from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.kernels import stages, wavernn
-from wv_runtime.model.binary import DTYPES, pack, parse, save
+from wv_runtime.model.binary import pack, parse, save
 from wv_runtime.model.blocks import parse_block
+from wv_runtime.model.layout import DTYPES
 
 MACHINE = cost.Machine(
     "test", False, "invented", 8, ((1024.0, 8e9), (65536.0, 4e9), (1 << 20, 1e9)),

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from model_fixtures import tiny_config, tiny_model
 from wv_runtime.errors import FormatError
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import HEADER, HEADER_BYTES, RECORD, load, pack, parse, save, with_checksum
+from wv_runtime.model.binary import load, pack, parse, save, with_checksum
+from wv_runtime.model.layout import HEADER, HEADER_BYTES, RECORD
 
 C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"]
 # Files of version 1 as the first release wrote them. They stay, whatever later versions write.

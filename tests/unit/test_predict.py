@@ -8,8 +8,8 @@ import pytest
 from wv_bench import cost, predict
 from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.model.binary import DTYPES
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.layout import DTYPES
 
 
 def machine(**changes):

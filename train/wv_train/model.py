@@ -34,8 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from wv_runtime.engine.teacher import true_inputs
 from wv_runtime.features.prediction import prediction_matrix
-from wv_runtime.model.binary import X_SCALE
 from wv_runtime.model.config import WaveRNNConfig, precondition
+from wv_runtime.model.layout import X_SCALE
 
 from .gru import Recurrence, to_8_bits
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 from wv_runtime.commands.common import BLOCK, Command
-from wv_runtime.model.binary import DTYPES
 from wv_runtime.model.blocks import block_name, default_block
+from wv_runtime.model.layout import DTYPES
 
 from wv_bench import cost
 from wv_bench.arm.cores import AARCH64, CORES, TARGETS, Core, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from wv_runtime.model.binary import DTYPES
+from wv_runtime.model.layout import DTYPES
 
 from wv_bench.cost import Machine
 

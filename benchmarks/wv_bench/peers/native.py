@@ -22,7 +22,8 @@ import click
 import numpy as np
 from wv_runtime.commands.common import Command
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.model.binary import Matrix, aligned
+from wv_runtime.model.binary import aligned
+from wv_runtime.model.weights import Matrix
 
 from wv_bench.measure import STAGE_IDS, Case
 from wv_bench.synthetic import synthetic_config, synthetic_model

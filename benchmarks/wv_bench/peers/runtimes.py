@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from wv_runtime.commands.common import Command, atomic_path
-from wv_runtime.model.binary import X_SCALE, Model
 from wv_runtime.model.blocks import block_matrix, dense_of
+from wv_runtime.model.layout import X_SCALE
+from wv_runtime.model.weights import Model
 
 from wv_bench.measure import Case
 from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model

@@ -35,7 +35,9 @@ from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.features.mel_format import MelFormat
-from wv_runtime.model.binary import Model, checksum, pack
+from wv_runtime.model.binary import pack
+from wv_runtime.model.checks import checksum
+from wv_runtime.model.weights import Model
 
 SUFFIXES = (".npy", ".npz", ".pt")  # of mels; the first alone without --mel-format
 STATE = ".wv-run.json"  # in the folder of audio: the settings that it was made with

@@ -19,7 +19,8 @@ from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command, printable
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.binary import Matrix, Model
+from wv_runtime.model.checks import checksum
+from wv_runtime.model.weights import Matrix, Model
 
 
 def rows(model: Model) -> list[dict[str, Any]]:
@@ -175,7 +176,7 @@ def main(path: str, json_: bool, plot_: str | None) -> None:
     if plot_:
         plot(model, plot_)
     write = as_json if json_ else report
-    click.echo(write(model, path, len(raw), bin_format.checksum(raw)))
+    click.echo(write(model, path, len(raw), checksum(raw)))
 
 
 if __name__ == "__main__":

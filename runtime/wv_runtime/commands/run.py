@@ -29,7 +29,8 @@ from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel
 from wv_runtime.features.mel_format import MelFormat
-from wv_runtime.model.binary import Model, load, parse
+from wv_runtime.model.binary import load, parse
+from wv_runtime.model.weights import Model
 
 PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
 STDIN = "standard input"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from wv_runtime.model.binary import Model
+    from wv_runtime.model.weights import Model
 
     from .synth import NumbaStream, Stream, Voice
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wv_runtime.engine.kernels import derive
 from wv_runtime.engine.kernels.fp_mode import defined_mode
 from wv_runtime.errors import NativeError
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 from .synth import NumbaStream
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.engine.synth import teacher_forced
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 CHUNK = 4096  # samples whose softmax is held in float64 at a time
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.model.binary import Model
 from wv_runtime.model.blocks import dense_of
+from wv_runtime.model.weights import Model
 
 OPSET = 17
 

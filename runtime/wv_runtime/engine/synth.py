@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from wv_runtime.errors import MelError, NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
-from wv_runtime.model.binary import Model, pack
+from wv_runtime.model.binary import pack
+from wv_runtime.model.weights import Model
 
 from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
 

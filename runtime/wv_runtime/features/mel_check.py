@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.model.binary import Model
 from wv_runtime.model.config import MelConfig
+from wv_runtime.model.weights import Model
 
 # cause -> what to say. In the order of wv_mels of wavernn.h
 ADVICE = {

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.model.binary import BLOCK_H, BLOCK_W, DTYPES, Matrix
+from wv_runtime.model.layout import BLOCK_H, BLOCK_W, DTYPES
+from wv_runtime.model.weights import Matrix
 
 
 def parse_block(text: object) -> tuple[int, int]:
