@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import CheckpointError
-from wv_runtime.model.checkpoint import StoredTensor, read_checkpoint
+from wv_runtime.model.checkpoint import read_checkpoint
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.torch_file import StoredTensor
 
 from .model import WaveRNN
 

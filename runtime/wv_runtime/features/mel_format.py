@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from wv_runtime.errors import CheckpointError, MelError
 from wv_runtime.features.mel_check import DB, LN_10, band_edges
 from wv_runtime.features.mel_file import check_mel
-from wv_runtime.model.checkpoint import read_tensors
 from wv_runtime.model.config import MelConfig
+from wv_runtime.model.torch_file import read_tensors
 
 SCALES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "-4..4": (-4.0, 4.0)}
 BASES = ("natural", "log10", "db", "linear", "log1p", *SCALES)
