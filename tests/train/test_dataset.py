@@ -16,8 +16,9 @@ from wv_runtime.errors import AudioError  # noqa: E402
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.samples import preemphasise  # noqa: E402
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
-from wv_train import dataset, pack  # noqa: E402
-from wv_train.dataset import Lanes, load_data, make_split  # noqa: E402
+from wv_train import dataset, features, pack  # noqa: E402
+from wv_train.dataset import load_data, make_split  # noqa: E402
+from wv_train.lanes import Lanes  # noqa: E402
 
 CFG = WaveRNNConfig(n_units=64, n_out=16, n_cond=16)
 HOP = CFG.mel.hop_length
@@ -136,7 +137,7 @@ def test_features_are_computed_once(folder, monkeypatch):
     assert data.ids == ["a.wav", "b.flac", "deep/c.wav", "deep/d.wav"]
     assert data.n_frames.tolist() == [10, 20, 30, int(6000 / 22050 * 16000) // HOP]
     counted = []
-    monkeypatch.setattr(dataset, "load_audio", lambda *a: counted.append(a) or load_audio(*a))
+    monkeypatch.setattr(features, "load_audio", lambda *a: counted.append(a) or load_audio(*a))
     again = load_data(folder, CFG)
     np.testing.assert_array_equal(again.audio, data.audio)
     assert counted == [] and isinstance(again.audio, np.memmap)
@@ -241,7 +242,7 @@ def test_wv_pack_makes_a_folder_to_train_on(folder, tmp_path, command):
 
 def test_features_of_many_files_are_computed_by_all_cores(folder, tmp_path, monkeypatch):
     alone = dataset.load_data(folder, CFG, tmp_path / "alone")
-    monkeypatch.setattr(dataset, "FILES_PER_WORKER", 1)
+    monkeypatch.setattr(features, "FILES_PER_WORKER", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     together = dataset.load_data(folder, CFG, tmp_path / "together")
     assert together.ids == alone.ids

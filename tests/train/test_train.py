@@ -20,7 +20,7 @@ pytest.importorskip("librosa")
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import cli, model  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint, slimmed  # noqa: E402
-from wv_train.dataset import Lanes  # noqa: E402
+from wv_train.lanes import Lanes  # noqa: E402
 from wv_train.loop import is_best  # noqa: E402
 from wv_train.model import split_bytes  # noqa: E402
 from wv_train.sampling import generate  # noqa: E402

@@ -11,7 +11,8 @@ soundfile = pytest.importorskip("soundfile")
 from wv_runtime.errors import WaveRNNError  # noqa: E402
 from wv_runtime.model.config import PRESETS, WaveRNNConfig  # noqa: E402
 from wv_train import windows  # noqa: E402
-from wv_train.dataset import Lanes, load_data  # noqa: E402
+from wv_train.dataset import load_data  # noqa: E402
+from wv_train.lanes import Lanes  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 from wv_train.settings import TrainConfig  # noqa: E402
 from wv_train.windows import DeviceWindows, Windows  # noqa: E402

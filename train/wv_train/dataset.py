@@ -14,39 +14,30 @@ kept in one folder per combination, memory-mapped:
 
 Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
 
-Usage: ``data = load_data(Path("speech"), cfg); train = Lanes(data, "train", window_frames=6)``
+Usage: ``data = load_data(Path("speech"), cfg); lanes = Lanes(data, "train", window_frames=6)``
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 import math
-import multiprocessing
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.errors import AudioError
-from wv_runtime.features.mel import load_audio, log_mel
-from wv_runtime.features.recording import SILENCE
-from wv_runtime.features.samples import preemphasise
 from wv_runtime.features.speech import SPLITS, find_files, read_table
 from wv_runtime.model.config import WaveRNNConfig
 
-CACHE_VERSION = 3  # part of the key: raise it when the features or their layout change
+from .features import build_cache, cache_key, cache_root, open_cache
+
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
-FILES_PER_WORKER = 64  # fewer do not pay for the start of a process
 MAX_REMARKS = 10  # told; one on every file of a large folder says no more
 
 
@@ -126,103 +117,6 @@ def whole_frames(n_samples: int, cfg: WaveRNNConfig) -> int:
     return math.ceil(n_samples / cfg.mel.hop_length)
 
 
-class Lanes:
-    """Windows of `window_frames` whole frames of one split, so that each lane of a batch walks through clip after clip.
-
-    In every epoch the clips are shuffled, each is cut into windows from a random first frame on, and the row of all
-    windows is dealt to the lanes in equal runs. Clips shorter than a window are left out.
-
-    Raises
-    ------
-    AudioError
-        If no clip of the split is long enough.
-    """
-
-    def __init__(self, data: Data, split: str, window_frames: int):
-        self.data, self.window_frames = data, window_frames
-        clips = np.flatnonzero(data.splits == split)
-        self.clips = clips[data.n_frames[clips] >= window_frames]
-        if len(self.clips) == 0:
-            raise AudioError(
-                f"{data.name}: found no {split} clip of at least {window_frames} frames (of {len(clips)}), wanted one"
-            )
-        self.n_windows = data.n_frames[self.clips] // window_frames  # of each clip
-
-    def draw(
-        self, seed: int, step: int, n: int, gain_db: float = 0.0
-    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.bool_]]:
-        """The batch of a step, a pure function of its arguments.
-
-        Returns
-        -------
-        samples, mel : as `at`
-        fresh : (n,) bool, as `places`
-        """
-        clip, frame, fresh, gain = self.places(seed, step, n, gain_db)
-        samples, mel = self.at(clip, frame)
-        if gain_db:
-            samples, mel = amplified(samples, mel, gain, self.data.cfg)
-        return samples, mel, fresh
-
-    def places(
-        self, seed: int, step: int, n: int, gain_db: float = 0.0
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
-        """Where the windows of a step lie: clip, first frame, whether the lane starts anew, gain; each (n,).
-
-        A lane starts anew when its window does not continue the one of the step before.
-        gain_db : each clip's level is changed by up to this, up or down, anew in every epoch
-        """
-        n_all = int(self.n_windows.sum())
-        run = max(1, n_all // n)  # windows of a lane in an epoch
-        epoch, step = divmod(step, run)
-        order, first, gain = self._epoch(seed, epoch, gain_db)
-        ends = np.cumsum(self.n_windows[order])
-        index = (np.arange(n) * run + step) % n_all
-        place = np.searchsorted(ends, index, side="right")
-        k = index - (ends - self.n_windows[order])[place]  # window within its clip
-        which = order[place]
-        fresh = (k == 0) | (step == 0)
-        return self.clips[which], first[which] + k * self.window_frames, fresh, gain[which]
-
-    def _epoch(self, seed: int, epoch: int, gain_db: float) -> tuple[Any, Any, Any]:
-        """Of all clips: their order, the first frame of each, the gain of each."""
-        rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(self.clips))
-        spare = self.data.n_frames[self.clips] - self.n_windows * self.window_frames
-        first = rng.integers(spare + 1)
-        gain = 10 ** (rng.uniform(-gain_db, gain_db, len(self.clips)) / 20) if gain_db else np.ones(len(self.clips))
-        return order, first, gain
-
-    def beginnings(self, n: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """The first window of n clips spread evenly over the split (of all, if there are fewer), always the same."""
-        n = min(n, len(self.clips))
-        clips = self.clips[(np.arange(n) * len(self.clips)) // n]
-        return self.at(clips, np.zeros_like(clips))
-
-    def at(self, clip: NDArray[np.int64], frame: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Windows by clip and first frame.
-
-        Returns
-        -------
-        samples : (B, T + n_past) int16                  the last T are the window's
-        mel : (B, n_mels, window_frames + cond_width - 1) float32
-        """
-        data, hop = self.data, self.data.cfg.mel.hop_length
-        n_past = data.cfg.n_past
-        sample = (frame * hop)[:, None] + np.arange(1 - n_past, self.window_frames * hop + 1)
-        audio = data.audio[data.first_sample[clip][:, None] + np.maximum(sample, 0)]  # sample 0 of a clip is 0
-        return audio, data.mel_windows(clip, frame, self.window_frames)
-
-
-def amplified(
-    samples: NDArray[np.int16], mel: NDArray[np.float32], gain: NDArray[np.float64], cfg: WaveRNNConfig
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Windows as `Lanes.at` gives them at another level. gain : (B,)"""
-    samples = np.clip(np.rint(gain[:, None] * samples), -32768, 32767).astype(np.int16)
-    mel = np.maximum(mel + np.log(gain)[:, None, None], np.log(cfg.mel.log_floor)).astype(np.float32)
-    return samples, mel
-
-
 def load_data(
     folder: Path,
     cfg: WaveRNNConfig,
@@ -245,14 +139,14 @@ def load_data(
     files = find_files(folder)
     split_of = read_split(folder / "split.tsv", folder, files)
     files = [f for f in files if f in split_of] if split_of else files
-    cache = cache_root(folder, cache_dir) / _cache_key(folder, cfg, files)
-    kept = _open(cache, cfg)
+    cache = cache_root(folder, cache_dir) / cache_key(folder, cfg, files)
+    kept = open_cache(cache, cfg)
     if kept is None:
         if cache.exists():
             warn(f"{cache}: found damaged features, wanted whole ones; computing them again")
             shutil.rmtree(cache, ignore_errors=True)
-        _build(folder, cfg, files, cache, progress)
-        kept = _open(cache, cfg)
+        build_cache(folder, cfg, files, cache, progress)
+        kept = open_cache(cache, cfg)
     if kept is None:
         raise AudioError(f"{cache}: found damaged features that cannot be replaced, wanted a folder to write them to "
                          "(--cache-dir)")  # fmt: skip
@@ -319,117 +213,3 @@ def make_split(folder: Path, files: list[Path]) -> dict[Path, str]:
     order = sorted(files, key=lambda f: hashlib.sha256(os.fsencode(f.relative_to(folder))).digest())
     valid = set(order[:n_valid])
     return {file: "valid" if file in valid else "train" for file in files}
-
-
-def cache_root(folder: Path, cache_dir: Path | None) -> Path:
-    """Where features go: `cache_dir`, or DATA_DIR/.wv-cache if that is writable, or the user's cache folder."""
-    if cache_dir is not None:
-        return cache_dir
-    beside = folder / ".wv-cache"
-    if os.access(beside if beside.exists() else folder, os.W_OK):
-        return beside
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavernn"
-
-
-def _cache_key(folder: Path, cfg: WaveRNNConfig, files: list[Path]) -> str:
-    stats = [(f.relative_to(folder).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    mel = {k: v for k, v in asdict(cfg.mel).items() if k != "name"}
-    text = json.dumps([CACHE_VERSION, mel, cfg.preemphasis, stats], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _open(cache: Path, cfg: WaveRNNConfig) -> Any:
-    """audio, mel, clips, left_out, remarks of a cache folder; None if it is missing or damaged."""
-    try:
-        table = json.loads((cache / "clips.json").read_text())
-        clips, left_out, said = table["clips"], table["left_out"], table["remarks"]
-        if not clips:
-            return None, None, clips, left_out, said
-        audio, mel = (np.load(cache / name, mmap_mode="r") for name in ("audio.npy", "mel.npy"))
-        total = sum(n for _, n in clips)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
-        return None
-    if (audio.dtype, audio.shape) != (np.int16, (total * cfg.mel.hop_length + len(clips),)):
-        return None
-    if (mel.dtype, mel.shape) != (np.float16, (total, cfg.mel.n_mels)):
-        return None
-    return audio, mel, clips, left_out, said
-
-
-def _build(folder: Path, cfg: WaveRNNConfig, files: list[Path], cache: Path, progress: Any) -> None:
-    """Write the three files of a cache folder; it appears under its name only when it is whole."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        temp = Path(tempfile.mkdtemp(dir=cache.parent, prefix="building-"))
-    except OSError as error:
-        raise AudioError(f"{cache.parent}: {error.strerror}, wanted a writable cache folder (--cache-dir)") from None
-    try:
-        clips: list[tuple[str, int]] = []
-        left_out: dict[str, tuple[str, str]] = {}
-        said: list[str] = []
-        with (temp / "audio.raw").open("wb") as audio_file, (temp / "mel.raw").open("wb") as mel_file:
-            with _workers(len(files)) as run:
-                for file, found in zip(progress(files), run(functools.partial(_features, cfg), files)):
-                    path = file.relative_to(folder).as_posix()
-                    said += found.remarks
-                    if found.left_out:
-                        left_out[path] = found.left_out
-                        continue
-                    audio_file.write(found.samples.tobytes())
-                    mel_file.write(found.mel.tobytes())
-                    clips.append((path, len(found.mel)))
-        if clips:
-            _raw_to_npy(temp / "audio", np.int16, (-1,))
-            _raw_to_npy(temp / "mel", np.float16, (-1, cfg.mel.n_mels))
-        (temp / "clips.json").write_text(json.dumps({"clips": clips, "left_out": left_out, "remarks": said}))
-        if not cache.exists():  # another process may have been faster
-            os.replace(temp, cache)
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
-
-
-class _Features(NamedTuple):
-    """samples : one 0, then whole frames, int16   mel : (n_frames, n_mels) float16   left_out : kind, reason"""
-
-    remarks: list[str]
-    left_out: tuple[str, str] | None
-    samples: NDArray[np.int16] = np.zeros(0, np.int16)
-    mel: NDArray[np.float16] = np.zeros((0, 0), np.float16)
-
-
-def _features(cfg: WaveRNNConfig, file: Path) -> _Features:
-    """Of one clip."""
-    hop = cfg.mel.hop_length
-    said: list[str] = []
-    try:
-        audio = load_audio(file, cfg.mel.sample_rate, said.append)
-    except AudioError as error:
-        return _Features(said, ("not audio", str(error).removeprefix(f"{file}: ")))
-    if len(audio) < hop:  # too short for a frame: of no use, but no reason to stop
-        return _Features(said, ("too short", f"found {len(audio)} samples"))
-    if np.abs(audio).max() <= SILENCE:  # load_audio has said so
-        return _Features(said, ("silent", ""))
-    mel = log_mel(audio, cfg.mel)
-    samples = preemphasise(audio, cfg.preemphasis)[: mel.shape[1] * hop]
-    samples = np.concatenate([np.zeros(1, np.int16), samples])
-    return _Features(said, None, samples, np.ascontiguousarray(mel.T, np.float16))
-
-
-@contextmanager
-def _workers(n_files: int) -> Iterator[Any]:
-    """A `map` in order, over all cores where the files are worth the start of other processes."""
-    n = min(os.cpu_count() or 1, n_files // FILES_PER_WORKER)
-    if n < 2:
-        yield map
-        return
-    with ProcessPoolExecutor(n, multiprocessing.get_context("spawn")) as pool:
-        yield functools.partial(pool.map, chunksize=8)
-
-
-def _raw_to_npy(stem: Path, dtype: Any, shape: tuple[int, ...]) -> None:
-    """STEM.raw, written clip by clip, -> STEM.npy, without holding it in memory."""
-    raw = np.memmap(stem.with_suffix(".raw"), dtype=dtype, mode="r").reshape(shape)
-    out = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="w+", dtype=dtype, shape=raw.shape)
-    out[:] = raw
-    out.flush()
-    stem.with_suffix(".raw").unlink()

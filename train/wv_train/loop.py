@@ -20,8 +20,9 @@ from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.model.checkpoint import FORMAT
 
 from .checkpoint import model_from, save_checkpoint
-from .dataset import Lanes, load_data, valid_frames, whole_frames
+from .dataset import load_data, valid_frames, whole_frames
 from .grow import grown
+from .lanes import Lanes
 from .model import WaveRNN, WindowLoss
 from .optim import Optimizer
 from .prune import Pruner

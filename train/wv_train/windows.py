@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from wv_runtime.errors import WaveRNNError
 
-from .dataset import Lanes, amplified
+from .lanes import Lanes, amplified
 from .model import WaveRNN
 from .settings import TrainConfig
 
