@@ -226,7 +226,7 @@ PARTS = (
 
 def warm_up(what: str) -> None:
     """Compile a CPU kernel into Numba's cache, in a process of its own, while the GPU's kernel compiles."""
-    from wv_runtime.engine.kernels import postfilter, wavernn
+    from wv_runtime.engine.kernels import network, postfilter, wavernn
     from wv_runtime.engine.kernels.fp_mode import defined_mode
 
     model = load_model("kathleen16")
@@ -236,7 +236,7 @@ def warm_up(what: str) -> None:
         if what == "condition":
             g, lpc = np.empty((1, 3 * cfg.n_units), np.int16), np.empty((1, 0), np.int16)
             wavernn.condition(
-                wavernn.make_net(model), wavernn.make_state(model), frames, 0, g, lpc, np.empty((1, 2), np.int64)
+                network.make_net(model), network.make_state(model), frames, 0, g, lpc, np.empty((1, 2), np.int64)
             )
         elif model.postfilter:
             f = postfilter.make_filter(cfg.mel, model.postfilter)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import Batch, NumbaBatch
-from wv_runtime.engine.kernels import simd, stages, wavernn
+from wv_runtime.engine.kernels import network, simd, stages
 from wv_runtime.engine.synth import NumbaStream
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.weights import Model
@@ -74,16 +74,16 @@ class Case:
                       lambda: _native.NativeBatch(model, lanes, threads))  # fmt: skip
 
     def numba(self, lanes: int = 1, threads: int = 1) -> Engine:
-        net, pcm = wavernn.make_net(self.model), np.zeros((lanes, 1), np.int16)
+        net, pcm = network.make_net(self.model), np.zeros((lanes, 1), np.int16)
         window = np.ascontiguousarray(self.mel[:, : self.config.cond_width].T).reshape(-1)
         k = np.float32(1.442695)
         if lanes == 1:
-            state = wavernn.make_state(self.model)
+            state = network.make_state(self.model)
 
             def run(stage: int, n_times: int) -> None:
                 stages.stage(net, state, k, window, stage, n_times, pcm[0])
         else:
-            states, byte = wavernn.make_states(self.model, lanes), np.zeros((2, lanes), np.int64)
+            states, byte = network.make_states(self.model, lanes), np.zeros((2, lanes), np.int64)
             seed, k_l = np.arange(lanes).astype(np.uint64), np.full(lanes, k)
 
             def run(stage: int, n_times: int) -> None:

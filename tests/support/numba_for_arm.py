@@ -43,7 +43,7 @@ codegen.JITCPUCodegen.set_env = lambda self, name, env: None
 
 import numpy as np  # noqa: E402
 from numba import njit, typeof  # noqa: E402
-from wv_runtime.engine.kernels import wavernn  # noqa: E402
+from wv_runtime.engine.kernels import network, wavernn  # noqa: E402
 from wv_runtime.model import binary as bin_format  # noqa: E402
 
 
@@ -53,6 +53,6 @@ def loop(net, s, seed, log2e_over_temperature, n, pcm):
 
 
 model = bin_format.load(MODEL)
-arguments = (wavernn.make_net(model), wavernn.make_state(model), np.uint64(0), np.float32(1), 1, np.zeros(1, np.int16))
+arguments = (network.make_net(model), network.make_state(model), np.uint64(0), np.float32(1), 1, np.zeros(1, np.int16))
 loop.compile(tuple(typeof(a) for a in arguments))
 print(*loop.inspect_asm().values())

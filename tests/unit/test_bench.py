@@ -12,7 +12,7 @@ from model_fixtures import tiny_model
 from wv_bench import bench, calibrate, cost, measure, probe, report
 from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_runtime.engine import native as _native
-from wv_runtime.engine.kernels import stages, wavernn
+from wv_runtime.engine.kernels import network, stages
 from wv_runtime.model.binary import pack, parse, save
 from wv_runtime.model.blocks import parse_block
 from wv_runtime.model.layout import DTYPES
@@ -60,10 +60,10 @@ def test_blocks_that_are_none(text):
 
 def test_each_stage_does_its_part_and_nothing_else():
     model = parse(pack(tiny_model("f32")))
-    net, window = wavernn.make_net(model), np.ones(model.config.cond_width * model.config.mel.n_mels, np.float32)
+    net, window = network.make_net(model), np.ones(model.config.cond_width * model.config.mel.n_mels, np.float32)
     changed = {}
     for name, stage in measure.STAGE_IDS.items():
-        state, pcm = wavernn.make_state(model), np.zeros(1, np.int16)
+        state, pcm = network.make_state(model), np.zeros(1, np.int16)
         state.h[:], state.logits[:] = 0.25, np.arange(256) / 64  # a state that every stage moves
         before = {field: getattr(state, field).copy() for field in state._fields}
         stages.stage(net, state, np.float32(1.442695), window, stage, 1, pcm)

@@ -114,12 +114,12 @@ class _Worker:
     """The lanes of one thread."""
 
     def __init__(self, model: Model, net: Any, n_lanes: int):
-        from .kernels import lanes, wavernn
+        from .kernels import lanes, network
         from .kernels.fp_mode import defined_mode
 
         self._defined_mode, self._kernels, self._net = defined_mode, lanes, net
         self._cond_width, self._hop = model.config.cond_width, model.config.mel.hop_length
-        self._states = wavernn.make_states(model, n_lanes)
+        self._states = network.make_states(model, n_lanes)
         self._byte = np.zeros((2, n_lanes), np.int64)
 
     def pull(self, jobs: Iterator[_Job], n_lanes: int, stop: Event | None = None) -> None:

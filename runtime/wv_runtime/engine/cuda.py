@@ -172,14 +172,14 @@ class CudaNet:
 
     def __init__(self, model: Model, shared_bytes: int | None = None):
         cuda = check_gpu()
-        from wv_runtime.engine.kernels import persistent, wavernn
+        from wv_runtime.engine.kernels import network, persistent
         from wv_runtime.engine.kernels.device import SIMULATED
 
         if shared_bytes is None:
             shared_bytes = NO_OPT_IN if SIMULATED else cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
         self.model, self.image = model, Image(model, shared_bytes)
         with defined_mode():
-            self.host = wavernn.make_net(model)
+            self.host = network.make_net(model)
         self.n_threads = SIMULATED_THREADS if SIMULATED else self.image.n_threads
         self._cuda, self.kernel, self._ready = cuda, persistent.sample_block, SIMULATED
         image = self.image

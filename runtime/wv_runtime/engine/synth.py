@@ -119,11 +119,11 @@ class Voice:
             self._batch = lambda lanes, threads: OnnxBatch()
             self.isa = onnx.version
         else:
-            from wv_runtime.engine.kernels import simd, wavernn
+            from wv_runtime.engine.kernels import network, simd
             from wv_runtime.engine.kernels.fp_mode import defined_mode
 
             with defined_mode():
-                net = wavernn.make_net(model)
+                net = network.make_net(model)
             self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
             self._batch = lambda lanes, threads: NumbaBatch(model, net, lanes, threads)
             self.isa = simd.ISA
@@ -260,12 +260,12 @@ class NumbaStream:
     """A Stream on the Numba kernels. Arguments are checked by Voice."""
 
     def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
+        from wv_runtime.engine.kernels import network, wavernn
         from wv_runtime.engine.kernels import postfilter as kernels
-        from wv_runtime.engine.kernels import wavernn
         from wv_runtime.engine.kernels.fp_mode import defined_mode
 
         self._defined_mode, self._kernels, self._filter_hops = defined_mode, wavernn, kernels.filter_hops
-        self.net, self.state = net, wavernn.make_state(model)
+        self.net, self.state = net, network.make_state(model)
         self._config, self._hop, self.seed = model.config, model.config.mel.hop_length, np.uint64(seed)
         with defined_mode():
             self.log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
@@ -394,7 +394,7 @@ def teacher_forced(
     MelError
         If the mel does not fit the model or covers less than the samples.
     """
-    from wv_runtime.engine.kernels import wavernn
+    from wv_runtime.engine.kernels import network, wavernn
     from wv_runtime.engine.kernels.fp_mode import defined_mode
 
     cfg, n = model.config, len(samples) - 1
@@ -406,7 +406,7 @@ def teacher_forced(
     byte = np.empty((n, 2), np.uint8)
     with defined_mode():
         wavernn.teacher_force(
-            wavernn.make_net(model), wavernn.make_state(model), frames.reshape(-1), samples.astype(np.int32),
+            network.make_net(model), network.make_state(model), frames.reshape(-1), samples.astype(np.int32),
             byte, logits_c, logits_f,
         )  # fmt: skip
     return logits_c, logits_f, byte

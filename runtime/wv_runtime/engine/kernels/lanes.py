@@ -2,7 +2,7 @@
 
 The lanes meet in the matrices alone; what a lane draws is what it draws by itself.
 
-`s` is a State of as many streams as there are lanes (wavernn.make_states), of which the first n are in use.
+`s` is a State of as many streams as there are lanes (network.make_states), of which the first n are in use.
 C twin: libwavernn/kernels/lanes.c
 
 Usage: ``generate_lanes(net, s, n, seed, k, frames, first_frame, sample, pcm)``
@@ -16,11 +16,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
 from .jit import OVERLOAD, kernel
+from .network import State, is_int8
 from .spmm import lanes_float, lanes_q_to_float, lanes_q_to_q, lanes_q_to_q10
 from .spmv import NO_FLOOR
 from .wavernn import (
-    State,
-    _is_int8,
     condition_frame,
     condition_sub,
     lane_coarse,
@@ -79,7 +78,7 @@ def _(net, s, n):
     def lanes_R_float(net, s, n):  # noqa: N802
         lanes_float(net.R, n, s.h, stride(s.h), NO_FLOOR, s.a, stride(s.a))
 
-    return lanes_R_q if _is_int8(s) else lanes_R_float
+    return lanes_R_q if is_int8(s) else lanes_R_float
 
 
 def lanes_logits(s, n, first, O_in, O_out):  # noqa: N803
@@ -96,7 +95,7 @@ def _(s, n, first, O_in, O_out):  # noqa: N803
         lanes_float(O_in, n, s.h[:, first:], stride(s.h), np.float32(0.0), s.z, stride(s.z))
         lanes_float(O_out, n, s.z, stride(s.z), NO_FLOOR, s.logits, stride(s.logits))
 
-    return lanes_logits_q if _is_int8(s) else lanes_logits_float
+    return lanes_logits_q if is_int8(s) else lanes_logits_float
 
 
 @register_jitable(**OVERLOAD)

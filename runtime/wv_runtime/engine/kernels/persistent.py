@@ -296,7 +296,7 @@ def sample_block(net, image, start, scale, I, seed, k, n, g, lpc, inverse, at, t
     g       : (n_rows, 3N) int16 Q10, the conditioning of sub-frames
     lpc     : (n_rows, lpc_order) int16 of predict.predictor    inverse : (n_rows, 2) int64 likewise
     at      : (B, 2) int32, the row of the next sample, and how many samples it still holds for
-    t       : (B, 5) int64    y : (B, 1) float32    h : (B, N) int16    past : (B, lpc_order) int16, of wavernn.State
+    t       : (B, 5) int64    y : (B, 1) float32    h : (B, N) int16    past : (B, lpc_order) int16, of network.State
     pcm     : (B, at least n) int16
     """
     b, i0, step = np.int32(cuda.blockIdx.x), np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)

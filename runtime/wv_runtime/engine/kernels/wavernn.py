@@ -5,122 +5,15 @@ C twin: libwavernn/kernels/wavernn.c (condition_frame, condition_sub, sample_loo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numba import types
 from numba.extending import overload, register_jitable
-from numpy.typing import NDArray
 
-from . import derive
 from .gates import gates, gates_q, tanh_inplace
-from .isa import check_isa
 from .jit import OVERLOAD, kernel
+from .network import is_int8
 from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
 from .sample import random_bits, sample_byte
-from .simd import Q_BIAS, aligned
-from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize, tile
-
-
-class Net(NamedTuple):
-    """A model as the kernels take it."""
-
-    n_units: int
-    n_mels: int
-    cond_width: int
-    n_cond: int
-    n_sub: int
-    sub_length: int
-    lpc_order: int
-    preemphasis: np.float32
-    C1: Any
-    C2: Any
-    C3: Any
-    R: Any
-    O1: Any
-    O2: Any
-    O3: Any
-    O4: Any
-    I: NDArray[Any]  # (3N n_x,) columns of I*, that of c_t last: float32, or of derive.quantize_I  # noqa: E741
-    I_shift: int
-    M: NDArray[np.float32]  # ((lpc_order + 1) * n_mels,) of the linear prediction, or empty
-
-
-class State(NamedTuple):
-    """The mutable state of one audio stream. A float model has h, a, g in float32 and leaves h_q unused; an int8
-    model, whose gates run in 16-bit fixed point, has h in Q15, a and g in Q10, int16.
-
-    Of n streams: the same with a first axis of n.
-    """
-
-    h: NDArray[Any]  # (N,)
-    a: NDArray[Any]  # (3N,) R h + b_R
-    g: NDArray[Any]  # (3N,) conditioning of the current sub-frame
-    h_q: NDArray[np.int8]  # (N,) h in 8 bits, as R, O1 and O3 read it
-    b: NDArray[np.float32]  # (n_sub * n_cond,) conditioning vectors of the current frame
-    z: NDArray[np.float32]  # (max(n_out, n_cond),)
-    logits: NDArray[np.float32]  # (256,)
-    p: NDArray[np.int32]  # (256,)
-    q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
-    x: NDArray[Any]  # (8,) inputs of the network; float32, or int16 in Q15
-    x_q15: NDArray[np.int16]  # (8,) the same before they become float32
-    y: NDArray[np.float32]  # (1,) last de-emphasised sample
-    t: NDArray[np.int64]  # (5,) samples drawn so far, last coarse byte, last fine byte, p_t, d_{t-1}
-    past: NDArray[np.int16]  # (lpc_order,) samples before pre-emphasis is undone, the last one last
-    lpc: NDArray[np.int16]  # (lpc_order,) of the current frame
-    inverse: NDArray[np.int64]  # (2,) likewise
-    work: NDArray[np.float64]  # scratch of predictor
-
-
-def make_net(model: Any) -> Net:
-    """binary.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
-    check_isa()
-    cfg = model.config
-    I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
-    if model.matrices["R"].values.dtype == np.int8:
-        I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: E741, N806
-    return Net(
-        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length, cfg.lpc_order,
-        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
-        aligned(model.M.reshape(-1)),
-    )  # fmt: skip
-
-
-def make_state(model: Any) -> State:
-    """A silent stream at sample 0."""
-    return State(*(a[0] for a in make_states(model, 1)))
-
-
-def make_states(model: Any, n: int) -> State:
-    """n of them."""
-    cfg = model.config
-    real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
-    n_q = max(m.cols for m in model.matrices.values())
-
-    def zeros(size, dtype):
-        return aligned(np.zeros((n, size), dtype))
-
-    # a draw stores p_i while it loads the logits: with the same low 12 bits of their addresses it would wait
-    draws = zeros(512, np.float32)
-    return State(
-        h=zeros(cfg.n_units, real),
-        a=zeros(3 * cfg.n_units, real),
-        g=zeros(3 * cfg.n_units, real),
-        h_q=aligned(np.full((n, cfg.n_units), -Q_BIAS % 256, np.uint8).view(np.int8)),
-        b=zeros(cfg.n_sub * cfg.n_cond, np.float32),
-        z=zeros(max(cfg.n_out, cfg.n_cond), np.float32),
-        logits=draws[:, :256],
-        p=draws[:, 256:].view(np.int32),
-        q=zeros(n_q, np.int8),
-        x=zeros(N_X, real),
-        x_q15=zeros(N_X, np.int16),
-        y=zeros(1, np.float32),
-        t=np.tile(np.array([0, 128, 0, 0, 0], np.int64), (n, 1)),  # silence: sample 32768 of 0..65535
-        past=zeros(cfg.lpc_order, np.int16),
-        lpc=zeros(cfg.lpc_order, np.int16),
-        inverse=zeros(2, np.int64),
-        work=zeros(3 * cfg.lpc_order + 1 + cfg.mel.n_mels, np.float64),
-    )
+from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize
 
 
 @register_jitable(**OVERLOAD)
@@ -160,7 +53,7 @@ def _(net, s, sub):
     def condition_sub_float(net, s, sub):
         linear(net.C3, s.b[sub * net.n_cond : (sub + 1) * net.n_cond], NO_FLOOR, s.q, s.g)
 
-    return condition_sub_q if _is_int8(s) else condition_sub_float
+    return condition_sub_q if is_int8(s) else condition_sub_float
 
 
 def stage_R(net, s):  # noqa: N802
@@ -175,7 +68,7 @@ def _(net, s):
     def stage_R_float(net, s):  # noqa: N802
         linear(net.R, s.h, NO_FLOOR, s.q, s.a)
 
-    return stage_R_q if _is_int8(s) else stage_R_float
+    return stage_R_q if is_int8(s) else stage_R_float
 
 
 def byte_input(s, j, byte):
@@ -190,7 +83,7 @@ def _(s, j, byte):
     def byte_input_float(s, j, byte):
         s.x[j] = scale_byte(byte)
 
-    return byte_input_q if _is_int8(s) else byte_input_float
+    return byte_input_q if is_int8(s) else byte_input_float
 
 
 def q15_input(s, j, x):
@@ -205,7 +98,7 @@ def _(s, j, x):
     def q15_input_float(s, j, x):
         s.x[j] = np.float32(x) * np.float32(1.0 / 32768.0)
 
-    return q15_input_q if _is_int8(s) else q15_input_float
+    return q15_input_q if is_int8(s) else q15_input_float
 
 
 @register_jitable(**OVERLOAD)
@@ -257,7 +150,7 @@ def _(net, s, first, n_x):
     def stage_gates_float(net, s, first, n_x):
         gates(net.n_units, first, n_x, s.a, s.g, net.I, s.x, s.h)
 
-    return stage_gates_q if _is_int8(s) else stage_gates_float
+    return stage_gates_q if is_int8(s) else stage_gates_float
 
 
 def stage_logits(s, first, O_in, O_out, logits):  # noqa: N803
@@ -274,11 +167,7 @@ def _(s, first, O_in, O_out, logits):  # noqa: N803
         linear(O_in, s.h[first:], np.float32(0.0), s.q, s.z)
         linear(O_out, s.z, NO_FLOOR, s.q, logits)
 
-    return stage_logits_q if _is_int8(s) else stage_logits_float
-
-
-def _is_int8(s: Any) -> bool:
-    return s.types[s.fields.index("h")].dtype == types.int16
+    return stage_logits_q if is_int8(s) else stage_logits_float
 
 
 @register_jitable(**OVERLOAD)

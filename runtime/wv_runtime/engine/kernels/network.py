@@ -1,0 +1,120 @@
+"""What the kernels take: a model as a tuple of arrays, and the state of one stream or of several."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from . import derive
+from .isa import check_isa
+from .predict import N_X
+from .simd import Q_BIAS, aligned
+from .spmv import tile
+
+
+class Net(NamedTuple):
+    """A model as the kernels take it."""
+
+    n_units: int
+    n_mels: int
+    cond_width: int
+    n_cond: int
+    n_sub: int
+    sub_length: int
+    lpc_order: int
+    preemphasis: np.float32
+    C1: Any
+    C2: Any
+    C3: Any
+    R: Any
+    O1: Any
+    O2: Any
+    O3: Any
+    O4: Any
+    I: NDArray[Any]  # (3N n_x,) columns of I*, that of c_t last: float32, or of derive.quantize_I  # noqa: E741
+    I_shift: int
+    M: NDArray[np.float32]  # ((lpc_order + 1) * n_mels,) of the linear prediction, or empty
+
+
+class State(NamedTuple):
+    """The mutable state of one audio stream. A float model has h, a, g in float32 and leaves h_q unused; an int8
+    model, whose gates run in 16-bit fixed point, has h in Q15, a and g in Q10, int16.
+
+    Of n streams: the same with a first axis of n.
+    """
+
+    h: NDArray[Any]  # (N,)
+    a: NDArray[Any]  # (3N,) R h + b_R
+    g: NDArray[Any]  # (3N,) conditioning of the current sub-frame
+    h_q: NDArray[np.int8]  # (N,) h in 8 bits, as R, O1 and O3 read it
+    b: NDArray[np.float32]  # (n_sub * n_cond,) conditioning vectors of the current frame
+    z: NDArray[np.float32]  # (max(n_out, n_cond),)
+    logits: NDArray[np.float32]  # (256,)
+    p: NDArray[np.int32]  # (256,)
+    q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
+    x: NDArray[Any]  # (8,) inputs of the network; float32, or int16 in Q15
+    x_q15: NDArray[np.int16]  # (8,) the same before they become float32
+    y: NDArray[np.float32]  # (1,) last de-emphasised sample
+    t: NDArray[np.int64]  # (5,) samples drawn so far, last coarse byte, last fine byte, p_t, d_{t-1}
+    past: NDArray[np.int16]  # (lpc_order,) samples before pre-emphasis is undone, the last one last
+    lpc: NDArray[np.int16]  # (lpc_order,) of the current frame
+    inverse: NDArray[np.int64]  # (2,) likewise
+    work: NDArray[np.float64]  # scratch of predictor
+
+
+def make_net(model: Any) -> Net:
+    """binary.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
+    check_isa()
+    cfg = model.config
+    I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
+    if model.matrices["R"].values.dtype == np.int8:
+        I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: E741, N806
+    return Net(
+        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length, cfg.lpc_order,
+        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
+        aligned(model.M.reshape(-1)),
+    )  # fmt: skip
+
+
+def make_state(model: Any) -> State:
+    """A silent stream at sample 0."""
+    return State(*(a[0] for a in make_states(model, 1)))
+
+
+def make_states(model: Any, n: int) -> State:
+    """n of them."""
+    cfg = model.config
+    real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
+    n_q = max(m.cols for m in model.matrices.values())
+
+    def zeros(size, dtype):
+        return aligned(np.zeros((n, size), dtype))
+
+    # a draw stores p_i while it loads the logits: with the same low 12 bits of their addresses it would wait
+    draws = zeros(512, np.float32)
+    return State(
+        h=zeros(cfg.n_units, real),
+        a=zeros(3 * cfg.n_units, real),
+        g=zeros(3 * cfg.n_units, real),
+        h_q=aligned(np.full((n, cfg.n_units), -Q_BIAS % 256, np.uint8).view(np.int8)),
+        b=zeros(cfg.n_sub * cfg.n_cond, np.float32),
+        z=zeros(max(cfg.n_out, cfg.n_cond), np.float32),
+        logits=draws[:, :256],
+        p=draws[:, 256:].view(np.int32),
+        q=zeros(n_q, np.int8),
+        x=zeros(N_X, real),
+        x_q15=zeros(N_X, np.int16),
+        y=zeros(1, np.float32),
+        t=np.tile(np.array([0, 128, 0, 0, 0], np.int64), (n, 1)),  # silence: sample 32768 of 0..65535
+        past=zeros(cfg.lpc_order, np.int16),
+        lpc=zeros(cfg.lpc_order, np.int16),
+        inverse=zeros(2, np.int64),
+        work=zeros(3 * cfg.lpc_order + 1 + cfg.mel.n_mels, np.float64),
+    )
+
+
+def is_int8(s: Any) -> bool:
+    return s.types[s.fields.index("h")].dtype == types.int16
