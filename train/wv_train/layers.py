@@ -16,14 +16,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from wv_runtime.engine import onnx_graph
-from wv_runtime.engine.kernels import outside, wavernn
+from wv_runtime.engine.kernels import network, outside, wavernn
 from wv_runtime.engine.kernels.fp_mode import defined_mode
 from wv_runtime.engine.kernels.simd import Q_BIAS
 from wv_runtime.engine.nll import log_softmax
 from wv_runtime.engine.onnx import session
 from wv_runtime.errors import WaveRNNError
-from wv_runtime.model.binary import X_SCALE, Model
 from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.layout import X_SCALE
+from wv_runtime.model.weights import Model
 
 from .model import WaveRNN
 
@@ -128,7 +129,7 @@ def in_numba(model: Model, clip: Clip) -> Layers:
     byte, logits = np.empty((n, 2), np.uint8), np.empty((2, n, 256), np.float32)
     one = [np.empty((1, width), dtype) for width, dtype in ((cfg.lpc_order, np.int16), (2, np.int64))]
     with defined_mode():
-        net, s = wavernn.make_net(model), wavernn.make_state(model)
+        net, s = network.make_net(model), network.make_state(model)
         g = np.empty((1, 3 * cfg.n_units), s.g.dtype)
         for i in range(n // hop):
             window, at = frames[i : i + cfg.cond_width].reshape(-1), slice(i * hop, (i + 1) * hop)

@@ -19,7 +19,7 @@ from wv_runtime.errors import AudioError
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.samples import true_samples
 from wv_runtime.model import binary
-from wv_runtime.model.binary import Model
+from wv_runtime.model.weights import Model
 
 from .checkpoint import load_model
 from .layers import NAMES, Clip, Layers, check_shapes, in_numba, in_onnx, in_torch

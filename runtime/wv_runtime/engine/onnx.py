@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from wv_runtime.engine import onnx_graph
 from wv_runtime.errors import NativeError
-from wv_runtime.model.binary import Model
 from wv_runtime.model.blocks import block_matrix, default_block, dense_of
+from wv_runtime.model.weights import Model
 
 from .synth import NumbaStream
 
@@ -57,14 +57,14 @@ class OnnxNet:
     """
 
     def __init__(self, model: Model):
-        from wv_runtime.engine.kernels import wavernn
+        from wv_runtime.engine.kernels import network
         from wv_runtime.engine.kernels.fp_mode import defined_mode
 
         self.model = with_float_states(model)
         self.conditioning = session(onnx_graph.conditioning(model).SerializeToString())
         self.step = session(onnx_graph.step(model).SerializeToString())
         with defined_mode():
-            self.host = wavernn.make_net(self.model)
+            self.host = network.make_net(self.model)
         self.version = f"onnxruntime {version('onnxruntime')}"
 
     def condition(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
