@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import Batch, NumbaBatch
 from wv_runtime.engine.kernels import network, simd, stages
-from wv_runtime.engine.synth import NumbaStream
+from wv_runtime.engine.numba_cpu import NumbaStream
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.weights import Model
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.engine.nll import log_softmax
-from wv_runtime.engine.synth import teacher_forced
+from wv_runtime.engine.numba_cpu import teacher_forced
 from wv_runtime.errors import AudioError, MelError
 from wv_runtime.features.mel import load_audio
 from wv_runtime.features.mel_file import load_mel

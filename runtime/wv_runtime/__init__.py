@@ -11,6 +11,7 @@ Usage::
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .engine.batch import Batch
-    from .engine.synth import Stream, Voice
+    from .engine.stream import Stream
+    from .engine.synth import Voice
     from .features.mel import log_mel
 
 __version__ = "0.2.0"
@@ -58,17 +60,10 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Voice:
     return Voice(binary.load(path), engine)
 
 
+_HOMES = {"Batch": ".engine.batch", "Stream": ".engine.stream", "Voice": ".engine.synth", "log_mel": ".features.mel"}
+
+
 def __getattr__(name: str) -> Any:  # imported at first use: `import wv_runtime` stays quick
-    if name in ("Stream", "Voice"):
-        from .engine import synth
-
-        return getattr(synth, name)
-    if name == "Batch":
-        from .engine.batch import Batch
-
-        return Batch
-    if name == "log_mel":
-        from .features.mel import log_mel
-
-        return log_mel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name], __name__), name)

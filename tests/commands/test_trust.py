@@ -16,7 +16,8 @@ from model_fixtures import tiny_mel, tiny_model
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands import inspect
 from wv_runtime.commands.common import printable
-from wv_runtime.engine.synth import CALLS_PER_S, Voice
+from wv_runtime.engine.numba_cpu import CALLS_PER_S
+from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import FormatError
 from wv_runtime.model import binary
 from wv_runtime.model.layout import HEADER

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from numba import njit
 from wv_runtime.engine.kernels import spmv
-from wv_runtime.engine.synth import Voice, teacher_forced
+from wv_runtime.engine.numba_cpu import teacher_forced
+from wv_runtime.engine.synth import Voice
 from wv_runtime.model.config import MelConfig
 
 EPS = 2.0**-24  # of one rounding

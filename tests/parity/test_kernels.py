@@ -12,7 +12,7 @@ from model_fixtures import random_matrix, tiny_config, tiny_mel, tiny_model
 from numba import njit
 from wv_runtime.engine.kernels import derive, gates, sample, spmv
 from wv_runtime.engine.kernels.simd import ISA, Q_BIAS, SHORTS
-from wv_runtime.engine.synth import teacher_forced
+from wv_runtime.engine.numba_cpu import teacher_forced
 
 BLOCKS = [(h, w) for h in (4, 8, 16, 32) for w in (1, 2, 4)]
 

@@ -15,7 +15,8 @@ from wv_runtime.commands.run import main
 from wv_runtime.engine.kernels import predict as k
 from wv_runtime.engine.kernels.jit import kernel
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names
-from wv_runtime.engine.synth import Voice, teacher_forced
+from wv_runtime.engine.numba_cpu import teacher_forced
+from wv_runtime.engine.synth import Voice
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.layout import M_MIN

@@ -11,7 +11,8 @@ pytest.importorskip("librosa")
 
 from wv_export.check import check  # noqa: E402
 from wv_export.convert import read_checkpoint, to_model  # noqa: E402
-from wv_runtime.engine.synth import Voice, teacher_forced  # noqa: E402
+from wv_runtime.engine.numba_cpu import teacher_forced  # noqa: E402
+from wv_runtime.engine.synth import Voice  # noqa: E402
 from wv_runtime.features.mel import load_audio, log_mel  # noqa: E402
 from wv_runtime.features.mel_file import save_mel  # noqa: E402
 from wv_runtime.features.samples import preemphasise  # noqa: E402

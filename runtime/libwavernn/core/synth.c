@@ -1,4 +1,4 @@
-/* synth.c - the stream around the sample loop: frames in, samples out. Twin of wv_runtime/engine/synth.py (Stream).
+/* synth.c - the stream around the sample loop: frames in, samples out. Twin of engine/numba_cpu.py (NumbaStream).
  *
  * A frame's samples need cond_width / 2 frames on either side; before the first frame and, after wv_finish,
  * behind the last one, that frame is repeated, as in training. */

@@ -24,7 +24,8 @@ from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.corpus import Corpus, Settings, n_cpus
 from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.report import Report
-from wv_runtime.engine.synth import BACKENDS, Voice, check_temperature, ready_backend
+from wv_runtime.engine.stream import check_temperature
+from wv_runtime.engine.synth import BACKENDS, Voice, ready_backend
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel

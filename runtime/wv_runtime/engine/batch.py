@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from wv_runtime.model.weights import Model
 
-    from .synth import NumbaStream, Stream, Voice
+    from .numba_cpu import NumbaStream
+    from .stream import Stream
+    from .synth import Voice
 
 
 MAX_LANES = 16  # WV_MAX_LANES

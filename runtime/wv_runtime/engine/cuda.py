@@ -21,7 +21,7 @@ from wv_runtime.engine.kernels.fp_mode import defined_mode
 from wv_runtime.errors import NativeError
 from wv_runtime.model.weights import Model
 
-from .synth import NumbaStream
+from .numba_cpu import NumbaStream
 
 SAMPLED = ("R", "O1", "O2", "O3", "O4")  # the matrices of the sample loop
 MIN_CAPABILITY = (6, 1)  # has dp4a

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.engine.synth import teacher_forced
+from wv_runtime.engine.numba_cpu import teacher_forced
 from wv_runtime.model.weights import Model
 
 CHUNK = 4096  # samples whose softmax is held in float64 at a time

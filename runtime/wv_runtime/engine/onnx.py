@@ -23,7 +23,7 @@ from wv_runtime.errors import NativeError
 from wv_runtime.model.blocks import block_matrix, default_block, dense_of
 from wv_runtime.model.weights import Model
 
-from .synth import NumbaStream
+from .numba_cpu import NumbaStream
 
 
 def session(graph: bytes, where: str = "graph") -> Any:

@@ -1,7 +1,5 @@
 """Log-mels to 16-bit audio, whole or as a stream, on the Numba kernels or on libwavernn: the same bits.
 
-C twin of Stream: libwavernn/core/synth.c
-
 Usage: ``pcm = Voice(binary.load("voice.bin"))(mel, seed=0)``
 """
 
@@ -10,28 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.errors import MelError, NativeError
+from wv_runtime.errors import NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
 from wv_runtime.model.binary import pack
 from wv_runtime.model.weights import Model
 
 from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
+from .numba_cpu import NumbaStream
+from .stream import Stream, as_mel, check_temperature
 
 BACKENDS = ("auto", "numba", "c", "cuda", "onnx")
-CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
-TEMPERATURES = (1e-6, 1e6)  # WV_TEMPERATURE_MIN, WV_TEMPERATURE_MAX
-
-
-def check_temperature(temperature: float, where: str = "temperature") -> None:
-    """Raises ValueError unless the temperature is a number that logits may be divided by."""
-    low, high = TEMPERATURES
-    if not low <= temperature <= high:
-        raise ValueError(f"{where}: found {temperature}, wanted a number from {low:g} to {high:g}")
 
 
 def ready_backend() -> str:
@@ -43,26 +34,6 @@ def ready_backend() -> str:
     except NativeError:
         return "numba"
     return "c"
-
-
-class Stream(Protocol):
-    """Push mel frames, pull samples. How the stream is cut into pushes and pulls does not change the audio."""
-
-    def push(self, mel: NDArray[np.float32]) -> int:
-        """Append frames; returns how many were taken (backend c: as many as there is room for).
-
-        mel : (n_mels, n_frames) float32
-        """
-
-    def finish(self) -> None:
-        """No more frames will come: the last one is repeated to the right, as training did."""
-
-    @property
-    def available(self) -> int:
-        """Samples that `pull` could give now."""
-
-    def pull(self, n: int) -> NDArray[np.int16]:
-        """Up to n samples. (min(n, available),) int16"""
 
 
 class Voice:
@@ -254,159 +225,3 @@ class Voice:
             parts.append(pcm)
             if progress:
                 progress(len(pcm))
-
-
-class NumbaStream:
-    """A Stream on the Numba kernels. Arguments are checked by Voice."""
-
-    def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
-        from wv_runtime.engine.kernels import network, wavernn
-        from wv_runtime.engine.kernels import postfilter as kernels
-        from wv_runtime.engine.kernels.fp_mode import defined_mode
-
-        self._defined_mode, self._kernels, self._filter_hops = defined_mode, wavernn, kernels.filter_hops
-        self.net, self.state = net, network.make_state(model)
-        self._config, self._hop, self.seed = model.config, model.config.mel.hop_length, np.uint64(seed)
-        with defined_mode():
-            self.log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
-            self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
-        self.frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
-        self._finished = False
-        self.sample = 0  # next sample within the current frame
-        self.at_once = model.config.mel.sample_rate // CALLS_PER_S  # samples of a compiled call
-        self._delay = kernels.filter_delay(model.config.mel, model.postfilter) if postfilter else 0  # hops
-        self._ready, self._n_out = np.zeros(0, np.int16), 0
-
-    def push(self, mel: NDArray[np.float32]) -> int:
-        if self._finished:
-            raise ValueError("push: the stream is finished")
-        frames = mel_frames(mel, self._config.mel.n_mels)
-        n_frames = len(frames)
-        if n_frames and not len(self.frames):
-            frames = np.concatenate([frames[:1]] * (self._config.cond_width // 2) + [frames])
-        self.frames = np.concatenate([self.frames, frames])
-        return n_frames
-
-    def finish(self) -> None:
-        if not self._finished and len(self.frames):
-            edge = [self.frames[-1:]] * (self._config.cond_width // 2)
-            self.frames = np.concatenate([self.frames, *edge])
-        self._finished = True
-
-    @property
-    def available(self) -> int:
-        n_ready = max(0, len(self.frames) - (self._config.cond_width - 1))
-        if self._filter is None:
-            return n_ready * self._hop - self.sample
-        delay = 0 if self._finished else self._delay
-        n_out = max(0, int(self._filter.n[1]) + n_ready - delay)
-        return n_out * self._hop - self._n_out
-
-    def pull(self, n: int) -> NDArray[np.int16]:
-        n, parts = max(0, min(n, self.available)), [np.zeros(0, np.int16)]
-        for i in range(0, n, self.at_once):
-            k = min(self.at_once, n - i)
-            pcm = self.begin(k)
-            if len(pcm):
-                self.draw(pcm)
-                self.drawn(len(pcm))
-            parts.append(self.end(pcm, k))
-        return np.concatenate(parts)
-
-    def draw(self, pcm: NDArray[np.int16]) -> None:
-        """The next samples, before the post-filter."""
-        with self._defined_mode():
-            self._kernels.generate(
-                self.net, self.state, self.seed, self.log2e_over_temperature, self.frames.reshape(-1), self.sample, pcm
-            )
-
-    # A pull of n samples in parts, for who draws them: this stream alone, or a batch of several in step.
-
-    def begin(self, n: int) -> NDArray[np.int16]:
-        """Room for what must be drawn so that n samples come out, which are available: with a filter, whole hops."""
-        if self._filter is None:
-            return np.empty(n, np.int16)
-        n_hops = -(-(n - len(self._ready)) // self._hop)
-        # hops to put in until n_hops have come out
-        n_in = max(0, n_hops) + max(0, self._delay - int(self._filter.n[0])) if n_hops > 0 else 0
-        n_frames = min(n_in, max(0, len(self.frames) - (self._config.cond_width - 1)))
-        self._n_after, centre = n_in - n_frames, self._config.cond_width // 2
-        self._mels = self.frames[centre : centre + n_frames]
-        return np.empty(n_frames * self._hop, np.int16)
-
-    def drawn(self, n: int) -> None:
-        """n samples were drawn from self.state, self.frames and self.sample on."""
-        n_frames, self.sample = divmod(self.sample + n, self._hop)
-        self.frames = self.frames[n_frames:]
-
-    def end(self, pcm: NDArray[np.int16], n: int) -> NDArray[np.int16]:
-        """The n samples, when what `begin` gave is full."""
-        if self._filter is None:
-            return pcm
-        hops = np.concatenate([pcm, np.zeros(self._n_after * self._hop, np.int16)])
-        out = np.empty_like(hops)
-        with self._defined_mode():
-            n_out = self._filter_hops(self._filter, self._mels.reshape(-1), len(self._mels), hops, out)
-        self._ready = np.concatenate([self._ready, out[:n_out]])
-        out, self._ready = self._ready[:n], self._ready[n:]
-        self._n_out += n
-        return out
-
-
-def as_mel(mel: Any) -> NDArray[np.float32]:
-    """An array of any float, or a tensor of torch, as float32; of what is neither `mel_frames` says so."""
-    if hasattr(mel, "detach"):
-        mel = mel.detach().cpu()
-        mel = (mel.float() if mel.is_floating_point() else mel).numpy()  # NumPy has no bfloat16
-    array: NDArray[Any] = np.asarray(mel)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
-
-
-def mel_frames(mel: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
-    """(n_mels, n_frames) float32 -> (n_frames, n_mels), contiguous, checked.
-
-    Raises
-    ------
-    MelError
-        If the shape or dtype is wrong or a value is NaN or infinite.
-    """
-    if mel.ndim != 2 or mel.shape[0] != n_mels or mel.dtype != np.float32:
-        raise MelError(f"mel: found {mel.dtype} {mel.shape}, wanted float32 ({n_mels}, n_frames)")
-    if not np.isfinite(mel).all():
-        frame = int(np.argmin(np.isfinite(mel).all(axis=0)))
-        raise MelError(f"mel: frame {frame} holds NaN or infinity, wanted finite log-mels")
-    return np.ascontiguousarray(mel.T)
-
-
-def teacher_forced(
-    model: Model, samples: NDArray[np.int16], mel: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Logits of each sample given the true ones before it, on the Numba kernels, and the bytes that it is.
-
-    samples : (n + 1,) int16, pre-emphasised; sample 0 only feeds the first step
-    mel     : (n_mels, n_frames) float32 with n <= n_frames * hop_length; edge frames are repeated
-
-    Returns logits_c, logits_f : (n, 256) float32, byte : (n, 2) uint8, coarse and fine
-
-    Raises
-    ------
-    MelError
-        If the mel does not fit the model or covers less than the samples.
-    """
-    from wv_runtime.engine.kernels import network, wavernn
-    from wv_runtime.engine.kernels.fp_mode import defined_mode
-
-    cfg, n = model.config, len(samples) - 1
-    frames = mel_frames(mel, cfg.mel.n_mels)
-    if n > len(frames) * cfg.mel.hop_length:
-        raise MelError(f"mel: found {len(frames)} frames, wanted {-(-n // cfg.mel.hop_length)} for {n} samples")
-    frames = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge")
-    logits_c, logits_f = np.empty((n, 256), np.float32), np.empty((n, 256), np.float32)
-    byte = np.empty((n, 2), np.uint8)
-    with defined_mode():
-        wavernn.teacher_force(
-            network.make_net(model), network.make_state(model), frames.reshape(-1), samples.astype(np.int32),
-            byte, logits_c, logits_f,
-        )  # fmt: skip
-    return logits_c, logits_f, byte
