@@ -101,6 +101,8 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     CheckpointError
         If the checkpoint lacks what int8 needs.
     """
+    if ckpt.config.subscale > 1:
+        raise CheckpointError(f"{ckpt.path}: found subscale {ckpt.config.subscale}, wanted 1: .bin has no lanes yet")
     w = ckpt.weights
     m: dict[str, Matrix] = {}
 

@@ -18,15 +18,16 @@ from wv_train.settings import TrainConfig  # noqa: E402
 from wv_train.windows import DeviceWindows, Windows  # noqa: E402
 
 N_LANES, SHARE = 6, slice(2, 6)
+LANES = {"lpc_order": 16, "subscale": 4, "horizon": 2, "lookback": 4, "context": 3}
 
 
-@pytest.mark.parametrize("lpc_order", [0, 16])
+@pytest.mark.parametrize("shape", [{}, {"lpc_order": 16}, LANES])
 @pytest.mark.parametrize("gain_db", [0.0, 6.0])
-def test_windows_of_tables(tmp_path, lpc_order, gain_db):
+def test_windows_of_tables(tmp_path, shape, gain_db):
     rng = np.random.default_rng(0)
     for name, n in (("a", 5000), ("b", 8000), ("c", 12345), ("d", 9000)):
         soundfile.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(n), 16000)
-    cfg = WaveRNNConfig(n_units=64, n_out=16, n_cond=16, mel=PRESETS["16k"], lpc_order=lpc_order)
+    cfg = WaveRNNConfig(n_units=64, n_out=16, n_cond=16, mel=PRESETS["16k"], **shape)
     lanes = Lanes(load_data(tmp_path, cfg), "train", 2)
     model, settings = WaveRNN(cfg), TrainConfig(batch=N_LANES, window=320, gain_db=gain_db)
     step_by_step, tables = (cls(lanes, model, settings, SHARE) for cls in (Windows, DeviceWindows))

@@ -150,7 +150,7 @@ def load_teacher(path: Path, cfg: WaveRNNConfig) -> WaveRNN:
         If it does not see the same mels and samples as `cfg`.
     """
     teacher = load_model(path)[0]
-    for name in ("mel", "preemphasis", "cond_width", "lpc_order"):
+    for name in ("mel", "preemphasis", "cond_width", "lpc_order", "subscale", "horizon", "lookback", "context"):
         found, wanted = getattr(teacher.cfg, name), getattr(cfg, name)
         if found != wanted:
             raise ConfigError(f"--teacher: {path}: {name}: found {found!r}, wanted {wanted!r}, the model's")

@@ -82,6 +82,16 @@ class Data:
         frame = self.first_frame[clip][:, None] + np.clip(frame, 0, self.n_frames[clip][:, None] - 1)
         return np.ascontiguousarray(self.mel[frame].transpose(0, 2, 1), np.float32)
 
+    def samples(self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int) -> NDArray[np.int16]:
+        """Samples of the same frames, with what the network sees before and after them; 0 beyond the clip's ends.
+
+        Returns (B, n_past + n_frames * hop_length + n_future) int16
+        """
+        hop, cfg = self.cfg.mel.hop_length, self.cfg
+        sample = (start * hop)[:, None] + np.arange(1 - cfg.n_past, n_frames * hop + 1 + cfg.n_future)
+        sample[sample > (self.n_frames[clip] * hop)[:, None]] = 0  # sample 0 of a clip is 0
+        return self.audio[self.first_sample[clip][:, None] + np.maximum(sample, 0)]
+
     def mel_stats(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of the training split's log-mels, each (n_mels,) float32."""
         total = np.zeros((2, self.mel.shape[1]))

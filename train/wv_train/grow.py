@@ -21,7 +21,13 @@ WIDTHS = ("n_units", "n_out", "n_cond")  # what can grow
 def grown(model: WaveRNN, cfg: WaveRNNConfig) -> WaveRNN:
     """A WaveRNN of config `cfg`, which may exceed the model's in WIDTHS, with the model inside."""
     halves = 6  # of the gates u, r, e: coarse and fine
-    runs = {"R": (halves, 2), "C3": (halves, 1), "I_raw": (halves, 1), "C2": (cfg.n_sub, 1)}  # of rows, of columns
+    runs = {
+        "R": (halves, 2),
+        "C3": (halves, 1),
+        "I_raw": (halves, 1),
+        "C2": (cfg.n_sub, 1),
+        "lane": (1, halves),
+    }  # of rows, of columns
     wide = WaveRNN(cfg)
     state = wide.state_dict()
     for name, old in model.state_dict().items():

@@ -93,14 +93,11 @@ class Lanes:
 
         Returns
         -------
-        samples : (B, T + n_past) int16                  the last T are the window's
+        samples : (B, n_past + T + n_future) int16, 0 beyond a clip's ends; T are the window's
         mel : (B, n_mels, window_frames + cond_width - 1) float32
         """
-        data, hop = self.data, self.data.cfg.mel.hop_length
-        n_past = data.cfg.n_past
-        sample = (frame * hop)[:, None] + np.arange(1 - n_past, self.window_frames * hop + 1)
-        audio = data.audio[data.first_sample[clip][:, None] + np.maximum(sample, 0)]  # sample 0 of a clip is 0
-        return audio, data.mel_windows(clip, frame, self.window_frames)
+        samples = self.data.samples(clip, frame, self.window_frames)
+        return samples, self.data.mel_windows(clip, frame, self.window_frames)
 
 
 def amplified(

@@ -161,7 +161,9 @@ def _relu_output(model: Model, s: Any, outer: str) -> NDArray[np.float32]:
 
 
 def check_shapes(net: WaveRNN, model: Model, checkpoint: str | Path, path: str) -> None:
-    """Raises WaveRNNError unless both files are of one network."""
+    """Raises WaveRNNError unless both files are of one network, without subscale."""
+    if net.cfg.subscale > 1:
+        raise WaveRNNError(f"{checkpoint}: found subscale {net.cfg.subscale}, wanted 1")
     for name in WaveRNNConfig.__dataclass_fields__:
         found, wanted = getattr(model.config, name), getattr(net.cfg, name)
         if found != wanted and not (name == "mel" and _same_mel(found, wanted)):

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -96,7 +97,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
         pruner.step(0)  # --prune-steps 0 prunes before the first update
     step, minutes_before, history = 0, 0.0, []
     loss_of: Any = WindowLoss(model, run.teacher, cfg.distill).to(run.device)
-    h = torch.zeros(cfg.batch, sum(loss_of.widths))  # the states that the lanes have reached
+    h = torch.zeros(cfg.batch * model_cfg.subscale, sum(loss_of.widths))  # the states that the windows have reached
     if before and resuming:
         step, minutes_before, history = before["step"], before["minutes"], before["history"]
         try:
@@ -112,7 +113,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     windows = (DeviceWindows if on_gpu else Windows)(lanes, model, cfg, share)
     validation = Validation(model, Lanes(data, "valid", n_valid).beginnings(cfg.valid_windows)) if leads else None
     autocast = run.bf16 and not cfg.int8
-    update = Update(loss_of, optimizer, pruner, windows, cfg, h[share].to(run.device), autocast, team.size)
+    h = h[team.share(len(h))].to(run.device)
+    update = Update(loss_of, optimizer, pruner, windows, cfg, h, autocast, team.size)
 
     def minutes() -> float:
         return minutes_before + (time.monotonic() - began) / 60
@@ -172,7 +174,10 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = mean_nll() if n_total else (None, None)
-                entry["valid_nll_c"], entry["valid_nll_f"] = validation()
+                of_lanes = validation()
+                entry["valid_nll_c"], entry["valid_nll_f"] = (fmean(byte) for byte in zip(*of_lanes))
+                if model_cfg.subscale > 1:
+                    entry["valid_nll_lanes"] = of_lanes
                 pace.validated(time.monotonic() - now)
                 history.append(entry)
                 total.zero_()
@@ -180,7 +185,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 bar.write(summary(entry), sys.stderr)
                 if run.best and is_best(history):
                     save_checkpoint(run.best, slim())
-                for name in entry.keys() - {"step", "train_nll_c", "train_nll_f"}:
+                for name in entry.keys() - {"step", "train_nll_c", "train_nll_f", "valid_nll_lanes"}:
                     log("valid/" + name.removeprefix("valid_"), entry[name], step)
             if leads and cfg.audio_every and step and step % cfg.audio_every == 0:
                 write_sample(model, data, run.output.with_name(f"{run.output.stem}-{step}.wav"), cfg.seed)

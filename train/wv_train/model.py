@@ -21,6 +21,11 @@ The conditioning g enters all three gates and is constant over a sub-frame (hop_
     b_t = tanh(C2 a_t)                       n_sub sub-frames per frame
     g_t = C3 b_t                             3N values
 
+With subscale S > 1 (section 4 of the paper) sample t = S i + s is step i of lane s. All lanes are trained side by side,
+each as a sequence of its own that knows which samples of the others it may see (wv_runtime/model/neighbours.py):
+
+    g_t = C3 b_t + lane_s
+
 Usage: ``logits_c, logits_f = WaveRNN(WaveRNNConfig())(samples, mel)``
 """
 
@@ -57,7 +62,7 @@ class WaveRNN(nn.Module):
     R    : (3N, N)   C3 : (3N, n_cond)   I_raw : (3N, n_x)   b_R, b_C3 : (3N,)
     C1   : (n_cond, cond_width * n_mels), frame-major: columns of frame t-2 first
     C2   : (n_sub * n_cond, n_cond), rows of sub-frame 0 first
-    O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)
+    O1, O3 : (n_out, N/2)   O2, O4 : (256, n_out)   lane : (S, 3N), with subscale S > 1
 
     int8 : whether to compute what an int8 export will, weights, activations and states rounded alike
     """
@@ -92,6 +97,7 @@ class WaveRNN(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(rows, cols).uniform_(-bound, bound)))
             self.register_parameter("b_" + name, nn.Parameter(torch.zeros(rows)))
         self.I_raw = nn.Parameter(torch.empty(3 * cfg.n_units, cfg.n_x).uniform_(-0.5, 0.5))
+        self.lane = nn.Parameter(torch.zeros(cfg.subscale, 3 * cfg.n_units)) if cfg.subscale > 1 else None
         self.register_buffer("mel_mean", torch.zeros(cfg.mel.n_mels))
         self.register_buffer("mel_std", torch.ones(cfg.mel.n_mels))
         self.register_buffer("precondition", torch.tensor(precondition(cfg)), persistent=False)
@@ -114,18 +120,24 @@ class WaveRNN(nn.Module):
         return b.reshape(b.shape[0], -1, self.cfg.n_cond)
 
     def forward(self, samples: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Teacher-forced logits of samples 1..T.
+        """Teacher-forced logits of samples 1..T, in their order.
 
-        samples : (B, T + n_past) int16, pre-emphasised; the last T are drawn. T is a multiple of hop_length
+        samples : (B, n_past + T + n_future) int16, pre-emphasised; T are drawn, a multiple of hop_length
         mel     : (B, n_mels, T / hop_length + cond_width - 1) float32
-        h       : (B, N) float32 state before sample 1, zeros by default
+        h       : (B S, N) float32 state before sample 1, zeros by default
 
         Returns logits_c, logits_f : (B, T, 256) float32
         """
-        return self.output(self.states(self.inputs(samples, mel)[0], mel, h)[0])
+        logits_c, logits_f = self.output(self.states(self.inputs(samples, mel)[0], mel, h)[0])
+        return self.in_order(logits_c), self.in_order(logits_f)
+
+    def in_order(self, a: Tensor) -> Tensor:
+        """Lane after lane (B S, T / S, ..) -> (B, T, ..) in the order of the samples"""
+        S = self.cfg.subscale
+        return a.unflatten(0, (-1, S)).transpose(1, 2).flatten(1, 2)
 
     def inputs(self, samples: Tensor, mel: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x_1 .. x_T : (T, B, n_x) float32, and the bytes to draw: coarse, fine, each (B, T) int64"""
+        """x_1 .. x_T : (T / S, B S, n_x) float32, and the bytes to draw: coarse, fine, each (B S, T / S) int64"""
         if self.cfg.lpc_order:
             context = self.cfg.cond_width // 2
             frames = mel[:, :, context : mel.shape[2] - context].cpu().numpy()
@@ -139,14 +151,15 @@ class WaveRNN(nn.Module):
     def states(self, x: Tensor, mel: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """h_1 .. h_T from inputs x; mel and h as in `forward`.
 
-        Returns y : (T, B, N), float32 or what a GPU's matrix products read; h_T : (B, N) float32, without gradient
+        Returns y : (T / S, B S, N), float32 or what a GPU's products read; h_T : (B S, N) float32, without gradient
         """
         b = self.condition(mel).transpose(0, 1)  # (T / sub_length, B, n_cond)
         if h is None:
             h = x.new_zeros(x.shape[1], self.cfg.n_units)
         b = self.to_int8(b, X_SCALE["C3"])
-        g = F.linear(b, self.weight("C3"), self.b_C3).float()
-        g = _straight_through(g, (g * 1024).round() / 1024) if self.int8 else g
+        g = self.to_q10(F.linear(b, self.weight("C3"), self.b_C3).float())
+        if self.lane is not None:
+            g = (g.unsqueeze(2) + self.to_q10(self.lane)).flatten(1, 2)
         R = self.weight("R")
         if x.device.type == "cpu":
             y = Recurrence.apply(x, g, self.I(), R, self.b_R, h, self.int8)
@@ -159,7 +172,7 @@ class WaveRNN(nn.Module):
             return RecurrenceCuda.apply(x, g, self.I(), R, self.b_R, h, scale, dtype, torch.is_grad_enabled())
 
     def output(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """States (T, B, N) -> logits_c, logits_f : (B, T, 256)"""
+        """States (T / S, B S, N) -> logits_c, logits_f : (B S, T / S, 256)"""
         if self.int8:
             y = _straight_through(y.float(), to_8_bits(y.detach().float()))
         y_c, y_f = y.chunk(2, dim=-1)
@@ -177,6 +190,10 @@ class WaveRNN(nn.Module):
         """A matrix; for int8 as it will be stored, with gradients straight through."""
         W = self.get_parameter(name)
         return _straight_through(W, int8_rows(W.detach())) if self.int8 else W
+
+    def to_q10(self, x: Tensor) -> Tensor:
+        """x; for int8 in steps of 1/1024, as what enters the gates."""
+        return _straight_through(x, (x * 1024).round() / 1024) if self.int8 else x
 
     def to_int8(self, x: Tensor, scale: float | Tensor, low: int = -127) -> Tensor:
         """x; for int8 as a matrix reads it: in steps of 1 / scale, from 0 in 254 of them or from -127 to 127."""
@@ -203,7 +220,7 @@ class WindowLoss(nn.Module):
         self.widths = [m.cfg.n_units for m in (model, teacher) if m]  # N, and the teacher's
 
     def forward(self, x: Tensor, c: Tensor, f: Tensor, mel: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x, c, f as of WaveRNN.inputs; h : (B, sum of widths), the states of the model and of the teacher side by side
+        """x, c, f as of WaveRNN.inputs; h : (B S, sum of widths), the states of model and teacher side by side
 
         Returns loss (2,) of coarse and fine byte; NLL (2,), the same without a teacher, in nats; h after the window
         """

@@ -28,6 +28,10 @@ MODEL = {
     "n_sub": "Conditioning vectors per mel frame.",
     "preemphasis": "a of x_t - a x_{t-1}.",
     "lpc_order": "Order of the linear prediction from the mels; 0 is none.",
+    "subscale": "Lanes: sample t is of lane t mod this, all are drawn side by side.",
+    "horizon": "With --subscale: steps ahead that a lane sees of the lanes before it.",
+    "lookback": "With --subscale: steps back that a lane sees; at least 1.",
+    "context": "With --subscale: nearest samples that are inputs of their own.",
 }
 PRUNE = {
     "start": f"Step at which pruning begins. [{START:.0%} of --steps]",

@@ -22,7 +22,7 @@ EAGER_STEPS = 3  # before the recording: kernels are compiled and buffers alloca
 
 
 class Update:
-    """h : (B, sum of widths), the states that the lanes have reached
+    """h : (B S, sum of widths), the states that the windows have reached; S of the subscale
 
     autocast : whether output layers and gradient products are in bfloat16
     team_size : of processes that share a batch; only one alone is recorded
@@ -73,7 +73,7 @@ class Update:
 
     def _run(self) -> Tensor:
         x, c, f, mel, fresh = self.windows.batch()
-        h = self.h.masked_fill(fresh[:, None], 0)
+        h = self.h.unflatten(0, (len(fresh), -1)).masked_fill(fresh[:, None, None], 0).flatten(0, 1)
         for w in self.parameters:
             w.grad = None
         n = self.accumulate

@@ -2,7 +2,7 @@
 
 On a GPU the frames' time steps are recorded as a CUDA graph, as in update.py.
 
-Usage: ``validation = Validation(model, lanes.beginnings(64)); nll_c, nll_f = validation()``
+Usage: ``validation = Validation(model, lanes.beginnings(64)); nll_c, nll_f = np.mean(validation(), axis=0)``
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FRAMES = 8  # mel frames at a time: keeps a validation in the cache
 
 
 class Validation:
-    """samples : (B, T + n_past) int16   mel : (B, n_mels, T / hop_length + cond_width - 1) float32, as `Lanes.at`"""
+    """samples : (B, n_past + T + n_future) int16   mel : (B, n_mels, T / hop_length + cond_width - 1), as `Lanes.at`"""
 
     def __init__(self, model: WaveRNN, windows: tuple[NDArray[np.int16], NDArray[np.float32]]):
         self.model, device = model, model.R.device
@@ -30,27 +30,26 @@ class Validation:
         self.parts: list[tuple[int, list[Tensor]]] = []  # frames, and x, c, f, mel of each
         for i in range(0, mel.shape[2] - context, FRAMES):
             n = min(FRAMES, mel.shape[2] - context - i)
-            at = slice(i * hop, (i + n) * hop)
+            at = slice(i * hop // model.cfg.subscale, (i + n) * hop // model.cfg.subscale)
             part = [x[at], c[:, at], f[:, at], mel[:, :, i : i + n + context]]
             self.parts.append((n, [a.to(device) for a in part]))
-        self.h = torch.zeros(len(mel), model.cfg.n_units, device=device)
+        self.h = torch.zeros(x.shape[1], model.cfg.n_units, device=device)
         self.graph: Any = None
 
     @torch.no_grad()
-    def __call__(self) -> tuple[float, float]:
-        """Mean (coarse, fine) NLL in nats per byte."""
+    def __call__(self) -> list[list[float]]:
+        """Mean NLL of each lane of a subscale model, or of the one that another is: coarse, fine, in nats per byte."""
         self.model.eval()
         self.h.zero_()
-        total, n_frames = torch.zeros(2, dtype=torch.float64), 0
+        total, n_frames = torch.zeros(2, self.model.cfg.subscale, dtype=torch.float64), 0
         for n, part in self.parts:
             total += self._nll(n, part).double().cpu() * n
             n_frames += n
         self.model.train()
-        nll_c, nll_f = (total / n_frames).tolist()
-        return nll_c, nll_f
+        return (total / n_frames).t().tolist()
 
     def _nll(self, n: int, part: list[Tensor]) -> Tensor:
-        """Of a few frames, going on from self.h. (2,)"""
+        """Of a few frames, going on from self.h. (2, subscale)"""
         if not self.h.is_cuda or n < FRAMES:
             return self._run(*part)
         if self.graph is None:
@@ -69,4 +68,5 @@ class Validation:
     def _run(self, x: Tensor, c: Tensor, f: Tensor, mel: Tensor) -> Tensor:
         y, h = self.model.states(x, mel, self.h)
         self.h.copy_(h)
-        return torch.stack([cross_entropy(*pair) for pair in zip(self.model.output(y), (c, f))])
+        S, both = self.model.cfg.subscale, list(zip(self.model.output(y), (c, f)))  # noqa: N806
+        return torch.stack([torch.stack([cross_entropy(z[s::S], b[s::S]) for s in range(S)]) for z, b in both])

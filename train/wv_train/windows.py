@@ -24,7 +24,10 @@ TABLE_SHARE = 0.7  # of the GPU's free memory may hold inputs
 
 
 class Batch(NamedTuple):
-    """x : (T, B, n_x)   c, f : (B, T) int64   mel : (B, n_mels, F + cond_width - 1)   fresh : (B,) bool, new lanes"""
+    """x : (T / S, B S, n_x)   c, f : (B S, T / S) int64, of a subscale S   mel : (B, n_mels, F + cond_width - 1)
+
+    fresh : (B,) bool, windows that start anew
+    """
 
     x: Tensor
     c: Tensor
@@ -69,7 +72,7 @@ class DeviceWindows(Windows):
     def __init__(self, lanes: Lanes, model: WaveRNN, cfg: TrainConfig, share: slice):
         super().__init__(lanes, model, cfg, share)
         data, device = lanes.data, model.R.device
-        hop, n_past = data.cfg.mel.hop_length, data.cfg.n_past
+        hop, S = data.cfg.mel.hop_length, data.cfg.subscale  # noqa: N806
         context = data.cfg.cond_width // 2
         gains = np.linspace(-cfg.gain_db, cfg.gain_db, N_GAINS if cfg.gain_db else 1)
         self.log_gains = np.log(10 ** (gains / 20))
@@ -87,18 +90,18 @@ class DeviceWindows(Windows):
         self.byte = torch.empty(2, len(gains) * self.n_samples, dtype=torch.uint8, device=device)
         for k, log_gain in enumerate(self.log_gains):
             for clip, n in zip(lanes.clips, n_frames):
-                sample = data.first_sample[clip] + np.maximum(np.arange(1 - n_past, n * hop + 1), 0)
-                mel = data.mel_windows(np.array([clip]), np.array([0]), int(n))
-                samples, mel = amplified(data.audio[sample][None], mel, np.exp(log_gain)[None], data.cfg)
+                whole = np.array([clip]), np.array([0]), int(n)
+                windows = data.samples(*whole), data.mel_windows(*whole)
+                samples, mel = amplified(*windows, np.exp(log_gain)[None], data.cfg)
                 x, byte = model.inputs(torch.from_numpy(samples), torch.from_numpy(mel))
                 at = k * self.n_samples + self.first_frame[clip] * hop
-                self.x[at : at + n * hop] = x[:, 0]
-                self.byte[:, at : at + n * hop] = torch.stack([b[0] for b in byte]).byte()
+                self.x[at : at + n * hop] = x.flatten(0, 1)  # sample S i + s is step i of lane s
+                self.byte[:, at : at + n * hop] = torch.stack([b.t().flatten() for b in byte]).byte()
         self.mel = torch.empty(int(n_frames.sum()), data.mel.shape[1], device=device)
         for clip, n in zip(lanes.clips, n_frames):
             mel = data.mel[data.first_frame[clip] :][:n].astype(np.float32)
             self.mel[self.first_frame[clip] :][:n] = torch.from_numpy(mel)
-        self.t = torch.arange(lanes.window_frames * hop, device=device)[:, None]
+        self.t = torch.arange(lanes.window_frames * hop, device=device).view(-1, 1, S)
         self.frame = torch.arange(-context, lanes.window_frames + context, device=device)
         self.floor = float(np.log(data.cfg.mel.log_floor))
         self.where = torch.zeros(5, len(range(*share.indices(cfg.batch))), dtype=torch.int64, device=device)
@@ -114,7 +117,8 @@ class DeviceWindows(Windows):
 
     def batch(self) -> Batch:
         frame, first, last, level, fresh = self.where
-        at = level * self.n_samples + frame * (self.lanes.data.cfg.mel.hop_length) + self.t  # (T, B)
+        first_sample = level * self.n_samples + frame * self.lanes.data.cfg.mel.hop_length
+        at = (first_sample[:, None] + self.t).flatten(1)  # (T / S, B S)
         c, f = self.byte[:, at].long()
         frames = torch.minimum(torch.maximum(frame[:, None] + self.frame, first[:, None]), last[:, None])
         mel = (self.mel[frames] + self.log_gain[level][:, None, None]).clamp(min=self.floor).transpose(1, 2)

@@ -5,7 +5,8 @@ A ``torch.save`` of plain dicts, lists, numbers, strings and tensors.
     format        int     2; any change of this list raises it
     config        dict    WaveRNNConfig as a dict; its "mel" is MelConfig as a dict
     model         dict    WaveRNN.state_dict(): float32 parameters C1..C3, R, O1..O4, their biases b_*, I_raw,
-                          and buffers mel_mean, mel_std (n_mels,), relu_max (2,)
+                          lane (subscale, 3 n_units) of a subscale model, and buffers mel_mean, mel_std (n_mels,),
+                          relu_max (2,)
     masks         dict    {"R_u" | "R_r" | "R_e" | "O1" .. "O4": (rows, cols) bool}, True where the weight stays;
                           a matrix that is not pruned is absent. Weights outside a mask are exactly 0.0
     step          int     optimizer updates done
@@ -14,12 +15,12 @@ A ``torch.save`` of plain dicts, lists, numbers, strings and tensors.
     prune         dict    PruneConfig as a dict
     history       list    one dict per validation: step, minutes, train_nll_c, train_nll_f, valid_nll_c,
                           valid_nll_f (nats per byte), sparsity, lr; train_* are means since the entry
-                          before, None in the first
+                          before, None in the first; valid_nll_lanes of a subscale model: [c, f] of each lane
     data          dict    name (of the folder, not its path), n_train, n_valid (clips), train_minutes (of audio)
     versions      dict    wavernn, torch
     optimizer     dict    optim.Optimizer's state_dict; None in a slim checkpoint
     rng           dict    {"torch": uint8 tensor}; None in a slim checkpoint
-    states        tensor  (batch, n_units) float32, what the lanes' windows have led to; None in a slim checkpoint
+    states        tensor  (batch * subscale, n_units) float32, what the windows have led to; None in a slim checkpoint
 
 A slim checkpoint is what inference and --init-from need; it is a third of the size and cannot be resumed. Its zip
 is deflated, which torch.load reads like any other: pruned weights and masks shrink to next to nothing.
@@ -92,6 +93,8 @@ def tensor_shapes(cfg: WaveRNNConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (rows, cols) in cfg.matrix_shapes().items():
         shapes |= {name: (rows, cols), "b_" + name: (rows,)}
+    if cfg.subscale > 1:
+        shapes["lane"] = (cfg.subscale, 3 * cfg.n_units)
     n_mels = cfg.mel.n_mels
     return shapes | {
         "I_raw": (3 * cfg.n_units, cfg.n_x), "mel_mean": (n_mels,), "mel_std": (n_mels,), "relu_max": (2,),
