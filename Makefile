@@ -12,6 +12,8 @@ DEMO := $(dir $(VOICE))demo
 TEMPERATURE := 0.8
 # The strength of their pitch comb
 COMB := 0.5
+# dB by which their post-filter lowers noise
+DENOISE := 3
 MINUTES ?= 10
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
@@ -50,7 +52,7 @@ voice: .venv/ready ## export the bundled voices again, with the mels of the demo
 	$(BIN)/wv-mel $(CLIP) $(DEMO).npy --model $(VOICE)
 	for folder in $(VOICES); do \
 		$(BIN)/wv-export $$folder/model.pt $$folder/voice.bin --dtype int8 --temperature $(TEMPERATURE) --postfilter on \
-			--comb $(COMB) && \
+			--comb $(COMB) --denoise $(DENOISE) && \
 		$(BIN)/wv-run $$folder/voice.bin $(DEMO).npy --backend c -o demo.wav >demo.txt && \
 		sed -n 's/^sha256 of PCM *//p' demo.txt >$$folder/demo.sha256 || exit 1; \
 	done
@@ -94,8 +96,8 @@ apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 
 apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
 
-build/android/assets/hashes.tsv: .venv/ready $(CHECKPOINT) android_demo/apk/assets.py
-	$(BIN)/python android_demo/apk/assets.py $(CHECKPOINT) $(TEMPERATURE) $(COMB) $(dir $(CLIP)) build/android/assets
+build/android/assets/hashes.tsv: .venv/ready $(VOICE) android_demo/apk/assets.py
+	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(dir $(CLIP)) build/android/assets
 
 $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android

@@ -1,11 +1,11 @@
 """What the app bundles: a voice in two dtypes, the clips as mels and recordings, and the hashes to expect.
 
-    voices/NAME-int8.bin, NAME-f16.bin    exported from a checkpoint at a temperature, with comb and post-filter
+    voices/NAME-int8.bin, NAME-f16.bin    the voice, and its checkpoint in f16 with the same temperature and post-filter
     clips/*.npy, *.wav                    from a folder of audio files, at the voice's sample rate
     words.tsv                             mel file, what is said in it (from the table in the folder's README.md)
     hashes.tsv                            voice, mel file, SHA-256 of the PCM with seed 0: the phone must give the same
 
-Usage: ``python assets.py voices/kathleen16/model.pt 0.8 0.5 tests/data/clips build/android/assets``
+Usage: ``python assets.py voices/kathleen16/voice.bin tests/data/clips build/android/assets``
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hashlib
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile
@@ -26,16 +27,18 @@ from wv_runtime.model import binary as bin_format
 DTYPES = ("int8", "f16")  # the first is the one the app opens with
 
 
-def main(checkpoint: Path, temperature: float, comb: float, clips: Path, out: Path) -> None:
+def main(voice: Path, clips: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     for folder in ("voices", "clips"):
         (out / folder).mkdir(parents=True)
     words, hashes = [], []
     voices = {}
-    ckpt = convert.at_temperature(convert.read_checkpoint(str(checkpoint)), temperature)
+    bundled = bin_format.load(voice)
+    ckpt = convert.read_checkpoint(str(voice.with_name("model.pt")))
+    ckpt = convert.at_temperature(ckpt, bundled.metadata["temperature"])
     for dtype in DTYPES:
-        name = f"{checkpoint.parent.name}-{dtype}.bin"
-        model = convert.with_postfilter(convert.to_model(ckpt, dtype), on=True, comb=comb)
+        name = f"{voice.parent.name}-{dtype}.bin"
+        model = replace(convert.to_model(ckpt, dtype), postfilter=bundled.postfilter)
         bin_format.save(model, out / "voices" / name)
         voices[name] = Voice(bin_format.load(out / "voices" / name), backend="c")
     said = dict(re.findall(r"^\| (\S+)\.\w+ \| .* \| (.*) \|$", (clips / "README.md").read_text(), re.M))
@@ -54,6 +57,6 @@ def main(checkpoint: Path, temperature: float, comb: float, clips: Path, out: Pa
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 6:
-        sys.exit("usage: assets.py MODEL.PT TEMPERATURE COMB CLIPS OUT")
-    main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), *map(Path, sys.argv[4:]))
+    if len(sys.argv) != 4:
+        sys.exit("usage: assets.py VOICE.BIN CLIPS OUT")
+    main(*map(Path, sys.argv[1:]))

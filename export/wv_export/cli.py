@@ -12,7 +12,7 @@ from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
 from wv_runtime.engine import onnx_graph
 from wv_runtime.model import binary as bin_format
-from wv_runtime.model.layout import COMB_MIN, DTYPES
+from wv_runtime.model.layout import COMB_MIN, DENOISE, DTYPES
 
 from . import convert
 
@@ -31,6 +31,8 @@ from . import convert
 )
 @click.option("--comb", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Strength of a pitch comb that removes noise between the harmonics.")  # fmt: skip
+@click.option("--denoise", metavar="DB", type=click.FloatRange(0, DENOISE[1]), default=0.0,
+              help="Lower the noise of the recordings by up to this, in the post-filter [0]")  # fmt: skip
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
 @click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
@@ -45,6 +47,7 @@ def main(
     block: tuple[int, int] | None,
     postfilter: str,
     comb: float,
+    denoise: float,
     temperature: float,
     meta: tuple[str, ...],
     clip: tuple[str, str] | None,
@@ -52,17 +55,18 @@ def main(
 ) -> None:
     """Pack a checkpoint of wv-train into the file that wv-run and the C library read."""
     _distinct(checkpoint, out, onnx_path)
-    if comb and postfilter == "none":
-        raise click.UsageError(f"--comb: found {comb:g} without a post-filter, wanted --postfilter off or on with it")
-    if 0 < comb < COMB_MIN:
-        raise click.UsageError(f"--comb: found {comb:g}, wanted 0 or {COMB_MIN:g}..1")
+    for name, value, low, high in (("--comb", comb, COMB_MIN, 1), ("--denoise", denoise, *DENOISE)):
+        if value and postfilter == "none":
+            raise click.UsageError(f"{name}: found {value:g} without a post-filter, wanted --postfilter off or on")
+        if 0 < value < low:
+            raise click.UsageError(f"{name}: found {value:g}, wanted 0 or {low:g}..{high:g}")
     extra = dict(_key_value(text) for text in meta)
 
     # 1) convert
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
     model = convert.with_metadata(convert.to_model(ckpt, dtype, block), **extra)
     if postfilter != "none":
-        model = convert.with_postfilter(model, postfilter == "on", comb)
+        model = convert.with_postfilter(model, postfilter == "on", comb, denoise)
     data = bin_format.pack(model)
 
     # 2) everything that may fail, before anything is written

@@ -136,15 +136,17 @@ def with_metadata(model: Model, **changes: Any) -> Model:
     return replace(model, metadata={**model.metadata, **changes})
 
 
-def with_postfilter(model: Model, on: bool, comb: float = 0.0) -> Model:
+def with_postfilter(model: Model, on: bool, comb: float = 0.0, denoise: float = 0.0) -> Model:
     """The same model with the mel post-filter, on or off by default, and a pitch comb of that strength before it.
+
+    denoise : dB by which it lowers noise at most
 
     Raises
     ------
     WaveRNNError
         If the model's n_fft is not a power of two.
     """
-    return replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=on, comb=comb))
+    return replace(model, postfilter=Postfilter(*filter_tables(model.config.mel), on=on, comb=comb, denoise=denoise))
 
 
 def _need(ok: bool, path: str, message: str) -> None:

@@ -22,9 +22,11 @@ def test_voice_bin_is_the_export_of_its_checkpoint(path, folder, command):
     from wv_export.cli import main
 
     model = binary.load(path)
-    postfilter = "none" if model.postfilter is None else "on" if model.postfilter.on else "off"
+    switch = "none" if model.postfilter is None else "on" if model.postfilter.on else "off"
     options = ["--dtype", model.metadata["dtype"], "--temperature", model.metadata.get("temperature", 1)]
-    options += ["--postfilter", postfilter, "--comb", str(model.postfilter.comb if model.postfilter else 0)]
+    options += ["--postfilter", switch]
+    if model.postfilter:
+        options += ["--comb", str(model.postfilter.comb), "--denoise", str(model.postfilter.denoise)]
     done = command(main, path.with_name("model.pt"), "again.bin", *options)
     assert done.code == 0, done.err
     assert Path("again.bin").read_bytes() == path.read_bytes(), "run `make voice`"

@@ -24,6 +24,7 @@ from wv_runtime.features.postfilter import filter_tables  # noqa: E402
 
 CLIP = DATA / "clips/arctic_a0281.flac"
 CFG = PRESETS["16k"]
+TABLES = Postfilter(*filter_tables(CFG))
 
 
 @kernel
@@ -70,12 +71,11 @@ def test_tables_are_the_mel_basis(name):
     assert not basis[0].any() and not basis[-1].any()
 
 
-def filtered(pcm, mel, cfg=CFG, comb=0.0):
-    tables = Postfilter(*filter_tables(cfg), comb=comb)
-    f = k.make_filter(cfg, tables)
+def filtered(pcm, mel, tables=TABLES, stats=k.NO_STATS):
+    f = k.make_filter(CFG, tables, stats)
     out, frames, n = [], np.ascontiguousarray(mel.T), mel.shape[1]
-    for i in range(n + k.filter_delay(cfg, tables)):
-        f.hop[:] = pcm[i * cfg.hop_length : (i + 1) * cfg.hop_length] if i < n else 0
+    for i in range(n + k.filter_delay(CFG, tables)):
+        f.hop[:] = pcm[i * CFG.hop_length : (i + 1) * CFG.hop_length] if i < n else 0
         if filter_hop(f, frames[min(i, n - 1)], i < n):
             out.append(f.hop.copy())
     return np.concatenate(out)
@@ -101,15 +101,35 @@ def test_it_brings_the_level_of_a_band_back():
     assert after < 0.3 * before
 
 
-def model_of(dtype, lpc_order=0, on=True):
+def test_noise_of_the_recordings_goes():
+    """Where the mel lies at their noise all of `denoise` goes, where it lies far above nothing."""
+    n = 40 * CFG.hop_length
+    noise = np.random.default_rng(0).normal(size=2 * n)
+    pcm = (noise * np.repeat([3000, 3000 * np.exp(-5)], n)).astype(np.int16)
+    mel = log_mel(pcm / np.float32(32768), CFG)
+    stats = np.stack([mel[:, 45:75].mean(axis=1) + 3, np.full(80, 2, np.float32)])
+    plain, less = (filtered(pcm, mel, replace(TABLES, denoise=d), stats).astype(float) for d in (0.0, 6.0))
+    ratio = [10 * np.log10((less[part] ** 2).mean() / (plain[part] ** 2).mean()) for part in
+             (slice(1600, 4800), slice(8000, 11200))]  # fmt: skip
+    assert abs(ratio[0]) < 0.01 and abs(ratio[1] + 6) < 0.5
+
+
+def model_of(dtype, lpc_order=0, on=True, denoise=0.0):
     cfg = tiny_config(lpc_order=lpc_order)
-    return replace(tiny_model(dtype, cfg=cfg), postfilter=Postfilter(*filter_tables(cfg.mel), on=on))
+    stats = np.tile(np.float32([[-3], [2]]), cfg.mel.n_mels) if denoise else np.zeros((0, 0), np.float32)
+    tables = Postfilter(*filter_tables(cfg.mel), on=on, denoise=denoise)
+    return replace(tiny_model(dtype, cfg=cfg), postfilter=tables, mel_stats=stats)
 
 
-@pytest.mark.parametrize(("dtype", "lpc_order"), [("f32", 0), ("int8", 0), ("int8", 6)])
-def test_same_bits_from_every_engine(dtype, lpc_order):
-    model = model_of(dtype, lpc_order)
-    mel = tiny_mel(model.config, 11)
+@pytest.mark.parametrize(
+    ("dtype", "lpc_order", "denoise"), [("f32", 0, 0.0), ("int8", 0, 0.0), ("int8", 6, 0.0), ("int8", 6, 3.0)]
+)
+def test_same_bits_from_every_engine(dtype, lpc_order, denoise):
+    model = model_of(dtype, lpc_order, denoise=denoise)
+    mel = tiny_mel(model.config, 11) - np.float32(5)  # quiet: the random network fills the whole scale
+    if denoise:
+        without = replace(model, postfilter=replace(model.postfilter, denoise=0.0))
+        assert (Voice(model)(mel, seed=2) != Voice(without)(mel, seed=2)).mean() > 0.3
     whole = Voice(model)(mel, seed=2)
     plain = Voice(model, postfilter=False)(mel, seed=2)
     assert len(whole) == len(plain) == 11 * 20 and not np.array_equal(whole, plain)
@@ -184,3 +204,24 @@ def test_damaged_tables(field, value):
     with pytest.raises(FormatError) as error:
         NativeModel(data)
     assert error.value.status == "values"
+
+
+@pytest.mark.parametrize(
+    ("version", "postfilter", "denoise"),
+    [(4, 2, 3.0), (5, 2, 0.0), (5, 2, -0.0), (5, 2, 0.05), (5, 2, 40.5), (5, 2, np.nan), (5, 0, 3.0)],
+)
+def test_damaged_header(version, postfilter, denoise):
+    raw = bytearray(bin_format.pack(model_of("int8", denoise=40.0)))
+    header = np.frombuffer(raw, bin_format.HEADER, 1)[0]
+    assert header["version"] == 5 and header["denoise"] == 40
+    header["version"], header["postfilter"], header["denoise"] = version, postfilter, denoise
+    data = bin_format.with_checksum(bytes(raw))
+    for read in (bin_format.parse, NativeModel):
+        with pytest.raises(FormatError) as error:
+            read(data)
+        assert error.value.status == "header"
+
+
+def test_denoise_wants_the_statistics_of_the_mels():
+    with pytest.raises(ValueError, match="without mel_stats"):
+        replace(model_of("int8", denoise=3.0), mel_stats=np.zeros((0, 0), np.float32))

@@ -188,7 +188,9 @@ def put(target, key, value):
 # name -> (dtype of the golden file, status, text of the message, edit)
 DAMAGE = {
     "magic": ("int8", "magic", "magic b'RIFF", lambda b: put(b.bytes, slice(0, 4), b"RIFF")),
-    "version_5": ("int8", "version", "version 5, expected 1, 2, 3 or 4", lambda b: put(b.header, "version", 5)),
+    "version_6": ("int8", "version", "version 6, expected 1, 2, 3, 4 or 5", lambda b: put(b.header, "version", 6)),
+    "version_5_without_denoise": ("int8", "header", "denoise 0", lambda b: put(b.header, "version", 5)),
+    "denoise_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "denoise", 3)),
     "version_3_without_comb": ("int8", "header", "comb 0", lambda b: put(b.header, "version", 3)),
     "version_2_without_prediction": ("int8", "header", "lpc_order 0 and postfilter 0",
                                      lambda b: put(b.header, "version", 2)),
@@ -198,7 +200,8 @@ DAMAGE = {
     "file_bytes_too_large": ("int8", "truncated", "(file_bytes)", lambda b: put(b.header, "file_bytes", 1 << 31)),
     "reserved_0": ("int8", "header", "reserved", lambda b: put(b.header, "reserved_0", 1)),
     "mel_stats_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "mel_stats", 64)),
-    "reserved_1": ("int8", "header", "reserved", lambda b: put(b.header["reserved_1"], 5, 1)),
+    "reserved_1": ("int8", "header", "reserved", lambda b: put(b.header["reserved_1"], 3, 1)),
+    "reserved_2": ("int8", "header", "reserved", lambda b: put(b.header, "reserved_2", 1)),
     "mel_stats_missing_in_version_4": ("int8", "section", "mel_stats: offset 0", lambda b: put(b.header, "version", 4)),
     "metadata_bytes_huge": ("int8", "header", "metadata_bytes", lambda b: put(b.header, "metadata_bytes", 1 << 31)),
     "mel_name_unterminated": ("int8", "header", "mel_name", lambda b: put(b.header, "mel_name", b"x" * 32)),

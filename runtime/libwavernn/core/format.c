@@ -31,6 +31,7 @@ enum { ALIGN = 64, MAX_FILE_BYTES = 0x7fffffff - 63, MAX_METADATA_BYTES = 1 << 2
 static const float M_MIN = 1e-20f; /* of row 0 of M */
 static const float MEL_STD_MIN = 1e-4f; /* of a band's deviation in training */
 static const float COMB_MIN = 1e-3f; /* smallest strength of a pitch comb, if there is one */
+static const float DENOISE_MIN = 0.1f, DENOISE_MAX = 40.0f; /* dB */
 static const char MAGIC[8] = {'W', 'a', 'v', 'e', 'R', 'N', 'N', '\n'};
 
 /* FORMAT.md, "Header" */
@@ -43,7 +44,9 @@ typedef struct {
     double fmin, fmax, log_floor;
     uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, mel_stats;
     float comb;
-    uint32_t reserved_1[6];
+    uint32_t reserved_1[4];
+    float denoise;
+    uint32_t reserved_2;
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -113,7 +116,7 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
     memset(h, 0, sizeof *h);
     memcpy(h, data, 16);
     NEED(memcmp(h->magic, MAGIC, sizeof MAGIC) == 0, WV_ERR_MAGIC);
-    NEED(in_range(h->version, 1, 4), WV_ERR_VERSION);
+    NEED(in_range(h->version, 1, 5), WV_ERR_VERSION);
     NEED(n >= HEADER_BYTES, WV_ERR_TRUNCATED);
     memcpy(h, data, sizeof *h);
     NEED(h->file_bytes <= n, WV_ERR_TRUNCATED);
@@ -127,13 +130,17 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
 static wv_status read_config(const header *h, struct wv_model *m)
 {
     const int has_comb = !all_zero(&h->comb, sizeof h->comb);
-    NEED(h->reserved_0 == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
+    const int has_denoise = !all_zero(&h->denoise, sizeof h->denoise);
+    NEED((h->reserved_0 | h->reserved_2) == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
     NEED(h->version > 1 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
     NEED(h->version > 2 || !has_comb, WV_ERR_HEADER);
     NEED(h->version > 3 || h->mel_stats == 0, WV_ERR_HEADER);
+    NEED(h->version > 4 || !has_denoise, WV_ERR_HEADER);
     NEED(h->version != 2 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
     NEED(h->version != 3 || has_comb, WV_ERR_HEADER);
+    NEED(h->version != 5 || has_denoise, WV_ERR_HEADER);
     NEED(!has_comb || (h->postfilter > 0 && COMB_MIN <= h->comb && h->comb <= 1), WV_ERR_HEADER);
+    NEED(!has_denoise || (h->postfilter > 0 && DENOISE_MIN <= h->denoise && h->denoise <= DENOISE_MAX), WV_ERR_HEADER);
     NEED(h->lpc_order > 0 || h->M == 0, WV_ERR_HEADER);
     NEED(h->postfilter <= 2, WV_ERR_HEADER);
     NEED(h->postfilter > 0 || (h->band | h->weight) == 0, WV_ERR_HEADER);
@@ -169,6 +176,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->lpc_order = (int32_t)h->lpc_order;
     m->postfilter = (int32_t)h->postfilter;
     m->comb = h->comb;
+    m->denoise = h->denoise;
     m->n_x = h->lpc_order > 0 ? WV_N_X : 3;
     m->preemphasis = (float)h->preemphasis;
     m->sample_rate = (int32_t)h->sample_rate;

@@ -43,6 +43,7 @@ static void lay_out_filter(const wv_model *m, wv_filter *f, char *base, size_t *
     f->gain = wv_take(base, used, n_fft * size);
     f->magnitude = wv_take(base, used, (n_fft / 2 + 1) * size);
     f->bands = wv_take(base, used, ((size_t)m->n_mels + 2) * size);
+    f->noise = wv_take(base, used, (size_t)m->n_mels * sizeof(double));
     f->pcm = wv_take(base, used, hop * sizeof(int16_t));
     f->band = m->band;
     f->weight = m->weight;
@@ -129,7 +130,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     lay_out(s, (char *)wv_padded((size_t)(uintptr_t)s->storage));
     const wv_fp_mode mode = wv_fp_enter();
     s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
-    if (s->filtered) wv_filter_tables(&s->filter);
+    if (s->filtered) wv_filter_tables(&s->filter, model->mel_stats, model->denoise);
     wv_fp_leave(mode);
     wv_reset(s, options.seed);
     *state = s;

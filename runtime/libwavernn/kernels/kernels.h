@@ -59,6 +59,7 @@ struct wv_model {
     const int32_t *band;       /* (n_fft / 2 + 1,) of the post-filter, or NULL */
     const float *weight;       /* (3, n_fft / 2 + 1) */
     float comb;                /* strength of the post-filter's pitch comb, 0..1; 0 is none */
+    float denoise;             /* dB by which the post-filter lowers noise at most; 0 is none */
     const float *mel_stats;    /* (2, n_mels) mean and deviation of the mels of training, or NULL */
     const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
     const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
@@ -119,6 +120,8 @@ typedef struct {
     float *re, *im, *re_2, *im_2, *gain;  /* (n_fft,) */
     float *magnitude; /* (n_fft / 2 + 1,) */
     float *bands;   /* (n_mels + 2,) */
+    double *noise;  /* (n_mels,) power taken for noise in each band */
+    double floor;   /* share of a band's power that stays at least */
     const int32_t *band;
     const float *weight;
     int16_t *pcm;   /* (hop,) */
@@ -205,7 +208,7 @@ static inline int32_t wv_filter_delay(const struct wv_model *m) {
 /* comb.c: c->y = x[first .. first + n), combed if it is voiced */
 void wv_comb_frame(const wv_comb *c, const int16_t *x, int32_t first, int32_t n);
 /* postfilter.c: fills window, cosine and sine */
-void wv_filter_tables(wv_filter *f);
+void wv_filter_tables(wv_filter *f, const float *mel_stats, float denoise);
 /* One hop in, one out; whether one came out. */
 int wv_filter_hop(wv_filter *f, const float *mel, int ours);
 

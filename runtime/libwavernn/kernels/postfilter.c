@@ -8,10 +8,24 @@
 
 #define WV_GAIN_MAX 10.0
 #define WV_MAGNITUDE_EPS 1e-9f
+#define WV_OVERSUBTRACTION 2.0
+#define WV_LOG2_10_10 0.33219280948873626
+
+/* The noise of each band, from the mean and deviation of the mels of training; the share of power that stays. */
+static double make_noise(int32_t n_mels, const float *stats, float denoise, double *noise) {
+    for (int32_t b = 0; b < n_mels; b++) {
+        noise[b] = 0.0;
+        if (denoise > 0.0f) {
+            double level = ((double)stats[b] - (double)stats[n_mels + b]) * WV_LOG2E_2;
+            noise[b] = WV_OVERSUBTRACTION * exp2_double(clamp_double(level, -60.0, 60.0));
+        }
+    }
+    return exp2_double(0.0 - (double)denoise * WV_LOG2_10_10);
+}
 
 /* The gain of every bin. */
 static void filter_gains(int32_t n_bins, int32_t n_mels, const int32_t *band, const float *weight, const float *mel,
-                         const float *magnitude, float *bands, float *gain) {
+                         const double *noise, double floor, const float *magnitude, float *bands, float *gain) {
     /* 1) B |Y|, with an empty band before the first and after the last */
     for (int32_t b = 0; b < n_mels + 2; b++) bands[b] = 0.0f;
     for (int32_t k = 0; k < n_bins; k++) {
@@ -22,6 +36,8 @@ static void filter_gains(int32_t n_bins, int32_t n_mels, const int32_t *band, co
     /* 2) g_b; beyond the first and the last band theirs */
     for (int32_t b = 0; b < n_mels; b++) {
         double wanted = exp2_double(clamp_double((double)mel[b] * (WV_LOG2E_2 / 2.0), -60.0, 60.0));
+        double left = 1.0 - noise[b] / (wanted * wanted);
+        wanted = wanted * sqrt(left > floor ? left : floor);
         double ratio = wanted / ((double)bands[b + 1] + 1e-12);
         bands[b + 1] = (float)clamp_double(ratio, 1.0 / WV_GAIN_MAX, WV_GAIN_MAX);
     }
@@ -57,7 +73,7 @@ static int filter_hop(wv_filter *f, const float *mel, int ours) {
             float power = f->re[k] * f->re[k] + f->im[k] * f->im[k];
             f->magnitude[k] = sqrtf(power + WV_MAGNITUDE_EPS);
         }
-        filter_gains(n_bins, n_mels, f->band, f->weight, f->mels, f->magnitude, f->bands, f->gain);
+        filter_gains(n_bins, n_mels, f->band, f->weight, f->mels, f->noise, f->floor, f->magnitude, f->bands, f->gain);
         for (int32_t k = 1; k < n_fft / 2; k++) f->gain[n_fft - k] = f->gain[k];
         /* 4) back: the transform of the conjugate is the conjugate of the inverse */
         for (int32_t k = 0; k < n_fft; k++) {
@@ -86,6 +102,9 @@ static int filter_hop(wv_filter *f, const float *mel, int ours) {
     return f->n_in > wait + f->d;
 }
 
-void wv_filter_tables(wv_filter *f) { make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine); }
+void wv_filter_tables(wv_filter *f, const float *mel_stats, float denoise) {
+    make_tables(f->n_fft, f->win_length, f->window, f->cosine, f->sine);
+    f->floor = make_noise(f->n_mels, mel_stats, denoise, f->noise);
+}
 
 int wv_filter_hop(wv_filter *f, const float *mel, int ours) { return filter_hop(f, mel, ours); }

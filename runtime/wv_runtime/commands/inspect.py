@@ -82,7 +82,8 @@ def _filter(model: Model) -> str:
     if not model.postfilter:
         return "no mel post-filter"
     comb = f" with a pitch comb of {model.postfilter.comb:g}" if model.postfilter.comb else ""
-    return f"mel post-filter{comb}, {'on' if model.postfilter.on else 'off'} by default"
+    denoise = f", noise lowered by {model.postfilter.denoise:g} dB" if model.postfilter.denoise else ""
+    return f"mel post-filter{comb}{denoise}, {'on' if model.postfilter.on else 'off'} by default"
 
 
 def _trained(model: Model) -> str:

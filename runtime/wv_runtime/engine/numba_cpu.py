@@ -33,7 +33,8 @@ class NumbaStream:
         self._config, self._hop, self.seed = model.config, model.config.mel.hop_length, np.uint64(seed)
         with defined_mode():
             self.log2e_over_temperature = np.float32(1.4426950408889634 / float(np.float32(temperature)))
-            self._filter: Any = kernels.make_filter(model.config.mel, model.postfilter) if postfilter else None
+            tables = model.postfilter if postfilter else None
+            self._filter: Any = kernels.make_filter(model.config.mel, tables, model.mel_stats) if tables else None
         self.frames = np.zeros((0, model.config.mel.n_mels), np.float32)  # the current frame's window first
         self._finished = False
         self.sample = 0  # next sample within the current frame

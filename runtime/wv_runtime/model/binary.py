@@ -122,7 +122,7 @@ def pack(model: Model) -> bytes:
         header["M"] = add(np.ascontiguousarray(model.M, "<f4").tobytes())
     if model.postfilter:
         header["postfilter"] = 2 if model.postfilter.on else 1
-        header["comb"] = model.postfilter.comb
+        header["comb"], header["denoise"] = model.postfilter.comb, model.postfilter.denoise
         header["band"] = add(np.ascontiguousarray(model.postfilter.band, "<i4").tobytes())
         header["weight"] = add(np.ascontiguousarray(model.postfilter.weight, "<f4").tobytes())
     if model.mel_stats.size:
@@ -190,7 +190,8 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         need(legal, "values", where, f"section band: {found}, expected -1..{cfg.mel.n_mels - 1}")
         legal = ((weight >= 0) & (weight <= 1)).all()
         need(legal, "values", where, "section weight: expected numbers in 0..1")
-        postfilter = Postfilter(band, weight.reshape(3, -1), bool(header["postfilter"] == 2), float(header["comb"]))
+        on, comb, denoise = bool(header["postfilter"] == 2), float(header["comb"]), float(header["denoise"])
+        postfilter = Postfilter(band, weight.reshape(3, -1), on, comb, denoise)
     mel_stats = np.zeros((0, 0), np.float32)
     if has_stats:
         mel_stats = view(raw, stats_section, "mel_stats", int(header["mel_stats"]), where).reshape(2, -1)

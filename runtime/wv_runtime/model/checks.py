@@ -19,6 +19,7 @@ from wv_runtime.model.layout import (
     BLOCK_H,
     BLOCK_W,
     COMB_MIN,
+    DENOISE,
     CONFIG_FIELDS,
     DTYPES,
     HEADER,
@@ -53,7 +54,7 @@ def read_header(raw: NDArray[np.uint8], where: str) -> np.void:
     magic = raw[:8].tobytes()
     need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r}")
     version, wanted = (int(v) for v in raw[8:16].view("<u4"))
-    need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2, 3 or 4")
+    need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2, 3, 4 or 5")
     need(n >= HEADER_BYTES, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")
     header = raw[: HEADER.itemsize].view(HEADER)[0]
     size = int(header["file_bytes"])
@@ -68,10 +69,12 @@ def read_header(raw: NDArray[np.uint8], where: str) -> np.void:
 
 def read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
-    version, comb, has_comb = int(header["version"]), float(header["comb"]), any(header["comb"].tobytes())
-    zero = not header["reserved_0"] and not header["reserved_1"].any()
+    version, comb, denoise = int(header["version"]), float(header["comb"]), float(header["denoise"])
+    has_comb, has_denoise = (any(header[name].tobytes()) for name in ("comb", "denoise"))
+    zero = not (header["reserved_0"] or header["reserved_1"].any() or header["reserved_2"])
     new = [int(header[name]) for name in ("lpc_order", "M", "postfilter", "band", "weight")]
     zero &= (version > 1 or not any(new)) and (version > 2 or not has_comb) and (version > 3 or not header["mel_stats"])
+    zero &= version > 4 or not has_denoise
     need(zero, "header", where, "reserved bytes of the header, expected zeros")
     lpc_order, M, postfilter, band, weight = new  # noqa: N806
     used = version != 2 or lpc_order or postfilter
@@ -79,6 +82,9 @@ def read_config(header: np.void, where: str) -> WaveRNNConfig:
     need(version != 3 or has_comb, "header", where, "comb 0, expected one in version 3")
     legal = not has_comb or (postfilter > 0 and COMB_MIN <= comb <= 1)
     need(legal, "header", where, f"comb {comb}, expected 0, or with a post-filter {COMB_MIN}..1")
+    need(version != 5 or has_denoise, "header", where, "denoise 0, expected one in version 5")
+    legal = not has_denoise or (postfilter > 0 and np.float32(DENOISE[0]) <= denoise <= DENOISE[1])
+    need(legal, "header", where, f"denoise {denoise}, expected 0, or with a post-filter {DENOISE[0]}..{DENOISE[1]} dB")
     need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
     need(postfilter <= 2, "header", where, f"postfilter {postfilter}, expected 0..2")
     need(postfilter > 0 or not (band or weight), "header", where, "band or weight without postfilter, expected 0")

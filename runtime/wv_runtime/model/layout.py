@@ -11,18 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MAGIC = b"WaveRNN\n"
-VERSIONS = (
-    1,
-    2,
-    3,
-    4,
-)  # 2: linear prediction or the post-filter's tables; 3: its pitch comb; 4: statistics of the mels
+# 2: linear prediction or the post-filter's tables; 3: its pitch comb; 4: statistics of the mels; 5: less noise
+VERSIONS = (1, 2, 3, 4, 5)
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
 MAX_METADATA_BYTES = 2**20
 M_MIN = 1e-20  # of row 0 of M: a power in squares of 16-bit steps
 MEL_STD_MIN = 1e-4  # of a band's deviation in training
 COMB_MIN = 1e-3  # smallest strength of a pitch comb, if there is one
+DENOISE = (0.1, 40.0)  # range of the spectral subtraction, dB, if there is one
 BLOCK_H = (4, 8, 16, 32)
 BLOCK_W = (1, 2, 4)
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -66,7 +63,9 @@ HEADER = np.dtype(
         ("weight", "<u4"),
         ("mel_stats", "<u4"),
         ("comb", "<f4"),
-        ("reserved_1", "<u4", 6),
+        ("reserved_1", "<u4", 4),
+        ("denoise", "<f4"),
+        ("reserved_2", "<u4"),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.

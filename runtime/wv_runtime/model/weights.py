@@ -86,12 +86,14 @@ class Postfilter:
 
     band : (n_fft / 2 + 1,) int32    weight : (3, n_fft / 2 + 1) float32, 0..1
     comb : strength of the pitch comb before it, COMB_MIN..1; 0 is none
+    denoise : dB by which it lowers noise at most, DENOISE; 0 is none
     """
 
     band: NDArray[np.int32]
     weight: NDArray[np.float32]
     on: bool = True
     comb: float = 0.0
+    denoise: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "band", read_only(self.band))
@@ -130,10 +132,14 @@ class Model:
         if self.postfilter and (self.postfilter.band.shape, self.postfilter.weight.shape) != ((n_bins,), (3, n_bins)):
             raise ValueError(f"postfilter: found shapes {self.postfilter.band.shape}, {self.postfilter.weight.shape}, "
                              f"wanted ({n_bins},), (3, {n_bins})")  # fmt: skip
+        if self.postfilter and self.postfilter.denoise and not self.mel_stats.size:
+            raise ValueError(f"denoise: found {self.postfilter.denoise:g} without mel_stats, wanted them with it")
 
     @property
     def version(self) -> int:
         """Of the format: the oldest that holds this model, which is what `pack` writes."""
+        if self.postfilter and self.postfilter.denoise:
+            return 5
         if self.mel_stats.size:
             return 4
         if self.postfilter and self.postfilter.comb:

@@ -10,6 +10,12 @@ added up under the same window again and divided by the sum of squared windows. 
 knows nothing of the network. Output comes 2 d + c hops after input: d = ceil((win_length - hop_length) / 2 hop_length)
 hops lie on each side of a frame's hop, and the pitch comb, if there is one, reads c more (comb.py).
 
+A `denoise` of D dB takes the noise of the recordings out of the wanted powers exp(2 m_b), by the spectral subtraction
+of Berouti, Schwartz and Makhoul 1979 (ICASSP). The noise of a band is what lies one deviation below the mean of the
+mels of training; twice its power is subtracted, and no band loses more than D dB:
+
+    exp(2 m_b)  becomes  max(exp(2 m_b) - 2 exp(2 (mean_b - std_b)), 10^(-D / 10) exp(2 m_b))
+
 C twin: libwavernn/kernels/postfilter.c
 """
 
@@ -27,7 +33,10 @@ from .jit import OVERLOAD, kernel
 from .predict import LOG2E_2, exp2_double
 
 GAIN_MAX = 10.0
+OVERSUBTRACTION = 2.0
+LOG2_10_10 = 0.33219280948873626  # log2(10) / 10: dB to octaves of power
 MAGNITUDE_EPS = 1e-9  # as in features/mel.py
+NO_STATS = np.zeros(0, np.float32)
 
 
 class Filter(NamedTuple):
@@ -50,6 +59,8 @@ class Filter(NamedTuple):
     gain: NDArray[np.float32]
     magnitude: NDArray[np.float32]  # (n_fft / 2 + 1,)
     bands: NDArray[np.float32]  # (n_mels + 2,)
+    noise: NDArray[np.float64]  # (n_mels,) power taken for noise in each band
+    floor: NDArray[np.float64]  # (1,) share of a band's power that stays at least
     band: NDArray[np.int32]  # (n_fft / 2 + 1,)
     weight: NDArray[np.float32]  # (3 * (n_fft / 2 + 1),)
 
@@ -66,8 +77,8 @@ def filter_delay(cfg: Any, tables: Any) -> int:
     return 2 * d + c
 
 
-def make_filter(cfg: Any, tables: Any) -> Filter:
-    """cfg : MelConfig    tables : binary.Postfilter"""
+def make_filter(cfg: Any, tables: Any, mel_stats: NDArray[np.float32] = NO_STATS) -> Filter:
+    """cfg : MelConfig    tables : binary.Postfilter    mel_stats : (2, n_mels) of binary.Model, wanted for `denoise`"""
     d, c = filter_reach(cfg, tables)
 
     def zeros(n: int) -> NDArray[np.float32]:
@@ -80,19 +91,36 @@ def make_filter(cfg: Any, tables: Any) -> Filter:
         hop=np.zeros(cfg.hop_length, np.int16), n=np.zeros(2, np.int64), window=zeros(cfg.win_length),
         cosine=zeros(cfg.n_fft // 2), sine=zeros(cfg.n_fft // 2), re=zeros(cfg.n_fft), im=zeros(cfg.n_fft),
         re_2=zeros(cfg.n_fft), im_2=zeros(cfg.n_fft), gain=zeros(cfg.n_fft), magnitude=zeros(cfg.n_fft // 2 + 1),
-        bands=zeros(cfg.n_mels + 2), band=np.array(tables.band), weight=np.array(tables.weight).reshape(-1),
+        bands=zeros(cfg.n_mels + 2), noise=np.zeros(cfg.n_mels), floor=np.ones(1),
+        band=np.array(tables.band), weight=np.array(tables.weight).reshape(-1),
     )  # fmt: skip
     _make_tables(cfg.n_fft, f.window, f.cosine, f.sine)
+    f.floor[0] = _make_noise(cfg.n_mels, np.array(mel_stats).reshape(-1), np.float32(tables.denoise), f.noise)
     return f
 
 
 @register_jitable(**OVERLOAD)
-def filter_gains(n_bins, n_mels, band, weight, mel, magnitude, bands, gain):
+def make_noise(n_mels, stats, denoise, noise):
+    """The noise of each band, from the mean and deviation of the mels of training; the share of power that stays.
+
+    stats : (2 * n_mels,) float32    denoise : float32, dB; 0 is none    noise : (n_mels,) float64
+    """
+    for b in range(n_mels):
+        noise[b] = 0.0
+        if denoise > np.float32(0.0):
+            level = (np.float64(stats[b]) - np.float64(stats[n_mels + b])) * LOG2E_2
+            noise[b] = OVERSUBTRACTION * exp2_double(max(min(level, 60.0), -60.0))
+    return exp2_double(0.0 - np.float64(denoise) * LOG2_10_10)
+
+
+@register_jitable(**OVERLOAD)
+def filter_gains(n_bins, n_mels, band, weight, mel, noise, floor, magnitude, bands, gain):
     """The gain of every bin.
 
     band   : (n_bins,) int32, the lower of the two bands that a bin belongs to; -1 and n_mels - 1 at the ends
     weight : (3, n_bins) float32, of the bin in the lower and in the upper band, and how far it lies towards the upper
-    mel    : (n_mels,) float32 wanted    magnitude, gain : (n_bins,) float32    bands : (n_mels + 2,) float32 scratch
+    mel    : (n_mels,) float32 wanted    noise, floor : of make_noise
+    magnitude, gain : (n_bins,) float32    bands : (n_mels + 2,) float32 scratch
     """
     # 1) B |Y|, with an empty band before the first and after the last
     for b in range(n_mels + 2):
@@ -104,6 +132,8 @@ def filter_gains(n_bins, n_mels, band, weight, mel, magnitude, bands, gain):
     # 2) g_b; beyond the first and the last band theirs
     for b in range(n_mels):
         wanted = exp2_double(max(min(np.float64(mel[b]) * (LOG2E_2 / 2.0), 60.0), -60.0))
+        left = 1.0 - noise[b] / (wanted * wanted)
+        wanted = wanted * np.sqrt(max(left, floor))
         ratio = wanted / (np.float64(bands[b + 1]) + 1e-12)
         bands[b + 1] = np.float32(max(min(ratio, GAIN_MAX), 1.0 / GAIN_MAX))
     bands[0], bands[n_mels + 1] = bands[1], bands[n_mels]
@@ -145,7 +175,7 @@ def filter_hop(f, mel, ours):
         for k in range(n_bins):
             power = f.re[k] * f.re[k] + f.im[k] * f.im[k]
             f.magnitude[k] = np.sqrt(power + np.float32(MAGNITUDE_EPS))
-        filter_gains(n_bins, n_mels, f.band, f.weight, f.mels, f.magnitude, f.bands, f.gain)
+        filter_gains(n_bins, n_mels, f.band, f.weight, f.mels, f.noise, f.floor[0], f.magnitude, f.bands, f.gain)
         for k in range(1, n_fft // 2):
             f.gain[n_fft - k] = f.gain[k]
         # 4) back: the transform of the conjugate is the conjugate of the inverse
@@ -193,3 +223,8 @@ def filter_hops(f, mels, n_ours, pcm, out):
 @kernel
 def _make_tables(n_fft, window, cosine, sine):
     make_tables(n_fft, window, cosine, sine)
+
+
+@kernel
+def _make_noise(n_mels, stats, denoise, noise):
+    return make_noise(n_mels, stats, denoise, noise)
