@@ -50,7 +50,7 @@ def table(model: Model, file_bytes: int) -> str:
             f"{r['name']:<8}{shape:>10}{block:>7}{blocks:>15}{r['sparsity']:>10.1%}{r['dtype']:>7}{r['bytes']:>12,}"
         )
     matrices = sum(m.n_bytes for m in model.matrices.values())
-    lines.append(f"{'I':<8}{f'{3 * model.config.n_units}x3':>10}{'f32':>39}{model.I.nbytes:>12,}")
+    lines.append(f"{'I':<8}{f'{3 * model.config.n_units}x{model.config.n_x}':>10}{'f32':>39}{model.I.nbytes:>12,}")
     lines.append(f"{'rest':<57}{file_bytes - matrices - model.I.nbytes:>12,}")
     lines.append(f"{'file':<57}{file_bytes:>12,}")
     for name, m in model.matrices.items():

@@ -19,8 +19,8 @@ from wv_runtime.model.layout import (
     BLOCK_H,
     BLOCK_W,
     COMB_MIN,
-    DENOISE,
     CONFIG_FIELDS,
+    DENOISE,
     DTYPES,
     HEADER,
     HEADER_BYTES,
@@ -83,7 +83,7 @@ def read_config(header: np.void, where: str) -> WaveRNNConfig:
     legal = not has_comb or (postfilter > 0 and COMB_MIN <= comb <= 1)
     need(legal, "header", where, f"comb {comb}, expected 0, or with a post-filter {COMB_MIN}..1")
     need(version != 5 or has_denoise, "header", where, "denoise 0, expected one in version 5")
-    legal = not has_denoise or (postfilter > 0 and np.float32(DENOISE[0]) <= denoise <= DENOISE[1])
+    legal = not has_denoise or (postfilter > 0 and float(np.float32(DENOISE[0])) <= denoise <= DENOISE[1])
     need(legal, "header", where, f"denoise {denoise}, expected 0, or with a post-filter {DENOISE[0]}..{DENOISE[1]} dB")
     need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
     need(postfilter <= 2, "header", where, f"postfilter {postfilter}, expected 0..2")
