@@ -19,6 +19,7 @@ from wv_runtime.commands.plots import check_figure
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import check_lanes
 from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
+from wv_runtime.engine.registry import ENGINES
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.blocks import check_block, default_block
 from wv_runtime.model.layout import DTYPES
@@ -42,7 +43,8 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 @click.option("--block", multiple=True, type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", multiple=True, type=click.Choice(list(DTYPES)), help="[default: int8]")
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
-@click.option("--backend", multiple=True, type=click.Choice(["c", "numba", "cuda"]), help="[default: c, numba]")
+@click.option("--backend", multiple=True, type=click.Choice([name for name, engine in ENGINES.items() if engine.timed]),
+              help="[default: c, numba]")  # fmt: skip
 @click.option("--isa", multiple=True, help="ISAs of backend c, or all.  [default: the best one]")
 @click.option(
     "--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on each thread.  [default: 1]"

@@ -54,7 +54,7 @@ class Case:
     """A model in one aligned buffer that all engines read, as after loading a file."""
 
     def __init__(self, model: Model):
-        self.data = bin_format.aligned(bin_format.pack(model))
+        self.data = bin_format.aligned(bin_format.file_bytes(model))
         self.model = bin_format.parse(self.data)
         self.config, self.dtype = model.config, model.matrices["R"].dtype
         self.ops = cost.wavernn_ops(model.config, cost.shapes_of(model))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command
 from wv_runtime.commands.output import check_file
-from wv_runtime.engine.synth import BACKENDS
+from wv_runtime.engine.registry import CHOICES
 from wv_runtime.features.speech import SPLITS
 
 from . import report as pages
@@ -40,7 +40,7 @@ from .scores import NEEDS, missing
 @click.option("--clips", "n_clips", type=click.IntRange(1), help="The first N clips only.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True)
-@click.option("--backend", type=click.Choice(BACKENDS), default="c", show_default=True,
+@click.option("--backend", type=click.Choice(CHOICES), default="c", show_default=True,
               help="For the copies; the likelihood is always Numba's.")  # fmt: skip
 @click.option("--baselines/--no-baselines", default=True, help="Score Griffin-Lim, WORLD and 8-bit mu-law beside it.")
 @click.option("--asr/--no-asr", default=True, help="Word errors by pocketsphinx, for English.")

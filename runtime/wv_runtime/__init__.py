@@ -42,8 +42,8 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> Voice:
 
     Parameters
     ----------
-    engine : "numba" (JIT), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models), or "auto", which takes c if it is
-        there; all give the same samples. "onnx" (ONNX Runtime, float32) gives others, as likely
+    engine : "numba", "c", "cuda", "onnx" or "auto", which takes c if it is there, else numba. The samples of all but
+        onnx are the same
 
     Raises
     ------

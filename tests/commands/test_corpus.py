@@ -20,7 +20,8 @@ import soundfile
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime import load
 from wv_runtime.commands import run as cli
-from wv_runtime.engine import native, synth
+from wv_runtime.engine import native
+from wv_runtime.engine.registry import ready_engine
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import NativeError
 from wv_runtime.features.mel_file import save_mel
@@ -242,5 +243,5 @@ def test_auto_takes_what_is_ready(folder, command, monkeypatch):
         raise NativeError("no library")
 
     monkeypatch.setattr(native, "library", missing)
-    assert synth.ready_backend() == "numba" and load("tiny.bin").backend == "numba"
+    assert ready_engine() == "numba" and load("tiny.bin").backend == "numba"
     assert json.loads(command(cli.main, "tiny.bin", "mel.npy", "--json").out)["backend"] == "numba"

@@ -30,12 +30,13 @@ from numpy.typing import NDArray
 from wv_runtime.atomic import atomic_path, remove_stale
 from wv_runtime.commands.common import printable
 from wv_runtime.commands.output import FORMATS, Output
+from wv_runtime.engine.registry import ENGINES
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.features.mel_format import MelFormat
-from wv_runtime.model.binary import pack
+from wv_runtime.model.binary import file_bytes
 from wv_runtime.model.checks import checksum
 from wv_runtime.model.weights import Model
 
@@ -59,9 +60,9 @@ class Settings:
     mel_format: str | None = None
 
     def as_state(self) -> dict[str, object]:
-        """Of STATE; another backend, but onnx, or ISA makes the same files."""
-        state: dict[str, object] = {"model": f"{checksum(np.frombuffer(pack(self.model), np.uint8)):08x}"}
-        if self.backend == "onnx":
+        """Of STATE: what the files depend on, which an ISA and most engines are not."""
+        state: dict[str, object] = {"model": f"{checksum(file_bytes(self.model)):08x}"}
+        if not ENGINES[self.backend].same_samples:
             state["backend"] = self.backend
         return state | {
             name: getattr(self, name) for name in ("seed", "temperature", "postfilter", "format", "mel_format")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from wv_runtime.engine.registry import ENGINES, counterpart
+
 
 @dataclass(frozen=True)
 class Report:
@@ -42,7 +44,7 @@ class Report:
 
     def text(self) -> str:
         """One screen."""
-        both = "cuda and numba" if self.backend == "cuda" else "numba and c"
+        both = " and ".join(name for name in ENGINES if name in (self.backend, counterpart(self.backend)))
         lines = [
             f"audio             {self.audio_s:.3f} s, {self.n_samples} samples at {self.sample_rate} Hz -> {self.out}",
             f"model             {self.model}, {self.dtype}",

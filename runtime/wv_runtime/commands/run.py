@@ -24,8 +24,9 @@ from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.corpus import Corpus, Settings, n_cpus
 from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.report import Report
+from wv_runtime.engine.registry import ABOUT, CHOICES, ENGINES, counterpart, ready_engine
 from wv_runtime.engine.stream import check_temperature
-from wv_runtime.engine.synth import BACKENDS, Voice, ready_backend
+from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import Rejoined, load_mel, raw_frames, read_mel
@@ -43,15 +44,14 @@ STDIN = "standard input"
 @click.option("-o", "--out", default="out.wav", show_default=True, help="File to write, 16-bit mono; - is stdout.")
 @click.option("--format", "format_", type=click.Choice(sorted(set(FORMATS.values()))),
               help="Of OUT; its suffix says it if absent: .wav, .flac, .raw or .pcm. A pipe gets wav.")  # fmt: skip
-@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
-              help="All but onnx give the same samples; auto takes c, which starts at once, if there.")  # fmt: skip
+@click.option("--backend", type=click.Choice(CHOICES), default="auto", show_default=True, help=ABOUT)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
 @click.option("--isa", help="Backend c: portable, ...; the best one if absent.")
 @click.option("--chunk-frames", type=click.IntRange(1, 65536), help="Stream in chunks of this many frames.")
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
-@click.option("--verify", is_flag=True, help="Run both backends; fail unless they give the same samples.")
+@click.option("--verify", is_flag=True, help="Run a second engine; fail unless they give the same samples.")
 @click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
 @click.option("--mel-format", metavar="FORMAT", help="Of MEL: log10, db, 0..1, -4..4, ..; see wv-mel --convert.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="For folders: processes; as many as CPUs if absent.")
@@ -93,9 +93,10 @@ def main(
     format_of_mel = MelFormat.parse(mel_format) if mel_format else None
     if format_of_mel and mel_path == "-":
         raise ValueError("--mel-format: found MEL -, wanted a file")
-    backend = ready_backend() if backend == "auto" else backend
-    if verify and backend == "onnx":
-        raise ValueError("--verify: found backend onnx, which has samples of its own; wv-verify compares it")
+    backend = ready_engine() if backend == "auto" else backend
+    engine = ENGINES[backend]
+    if verify and not engine.same_samples:
+        raise ValueError(f"--verify: found backend {backend}, which has samples of its own; wv-verify compares it")
     if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
         if verify or rtf_limit or chunk_frames:
             raise ValueError("--verify, --rtf-limit, --chunk-frames: found one of them with a folder, wanted a file")
@@ -115,8 +116,8 @@ def main(
         mel = read_mel(source, STDIN, cfg) if source else load_one(mel_path, cfg)
         _check(model, mel, mel_path, strict)
 
-    synth = Voice(model, backend, isa if backend == "c" or not verify else None, postfilter)
-    jit_s = synth.warm_up() if backend != "c" else 0.0
+    synth = Voice(model, backend, isa if engine.has_isas or not verify else None, postfilter)
+    jit_s = synth.warm_up() if engine.compiles else 0.0
     if frames is not None:
         with output.open(cfg.sample_rate) as write:
             spoken = _speak_live(synth, frames, seed, temperature, write)
@@ -261,15 +262,15 @@ def _first_audio(synth: Voice, mel: NDArray[np.float32], seed: int, temperature:
 def _verify(
     model: Model, spoken: Spoken, seed: int, temperature: float, backend: str, isa: str | None, postfilter: bool | None
 ) -> None:
-    """Run the other backend too.
+    """Run a second engine too.
 
     Raises
     ------
     WaveRNNError
         If a sample differs.
     """
-    other, pcm = "c" if backend == "numba" else "numba", spoken.pcm
-    again = Voice(model, other, isa if other == "c" else None, postfilter)(spoken.mel, seed, temperature)
+    other, pcm = counterpart(backend), spoken.pcm
+    again = Voice(model, other, isa if ENGINES[other].has_isas else None, postfilter)(spoken.mel, seed, temperature)
     differs = np.flatnonzero(pcm != again)
     if len(differs):
         i = differs[0]

@@ -243,6 +243,19 @@ def allow_shared(compiled: Any, n_bytes: int) -> None:
         raise NativeError(f"backend cuda: {n_bytes} bytes of shared memory a block: the driver says {status.name}")
 
 
+class CudaEngine:
+    """A model on the GPU."""
+
+    def __init__(self, model: Model, isa: str | None, postfilter: bool):
+        self._net, self._postfilter, self.isa = CudaNet(model), postfilter, device_name()
+
+    def open(self, seed: int, temperature: float) -> CudaStream:
+        return CudaStream(self._net, seed, temperature, self._postfilter)
+
+    def batch(self, n_lanes: int, n_threads: int) -> CudaBatch:
+        return CudaBatch(self._net)
+
+
 class CudaStream(NumbaStream):
     """A Stream whose samples are drawn on the GPU. Arguments are checked by Voice."""
 

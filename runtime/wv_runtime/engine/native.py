@@ -24,7 +24,8 @@ from wv_runtime.engine import __path__ as package_path
 from wv_runtime.engine.batch import check_seed
 from wv_runtime.errors import FormatError, MelError, NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding
-from wv_runtime.model.binary import aligned
+from wv_runtime.model.binary import aligned, file_bytes
+from wv_runtime.model.weights import Model
 
 ABI_VERSION = 2  # WV_ABI_VERSION of the wavernn.h this file was written against
 DTYPES = ("f32", "f16", "int8")  # wv_info.dtype
@@ -165,6 +166,20 @@ def _check(status: int, where: str) -> None:
     if name in _FORMAT:
         raise FormatError(f"{where}: {text}", name)
     raise _EXCEPTIONS.get(name, NativeError)(f"{where}: {text}")
+
+
+class NativeEngine:
+    """A model on libwavernn, which gets the bytes of its file as they are."""
+
+    def __init__(self, model: Model, isa: str | None, postfilter: bool):
+        self._model, self._isa, self._postfilter = NativeModel(file_bytes(model)), isa, postfilter
+        self.isa = isa or NativeStream(self._model).isa
+
+    def open(self, seed: int, temperature: float) -> NativeStream:
+        return NativeStream(self._model, seed, temperature, self._isa, postfilter=self._postfilter)
+
+    def batch(self, n_lanes: int, n_threads: int) -> NativeBatch:
+        return NativeBatch(self._model, n_lanes, n_threads)
 
 
 class NativeModel:

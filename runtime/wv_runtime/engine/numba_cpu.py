@@ -15,9 +15,28 @@ from numpy.typing import NDArray
 from wv_runtime.errors import MelError
 from wv_runtime.model.weights import Model
 
+from .batch import NumbaBatch
 from .stream import mel_frames
 
 CALLS_PER_S = 8  # compiled calls per second of audio: between them Python hears ctrl-C
+
+
+class NumbaEngine:
+    """A model on the Numba kernels."""
+
+    def __init__(self, model: Model, isa: str | None, postfilter: bool):
+        from wv_runtime.engine.kernels import network, simd
+        from wv_runtime.engine.kernels.fp_mode import defined_mode
+
+        with defined_mode():
+            self._net = network.make_net(model)
+        self._model, self._postfilter, self.isa = model, postfilter, simd.ISA
+
+    def open(self, seed: int, temperature: float) -> NumbaStream:
+        return NumbaStream(self._model, self._net, seed, temperature, self._postfilter)
+
+    def batch(self, n_lanes: int, n_threads: int) -> NumbaBatch:
+        return NumbaBatch(self._model, self._net, n_lanes, n_threads)
 
 
 class NumbaStream:

@@ -87,6 +87,20 @@ def with_float_states(model: Model) -> Model:
     return replace(model, matrices={**model.matrices, "R": R})
 
 
+class OnnxEngine:
+    """A model in ONNX Runtime."""
+
+    def __init__(self, model: Model, isa: str | None, postfilter: bool):
+        self._net, self._postfilter = OnnxNet(model), postfilter
+        self.isa = self._net.version
+
+    def open(self, seed: int, temperature: float) -> OnnxStream:
+        return OnnxStream(self._net, seed, temperature, self._postfilter)
+
+    def batch(self, n_lanes: int, n_threads: int) -> OnnxBatch:
+        return OnnxBatch()
+
+
 class OnnxStream(NumbaStream):
     """A Stream whose network runs in ONNX Runtime. Arguments are checked by Voice."""
 

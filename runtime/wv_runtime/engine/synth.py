@@ -7,33 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.errors import NativeError
 from wv_runtime.features.mel_check import AudioFinding, MelFinding, check_audio, check_mels
-from wv_runtime.model.binary import pack
 from wv_runtime.model.weights import Model
 
-from .batch import Batch, NumbaBatch, check_lanes, check_seed, speak
-from .numba_cpu import NumbaStream
+from .batch import Batch, check_lanes, check_seed, speak
+from .registry import ENGINES, ready_engine
 from .stream import Stream, as_mel, check_temperature
-
-BACKENDS = ("auto", "numba", "c", "cuda", "onnx")
-
-
-def ready_backend() -> str:
-    """The backend that starts without compiling: all give the same samples."""
-    from wv_runtime.engine.native import library
-
-    try:
-        library()
-    except NativeError:
-        return "numba"
-    return "c"
 
 
 class Voice:
@@ -41,8 +25,8 @@ class Voice:
 
     Parameters
     ----------
-    backend : "numba" (JIT, the default), "c" (libwavernn), "cuda" (an NVIDIA GPU, int8 models), "onnx" (ONNX Runtime,
-        float32: other samples) or "auto": "c" if libwavernn is there, which starts at once, else "numba"
+    backend : one of registry.ENGINES: "numba" (the default), "c", "cuda" or "onnx"; or "auto": "c" if libwavernn is
+        there, which starts at once, else "numba"
     postfilter : whether to pass the samples through the mel post-filter; None does what the file says
     isa : which of libwavernn's ISAs ("portable", "avx2", ...); None takes the best. The others take what is there.
 
@@ -55,49 +39,20 @@ class Voice:
     """
 
     def __init__(self, model: Model, backend: str = "numba", isa: str | None = None, postfilter: bool | None = None):
-        if backend not in BACKENDS:
-            raise ValueError(f"backend: found {backend!r}, wanted one of {', '.join(BACKENDS)}")
-        if backend == "auto":
-            backend = ready_backend()
-        if backend != "c" and isa is not None:
-            raise ValueError("isa: only backend c has a choice of ISA (the others always compile for this machine)")
+        backend = ready_engine() if backend == "auto" else backend
+        if backend not in ENGINES:
+            raise ValueError(f"backend: found {backend!r}, wanted one of auto, {', '.join(ENGINES)}")
+        entry = ENGINES[backend]
+        if isa is not None and not entry.has_isas:
+            having = " or ".join(name for name, e in ENGINES.items() if e.has_isas)
+            raise ValueError(f"isa: only backend {having} has a choice of ISA (the others take what is there)")
         if postfilter and not model.postfilter:
             raise ValueError("postfilter: found a model without its tables, wanted one of wv-export --postfilter")
         on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
         self.model, self.config, self.backend, self.postfilter = model, model.config, backend, on
         self._arguments = (model, backend, isa, postfilter)
-        if backend == "c":
-            from wv_runtime.engine.native import NativeBatch, NativeModel, NativeStream
-
-            native = NativeModel(pack(replace(model, metadata={})))  # which C does not read
-            self._open: Callable[[int, float], Stream] = lambda seed, t: NativeStream(
-                native, seed, t, isa, postfilter=on
-            )
-            self.isa = isa or NativeStream(native, 0, 1.0, isa).isa
-            self._batch: Callable[[int, int], Batch] = lambda lanes, threads: NativeBatch(native, lanes, threads)
-        elif backend == "cuda":
-            from wv_runtime.engine.cuda import CudaBatch, CudaNet, CudaStream, device_name
-
-            gpu = CudaNet(model)
-            self._open = lambda seed, t: CudaStream(gpu, seed, t, on)
-            self._batch = lambda lanes, threads: CudaBatch(gpu)
-            self.isa = device_name()
-        elif backend == "onnx":
-            from wv_runtime.engine.onnx import OnnxBatch, OnnxNet, OnnxStream
-
-            onnx = OnnxNet(model)
-            self._open = lambda seed, t: OnnxStream(onnx, seed, t, on)
-            self._batch = lambda lanes, threads: OnnxBatch()
-            self.isa = onnx.version
-        else:
-            from wv_runtime.engine.kernels import network, simd
-            from wv_runtime.engine.kernels.fp_mode import defined_mode
-
-            with defined_mode():
-                net = network.make_net(model)
-            self._open = lambda seed, t: NumbaStream(model, net, seed, t, on)
-            self._batch = lambda lanes, threads: NumbaBatch(model, net, lanes, threads)
-            self.isa = simd.ISA
+        self._engine = entry.load(model, isa, on)
+        self.isa = self._engine.isa
 
     def __reduce__(self) -> tuple[type[Voice], tuple[Any, ...]]:
         """Pickled as what it was made of."""
@@ -147,7 +102,7 @@ class Voice:
         """
         seed = check_seed(seed)
         check_temperature(temperature)
-        return self._open(seed, temperature)
+        return self._engine.open(seed, temperature)
 
     def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
         """Room for many streams of this voice: n_lanes of them step together on each thread.
@@ -160,7 +115,7 @@ class Voice:
             If n_lanes is not in 1..16 or n_threads not in 1..64.
         """
         check_lanes(n_lanes, n_threads)
-        return self._batch(n_lanes, n_threads)
+        return self._engine.batch(n_lanes, n_threads)
 
     def stream(
         self, mels: Iterable[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0

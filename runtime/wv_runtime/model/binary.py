@@ -137,6 +137,11 @@ def pack(model: Model) -> bytes:
     return data
 
 
+def file_bytes(model: Model) -> NDArray[np.uint8] | bytes:
+    """The file that a model came from, byte for byte; of one made of arrays, what `pack` makes of it."""
+    return pack(model) if model.file is None else model.file
+
+
 def with_checksum(data: bytes) -> bytes:
     """The same bytes with the header's checksum made right."""
     return data[:12] + checksum(data).to_bytes(4, "little") + data[16:]
@@ -199,7 +204,9 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         legal = (mel_stats[1] >= np.float32(MEL_STD_MIN)).all()
         need(legal, "values", where, f"section mel_stats: row 1 below {MEL_STD_MIN}, expected deviations")
     metadata = read_metadata(view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes(), where)
-    return Model(cfg, matrices, columns, metadata, M, postfilter, mel_stats)
+    model = Model(cfg, matrices, columns, metadata, M, postfilter, mel_stats)
+    object.__setattr__(model, "file", raw)
+    return model
 
 
 def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -218,4 +225,4 @@ def _aligned_empty(n: int) -> NDArray[np.uint8]:
 
 
 # A Model is pickled as its file: in another process its arrays are aligned and read-only, too.
-copyreg.pickle(Model, lambda model: (parse, (pack(model),)))
+copyreg.pickle(Model, lambda model: (parse, (bytes(file_bytes(model)),)))

@@ -109,6 +109,7 @@ class Model:
     M        : (lpc_order + 1, n_mels) float32 of the linear prediction; empty without it
     metadata : a JSON object, free-form
     mel_stats : (2, n_mels) float32, mean and standard deviation of each band in training; empty if not known
+    file     : the bytes that `binary.parse` found it in; None for a model made of arrays
     """
 
     config: WaveRNNConfig
@@ -118,6 +119,7 @@ class Model:
     M: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     postfilter: Postfilter | None = None
     mel_stats: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    file: NDArray[np.uint8] | None = field(default=None, init=False, repr=False)  # `replace` leaves it out
 
     def __post_init__(self) -> None:
         for name in ("I", "M", "mel_stats"):
