@@ -212,7 +212,7 @@ def test_damaged_tables(field, value):
 )
 def test_damaged_header(version, postfilter, denoise):
     raw = bytearray(bin_format.pack(model_of("int8", denoise=40.0)))
-    header = np.frombuffer(raw, bin_format.HEADER, 1)[0]
+    header = np.frombuffer(raw, HEADER, 1)[0]
     assert header["version"] == 5 and header["denoise"] == 40
     header["version"], header["postfilter"], header["denoise"] = version, postfilter, denoise
     data = bin_format.with_checksum(bytes(raw))
