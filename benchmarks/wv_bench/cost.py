@@ -213,8 +213,12 @@ def roofline(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> float:
     Lanes, streams in step, share the weights; this is the time of one of them. Gates and sampling are counted by their
     bytes alone.
     """
-    n_read = (op.n_bytes - op.lane_bytes) / lanes + op.lane_bytes
-    return max(n_read / machine.bandwidth(n_bytes), peak(op, machine))
+    return max(reading(op, machine, n_bytes, lanes), peak(op, machine))
+
+
+def reading(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> float:
+    """Seconds to read what it reads."""
+    return ((op.n_bytes - op.lane_bytes) / lanes + op.lane_bytes) / machine.bandwidth(n_bytes)
 
 
 def peak(op: Op, machine: Machine) -> float:
@@ -222,11 +226,16 @@ def peak(op: Op, machine: Machine) -> float:
     return op.macs / machine.macs_per_s[op.dtype]
 
 
-def seconds(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> tuple[float, float]:
-    """(c, d) of one run, for one of as many streams in step."""
+def kernel(op: Op, machine: Machine, lanes: int = 1) -> tuple[float, float]:
+    """Seconds of one run that our kernel takes, if its data are there: for vectors, blocks, units and draws; and d."""
     own = vectors(op, machine.lanes) * machine.vector_s[op.dtype] + op.nnz_blocks * machine.block_s[op.dtype]
     own += op.units * machine.unit_s[op.dtype] + op.draws * machine.draw_s
-    d = op.block_rows * machine.block_row_s[op.dtype] + machine.op_s / lanes
+    return own, op.block_rows * machine.block_row_s[op.dtype] + machine.op_s / lanes
+
+
+def seconds(op: Op, machine: Machine, n_bytes: float, lanes: int = 1) -> tuple[float, float]:
+    """(c, d) of one run, for one of as many streams in step. Reading hides behind the kernel, but not behind d."""
+    own, d = kernel(op, machine, lanes)
     return max(roofline(op, machine, n_bytes, lanes), own), d
 
 
@@ -235,6 +244,17 @@ def total(ops: list[Op], machine: Machine, lanes: int = 1) -> tuple[float, float
     n_bytes = footprint(ops, lanes)
     parts = [(op.per_sample, *seconds(op, machine, n_bytes, lanes_of(op.stage, lanes))) for op in ops]
     return sum(n * c for n, c, _ in parts), sum(n * d for n, _, d in parts)
+
+
+def limits(ops: list[Op], machine: Machine, lanes: int = 1) -> tuple[float, float]:
+    """The range of `total`, in seconds: where reading hides behind all that is computed, and where behind nothing."""
+    n_bytes, least, most = footprint(ops, lanes), 0.0, 0.0
+    for op in ops:
+        n = lanes_of(op.stage, lanes)
+        own, d = kernel(op, machine, n)
+        read, computed = reading(op, machine, n_bytes, n), max(own, peak(op, machine)) + d
+        least, most = least + op.per_sample * max(read, computed), most + op.per_sample * (read + computed)
+    return least, most
 
 
 def total_roofline(ops: list[Op], machine: Machine, lanes: int = 1) -> float:

@@ -115,10 +115,12 @@ def predict(network: Network, machine: Machine, sample_rate: int) -> dict[str, A
             "bound": _bound(op, machine, n_bytes, lanes, c),
         })  # fmt: skip
     c, d = cost.total(network.ops, machine, network.lanes)
+    least, most = cost.limits(network.ops, machine, network.lanes)
     return {
         "name": network.name, "lanes": network.lanes, "device": machine.name, "measured_device": machine.measured,
         "n_ops": len(network.ops), "c_ns": 1e9 * c, "d_ns": 1e9 * d, "samples_per_s": 1 / (c + d),
-        "rtf": (c + d) * sample_rate, "footprint_bytes": n_bytes, "ops": ops,
+        "rtf": (c + d) * sample_rate, "rtf_least": least * sample_rate, "rtf_most": most * sample_rate,
+        "footprint_bytes": n_bytes, "ops": ops,
     }  # fmt: skip
 
 
@@ -142,14 +144,17 @@ def ops_table(p: dict[str, Any]) -> str:
 
 
 def summary(predictions: list[dict[str, Any]]) -> str:
-    """One line per network and device; times in ns per sample."""
+    """One line per network and device; times in ns per sample. An estimate has a range."""
     width = max(len(p["name"]) for p in predictions) + 2
-    lines = [f"{'network':<{width}}{'device':<22}{'ops':>4}{'sum c':>11}{'sum d':>9}{'samples/s':>12}{'RTF':>9}"]
+    lines = [
+        f"{'network':<{width}}{'device':<22}{'ops':>4}{'sum c':>11}{'sum d':>9}{'samples/s':>12}{'RTF':>9}{'range':>15}"
+    ]
     for p in predictions:
         device = p["device"] + ("" if p["measured_device"] else " (est.)")
+        limits = "" if p["measured_device"] else f"  {p['rtf_least']:.3f}..{p['rtf_most']:.3f}"
         lines.append(
             f"{p['name']:<{width}}{device:<22}{p['n_ops']:>4}{p['c_ns']:>11,.0f}{p['d_ns']:>9,.0f}"
-            f"{p['samples_per_s']:>12,.0f}{p['rtf']:>9.3f}"
+            f"{p['samples_per_s']:>12,.0f}{p['rtf']:>9.3f}{limits:>15}".rstrip()
         )
     return "\n".join(lines)
 

@@ -40,6 +40,17 @@ def test_the_slower_of_bytes_macs_and_vectors_is_the_time():
     assert cost.seconds(op, blocks, 1e3)[0] == pytest.approx(64 * (4 * 1e-6 + 5e-6))
 
 
+def test_the_range_is_where_reading_hides_behind_everything_or_nothing():
+    op = cost.matvec("R", MATRIX, "R")
+    slow = machine(vector_s=dict.fromkeys(DTYPES, 1e-6), block_row_s=dict.fromkeys(DTYPES, 3e-9))  # 64 us, 12 ns
+    read = op.n_bytes / 1e9
+    assert cost.limits([op], slow) == (pytest.approx(64.012e-6), pytest.approx(64.012e-6 + read))
+    fast = machine(block_row_s=dict.fromkeys(DTYPES, 3e-9))
+    least, most = cost.limits([op], fast)
+    assert least == pytest.approx(read) and most == pytest.approx(read + 1024 / 1e10 + 12e-9)
+    assert least < sum(cost.total([op], fast)) < most
+
+
 @pytest.mark.parametrize(("block", "dtype", "lanes", "n"), [
     ((16, 1), "f32", 16, 1), ((16, 1), "f32", 4, 4), ((8, 1), "f32", 16, 1), ((16, 4), "f32", 16, 4),
     ((16, 4), "int8", 16, 1), ((32, 4), "int8", 8, 4),
