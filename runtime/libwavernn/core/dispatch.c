@@ -20,6 +20,8 @@
 /* relaxed_u8.c, relaxed_s8.c: whether this engine reads bytes so */
 int wv_has_relaxed_u8(void);
 int wv_has_relaxed_s8(void);
+/* simd128_dot.c: whether this is x86 */
+int wv_has_simd128_dot(void);
 
 typedef struct {
     const wv_kernels *kernels;
@@ -106,6 +108,9 @@ static const candidate candidates[] = {
 #endif
 #ifdef WV_HAVE_RELAXED_S8
     {&wv_kernels_relaxed_s8, wv_has_relaxed_s8, NULL},
+#endif
+#ifdef WV_HAVE_SIMD128_DOT
+    {&wv_kernels_simd128_dot, wv_has_simd128_dot, NULL},
 #endif
 #ifdef WV_HAVE_SIMD128
     {&wv_kernels_simd128, always, NULL}, /* an engine without it refuses the module */

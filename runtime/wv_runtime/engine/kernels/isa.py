@@ -17,6 +17,7 @@ ISAS = {
     "neon": ("neon",),
     "relaxed_u8": ("relaxed-simd",),  # WebAssembly, where Numba does not run
     "relaxed_s8": ("relaxed-simd",),
+    "simd128_dot": ("simd128",),
     "simd128": ("simd128",),
     "portable": (),
 }
