@@ -23,37 +23,55 @@ TOOLKIT = NUMBA_CUDA and all(importlib.util.find_spec(f"cuda.{name}") for name i
 needs_toolkit = pytest.mark.skipif(not TOOLKIT, reason="numba-cuda's toolkit is not installed")
 needs_numba_cuda = pytest.mark.skipif(not NUMBA_CUDA, reason="numba-cuda is not installed")
 
-# Models and the bytes of shared memory that a block may take, 0 for all: enough for all, for some or for no matrix
+# Models, the bytes of shared memory that a block may take, 0 for all (enough for all, some or no matrix), and threads a
+# block: one lane to eight lanes a row
 CASES = {
-    "bytes": ({"cfg": {"preemphasis": 0.0}, "block": (16, 4)}, 0),
-    "some matrices shared": ({"cfg": {"n_out": 80, "n_sub": 1, "preemphasis": 0.0}, "block": (4, 4)}, 6800),
-    "linear prediction": ({"cfg": {"n_units": 128, "lpc_order": 3}, "block": (32, 4)}, 3808),
+    "bytes": ({"cfg": {"preemphasis": 0.0}, "block": (16, 4)}, 0, 64),
+    "some matrices shared": ({"cfg": {"n_out": 80, "n_sub": 1, "preemphasis": 0.0}, "block": (4, 4)}, 6800, 128),
+    "linear prediction": ({"cfg": {"lpc_order": 35, "preemphasis": 0.0}, "block": (32, 4)}, 3808, 32),
+    "eight lanes": ({"cfg": {}, "block": (8, 4)}, 0, 512),
 }
 # Frames, seed, temperature, and the samples of each pull: across sub-frames of 10 and frames of 20 samples
-STREAMS = [[1, 5, 1.0, [13]], [2, 2**64 - 1, 0.3, [4, 9, 8]], [2, 0, 5.0, [1]]]
+STREAMS = [[1, 5, 1.0, [3]], [2, 2**64 - 1, 0.3, [4, 9, 8]], [2, 0, 5.0, [1]]]
+FEW = [[1, 7, 1.0, [3]]]
+
+
+def streams_of(case):
+    return FEW if case == "eight lanes" else STREAMS
 
 
 def model_of(case):
-    changes, shared_bytes = CASES[case]
+    changes, shared_bytes, _ = CASES[case]
     return tiny_model("int8", cfg=tiny_config(**changes["cfg"]), block=changes["block"]), shared_bytes
 
 
-def simulated(path, shared_bytes, streams):
-    command = [sys.executable, SUPPORT / "simulate_cuda.py", path, str(shared_bytes), json.dumps(streams)]
+def run_simulated(script, *arguments):
+    """What a script of tests/support prints, from JSON"""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, SUPPORT / script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """The samples of every case, from one process"""
+    folder, jobs = tmp_path_factory.mktemp("cuda"), []
+    for case, (_, shared_bytes, n_threads) in CASES.items():
+        path = folder / f"{case}.bin"
+        binary.save(model_of(case)[0], path)
+        jobs.append([str(path), shared_bytes, n_threads, streams_of(case)])
+    return dict(zip(CASES, run_simulated("simulate_cuda.py", json.dumps(jobs))))
 
 
 @needs_numba_cuda
-@pytest.mark.parametrize("case", [pytest.param(c, marks=[] if c == "bytes" else pytest.mark.slow) for c in CASES])
-def test_the_samples_of_the_cpu(case, tmp_path):
-    model, shared_bytes = model_of(case)
-    binary.save(model, tmp_path / "m.bin")
+@pytest.mark.parametrize("case", CASES)
+def test_the_samples_of_the_cpu(case, simulated):
+    """From mels to samples: the conditioning runs on the device, too."""
+    model, _ = model_of(case)
     voice = Voice(model, "c", postfilter=False)
-    found = simulated(tmp_path / "m.bin", shared_bytes, STREAMS)
-    for pcm, (n_frames, seed, temperature, pulls) in zip(found, STREAMS, strict=True):
+    for pcm, (n_frames, seed, temperature, pulls) in zip(simulated[case], streams_of(case), strict=True):
         wanted = voice(tiny_mel(model.config, n_frames, seed % 97), seed, temperature)[: sum(pulls)]
         assert len(set(wanted)) > len(wanted) // 2  # not clipped to one value
         assert pcm == wanted.tolist()
@@ -67,7 +85,11 @@ def test_which_matrices_are_shared():
         image = Image(model, shared_bytes or NO_OPT_IN)
         assert image.n_bytes <= (shared_bytes or NO_OPT_IN)
         shared[case] = [int(getattr(image.net, name).shared) for name in ("R", "O1", "O2", "O3", "O4")]
-    assert all(shared["bytes"]) and 0 < sum(shared["some matrices shared"]) < 5 and not any(shared["linear prediction"])
+    assert (
+        all(shared["bytes"] + shared["eight lanes"])
+        and 0 < sum(shared["some matrices shared"]) < 5
+        and not any(shared["linear prediction"])
+    )
 
 
 def test_hashes_of_gpu_check(monkeypatch):
@@ -124,16 +146,21 @@ def test_a_float_model_is_refused():
         Image(tiny_model("f32"), NO_OPT_IN)
 
 
+# Registers that a block of so many threads leaves each, and barriers: those of a sample and one before the first
+LIMITS = {"sample_block": (64, 9), "condition_block": (255, 3)}
+
+
 @needs_toolkit
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", gpu_resources.CAPABILITIES)
-def test_what_the_kernel_compiles_to(capability):
-    """In registers, without spills; no float operation is fused or flushes subnormals."""
-    found = gpu_resources.resources(capability)
-    assert found.registers <= 64 and found.spilled_bytes == 0
-    assert found.dp4a >= 10 and found.fused == 0 and found.flushing == 0
-    # with `range` in the sample loop there were 52 divisions
-    assert found.barriers <= 17 and found.divisions <= 27
+@pytest.mark.parametrize("kernel", gpu_resources.KERNELS)
+def test_what_the_kernels_compile_to(kernel, capability):
+    """Without spills; no float operation is fused or flushes subnormals; no division in the loop over samples."""
+    found = gpu_resources.resources(kernel, capability)
+    registers, barriers = LIMITS[kernel]
+    assert found.registers <= registers and found.spilled_bytes == 0
+    assert found.dp4a >= 4 and found.fused == 0 and found.flushing == 0
+    assert found.barriers <= barriers and found.divisions <= (0 if kernel == "sample_block" else 4)
 
 
 @pytest.mark.slow
@@ -151,11 +178,7 @@ def test_the_short_voice_of_gpu_check(monkeypatch, tmp_path):
 @needs_numba_cuda
 @pytest.mark.slow
 def test_the_measurements_run():
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, SUPPORT / "simulate_cuda_speed.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
-    assert done.returncode == 0, done.stderr
-    speed, steps = json.loads(done.stdout)
+    speed, steps = run_simulated("simulate_cuda_speed.py")
     assert speed["samples_per_s"] == pytest.approx(2 / speed["seconds"][0]) and steps["n"] == [1, 2]
     assert steps["us_per_sample_s"] == pytest.approx(1e6 * (steps["seconds"][1] - steps["seconds"][0]))
     assert gpu_speed.line({**speed, "samples_per_s": 5000.0}).split()[-4:] == ["5,000", "samples/s,", "2,500", "each"]

@@ -1,8 +1,8 @@
 """The CUDA engine under numba-cuda's simulator, which Numba picks when it is loaded: hence a process of its own.
 
-Usage: ``python simulate_cuda.py MODEL.bin SHARED_BYTES STREAMS`` prints a list of samples for each stream. STREAMS is
-JSON, [[n_frames, seed, temperature, [samples of each pull, ..]], ..]; the streams pull in step, in one batch.
-SHARED_BYTES 0 is all there are.
+Usage: ``python simulate_cuda.py JOBS`` prints a list of samples for each stream of each job. JOBS is JSON,
+[[path of a model, bytes of shared memory (0: all there are), threads a block, streams], ..]; streams are
+[[n_frames, seed, temperature, [samples of each pull, ..]], ..] and pull in step, in one batch.
 """
 
 import json
@@ -19,9 +19,11 @@ from wv_runtime.engine.cuda import CudaBatch, CudaNet, CudaStream  # noqa: E402
 from wv_runtime.model import binary  # noqa: E402
 
 
-def main() -> None:
-    model, streams = binary.load(sys.argv[1]), json.loads(sys.argv[3])
-    net, opened = CudaNet(model, int(sys.argv[2]) or None), []
+def samples(path: str, shared_bytes: int, n_threads: int, streams: list) -> list[list[int]]:
+    """Of each stream"""
+    model = binary.load(path)
+    net, opened = CudaNet(model, shared_bytes or None), []
+    net.n_threads = n_threads
     for n_frames, seed, temperature, _ in streams:
         opened.append(CudaStream(net, seed, temperature, bool(model.postfilter)))
         opened[-1].push(tiny_mel(model.config, n_frames, seed % 97))
@@ -30,8 +32,8 @@ def main() -> None:
     for step in range(max(len(pulls) for *_, pulls in streams)):
         n = [pulls[step] if step < len(pulls) else 0 for *_, pulls in streams]
         pcm = [np.concatenate(parts) for parts in zip(pcm, CudaBatch(net).pull(opened, n))]
-    print(json.dumps([p.tolist() for p in pcm]))
+    return [p.tolist() for p in pcm]
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps([samples(*job) for job in json.loads(sys.argv[1])]))

@@ -1,7 +1,7 @@
-"""What the CUDA kernels are written in: float operations that are never fused, and dot products of four bytes.
+"""What the CUDA kernels are written in: float operations that are never fused, dot products of four bytes, warps.
 
 `simd` has the same names for vectors of a CPU. Under the CUDA simulator ($NUMBA_ENABLE_CUDASIM=1) NumPy's scalars do
-the work: each of their operations is one IEEE-754 rounding too.
+the work: each of their operations is one IEEE-754 rounding too. `simulated` has the threads.
 
 Usage: ``y = add(mul(x, a), b)`` inside a function of `device`
 """
@@ -21,10 +21,15 @@ def device(function):
 
 def block_kernel(max_threads):
     """A kernel whose blocks have at most so many threads, which share 64 K registers."""
-    return cuda.jit if SIMULATED else cuda.jit(launch_bounds=max_threads)
+    if SIMULATED:
+        from .simulated import Kernel
+
+        return Kernel
+    return cuda.jit(launch_bounds=max_threads)
 
 
 if SIMULATED:
+    from greenlet import getcurrent
 
     def mul(a, b):
         """a * b, float32"""
@@ -33,6 +38,30 @@ if SIMULATED:
     def add(a, b):
         """a + b, float32"""
         return np.float32(np.float32(a) + np.float32(b))
+
+    def div(a, b):
+        """a / b, float32"""
+        return np.float32(np.float32(a) / np.float32(b))
+
+    def mul64(a, b):
+        """a * b, float64"""
+        return np.float64(a) * np.float64(b)
+
+    def add64(a, b):
+        """a + b, float64"""
+        return np.float64(a) + np.float64(b)
+
+    def div64(a, b):
+        """a / b, float64"""
+        return np.float64(a) / np.float64(b)
+
+    def sqrt64(a):
+        """The square root of a float64"""
+        return np.sqrt(np.float64(a))
+
+    def pow2_64(n):
+        """2^n as float64, by the exponent bits"""
+        return np.int64((int(n) + 1023) << 52).view(np.float64)
 
     def pow2(n, k):
         """2^(n + k) as float32 for -126 <= n + k <= 127, by the exponent bits"""
@@ -43,11 +72,51 @@ if SIMULATED:
         pairs = zip(int(w).to_bytes(4, "little", signed=True), int(q).to_bytes(4, "little", signed=True))
         return np.int32(int(acc) + sum((a - (a >> 7 << 8)) * (b - (b >> 7 << 8)) for a, b in pairs))
 
+    def arrive(bar):
+        """A block says that what it has written is there; all its threads call it"""
+
+    def wait(bar, phase):
+        """Until `phase` blocks have arrived since the launch"""
+        getcurrent().grid.meet()
+
+    def load_far(array, i):
+        """What another block may have written"""
+        return array[i]
+
+    def store_far(array, i, value):
+        """For other blocks to read"""
+        array[i] = value
+
+    def warp_max(x):
+        """The largest of a float32 of each lane"""
+        return max(getcurrent().warp.meet(x))
+
+    def warp_sum(x, n):
+        """The sum of an int32 of n lanes side by side, a power of two; each of them gets it"""
+        if n == 1:  # the other lanes may be elsewhere
+            return x
+        values, first = getcurrent().warp.meet(x), getcurrent().x % 32 & ~(int(n) - 1)
+        return np.int32(sum(map(int, values[first : first + int(n)])))
+
+    def warp_scan(x, lane):
+        """The sum of the uint32 of the lanes up to this one"""
+        return np.uint32(sum(map(int, getcurrent().warp.meet(x)[: int(lane) + 1])))
+
+    def warp_from(x, lane):
+        """x of a lane, int32"""
+        return getcurrent().warp.meet(x)[int(lane)]
+
+    def warp_up(x, lane):
+        """x of the lane before, int32; the first keeps its own"""
+        return getcurrent().warp.meet(x)[max(int(lane) - 1, 0)]
+
 else:
     from llvmlite import ir
     from numba import types
     from numba.cuda import libdevice
     from numba.extending import intrinsic
+
+    ALL = np.int32(-1)  # lanes
 
     @device
     def mul(a, b):
@@ -58,6 +127,36 @@ else:
     def add(a, b):
         """a + b, float32"""
         return libdevice.fadd_rn(np.float32(a), np.float32(b))
+
+    @device
+    def div(a, b):
+        """a / b, float32"""
+        return libdevice.fdiv_rn(np.float32(a), np.float32(b))
+
+    @device
+    def mul64(a, b):
+        """a * b, float64"""
+        return libdevice.dmul_rn(a, b)
+
+    @device
+    def add64(a, b):
+        """a + b, float64"""
+        return libdevice.dadd_rn(a, b)
+
+    @device
+    def div64(a, b):
+        """a / b, float64"""
+        return libdevice.ddiv_rn(a, b)
+
+    @device
+    def sqrt64(a):
+        """The square root of a float64"""
+        return libdevice.dsqrt_rn(a)
+
+    @device
+    def pow2_64(n):
+        """2^n as float64, by the exponent bits"""
+        return libdevice.longlong_as_double((np.int64(n) + np.int64(1023)) << np.int64(52))
 
     @device
     def pow2(n, k):
@@ -74,6 +173,67 @@ else:
             return builder.call(instruction, [args[1], args[2], args[0]])
 
         return types.int32(types.int32, types.int32, types.int32), codegen
+
+    @device
+    def arrive(bar):
+        """A block says that what it has written is there; all its threads call it"""
+        cuda.syncthreads()
+        if cuda.threadIdx.x == 0:
+            cuda.threadfence()
+            cuda.atomic.add(bar, 0, 1)
+
+    @device
+    def wait(bar, phase):
+        """Until `phase` blocks have arrived since the launch"""
+        if cuda.threadIdx.x == 0:
+            while np.int32(cuda.ldcv(bar, 0) - phase) < 0:
+                pass
+            cuda.threadfence()
+        cuda.syncthreads()
+
+    @device
+    def load_far(array, i):
+        """What another block may have written"""
+        return cuda.ldcg(array, i)
+
+    @device
+    def store_far(array, i, value):
+        """For other blocks to read"""
+        cuda.stcg(array, i, value)
+
+    @device
+    def warp_max(x):
+        """The largest of a float32 of each lane"""
+        for s in (16, 8, 4, 2, 1):
+            x = maximum(x, cuda.shfl_xor_sync(ALL, x, s))
+        return x
+
+    @device
+    def warp_sum(x, n):
+        """The sum of an int32 of n lanes side by side, a power of two; each of them gets it"""
+        s = np.int32(n >> 1)
+        while s > 0:
+            x = np.int32(x + cuda.shfl_xor_sync(ALL, x, s))
+            s = np.int32(s >> 1)
+        return x
+
+    @device
+    def warp_scan(x, lane):
+        """The sum of the uint32 of the lanes up to this one"""
+        for s in (1, 2, 4, 8, 16):
+            before = np.uint32(cuda.shfl_up_sync(ALL, np.int32(x), s))
+            x = np.uint32(x + (before if lane >= s else np.uint32(0)))
+        return x
+
+    @device
+    def warp_from(x, lane):
+        """x of a lane, int32"""
+        return cuda.shfl_sync(ALL, x, lane)
+
+    @device
+    def warp_up(x, lane):
+        """x of the lane before, int32; the first keeps its own"""
+        return cuda.shfl_up_sync(ALL, x, 1)
 
 
 @device

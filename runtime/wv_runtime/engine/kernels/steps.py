@@ -1,0 +1,236 @@
+"""The steps of a sample in the CUDA kernels: gates by a thread, a draw and what follows it by a warp.
+
+Bits as in docs/numerics.md. Counters are int32 in while loops and indices uint32: of `range` and signed indices Numba
+makes 64-bit divisions and tests for negative ones, most of the instructions of a sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .device import (
+    add,
+    device,
+    maximum,
+    minimum,
+    mul,
+    mulhrs,
+    pow2,
+    saturate,
+    warp_from,
+    warp_max,
+    warp_scan,
+    warp_sum,
+    warp_up,
+)  # fmt: skip
+from .gates import EXP2_C1, EXP2_C2, EXP2_C3, EXP2_C4, TANH_C0, TANH_C1, TANH_C2, TANH_C3
+from .predict import N_X, OFFSET, input_coarse, log_q11, ratio_q12
+
+TANH = np.concatenate([TANH_C0, TANH_C1, TANH_C2, TANH_C3]).astype(np.int32)
+LANE_SYMBOLS = 8  # of the 256: what a lane of the drawing warp has
+
+# Where the parts of a block's shared memory start, in words. Constants, so that no register holds a pointer to them.
+X = 0  # (8,) x_t in Q15
+BYTE = 8  # (2,) c_t, f_t
+BITS = 5  # random_bits, in longs
+K = 12  # float32, log2(e) / temperature
+TANHS = 16  # (32,)
+Z = 48  # (288,) float32: logits, one word in nine left out so that lanes read from different banks; then p
+# Of each lane of the drawing warp, so that none waits for another
+Y = 336  # (32,) float32, the last sample that is heard
+D = 368  # (32,) d_{t-1}
+P = 400  # (32,) p_t
+PAST = 432  # (64,) s_{t-1}, s_{t-2}, ..
+LPC = 496  # (64,) a_1, a_2, .. of the sub-frame
+INVERSE = 560  # (64,) of sigma_d, and of sigma_s
+FREE = 624
+
+
+@device
+def logit_at(i):
+    """Where the logit of symbol i is"""
+    return np.uint32(Z + i + (i >> 3))
+
+
+@device
+def to_q10(s):
+    """Q10 of a float32"""
+    v = add(mul(s, np.float32(1024.0)), np.float32(32768.5))
+    return np.int32(minimum(maximum(v, np.float32(0.0)), np.float32(65535.0))) - np.int32(32768)
+
+
+@device
+def to_q(s, x_scale, zero_point):
+    """A float32 as the next matrix takes it: -127..127"""
+    v = add(mul(s, x_scale), zero_point)
+    return np.int32(minimum(maximum(v, np.float32(1.0)), np.float32(255.0))) - np.int32(128)
+
+
+@device
+def h_to_q(h):
+    """h_t in 8 bits"""
+    return np.int32(min(np.int32(h + 128) >> 8, np.int32(127)))
+
+
+@device
+def tanh_fixed(words, x, shift):
+    """Q15 tanh of x in units of 2^-(shift + 1), as gates.tanh_q15"""
+    m = np.int32(min(abs(np.int32(x)), np.int32((8 << shift) - 1)))
+    s = np.uint32(m >> shift)
+    t = np.int32((m << (15 - shift)) & 0x7FFF)
+    y = np.int32(words[np.uint32(TANHS + 16 + s)] + mulhrs(t, words[np.uint32(TANHS + 24 + s)]))
+    y = np.int32(words[np.uint32(TANHS + 8 + s)] + mulhrs(t, y))
+    y = np.int32(words[np.uint32(TANHS + s)] + mulhrs(t, y))
+    return np.int32(-y if x < 0 else y)
+
+
+@device
+def sigmoid_fixed(words, x):
+    """Q15 sigmoid of Q10"""
+    return np.int32(16384 + (tanh_fixed(words, x, 10) >> 1))
+
+
+@device
+def input_of(four, j):
+    """The j-th of four int16 in an int64"""
+    return np.int32(np.int64(four << np.int64(48 - 16 * (j & 3))) >> np.int64(48))
+
+
+@device
+def input_sum(words, four, more, n_x):
+    """I* x of one gate of one unit over the first n_x inputs, saturated in the order of gates_q
+
+    four, more : its I*, four int16 in each
+    """
+    v = mulhrs(input_of(four, 0), words[X])
+    j = np.int32(1)
+    while j < n_x:
+        if j == 4:
+            four = more
+        v = saturate(v + mulhrs(input_of(four, j), words[np.uint32(X + j)]))
+        j = np.int32(j + 1)
+    return v
+
+
+@device
+def conditioned(I_shift, v, g):  # noqa: N803
+    """I* x doubled I_shift times, and the conditioning"""
+    j = np.int32(0)
+    while j < I_shift:
+        v = saturate(v + v)
+        j = np.int32(j + 1)
+    return saturate(v + g)
+
+
+@device
+def gate(words, u, r, e, a_u, a_r, a_e, h):
+    """h_t of a unit, Q15, from g + I* x of its gates, a = R h_{t-1} + b_R and h_{t-1}"""
+    r = sigmoid_fixed(words, saturate(r + a_r))
+    e = tanh_fixed(words, saturate(e + mulhrs(r, a_e)), 9)
+    u = sigmoid_fixed(words, saturate(u + a_u))
+    return np.int32(e - mulhrs(u, e) + mulhrs(u, h))
+
+
+@device
+def exp2_fixed(l):  # noqa: E741
+    """trunc(2^l 2^23) for -30 <= l <= 0, as gates.exp2_negative"""
+    n = np.int32(l)
+    f = add(l, -np.float32(n))
+    e = add(mul(f, EXP2_C4), EXP2_C3)
+    e = add(mul(f, e), EXP2_C2)
+    e = add(mul(f, e), EXP2_C1)
+    e = add(mul(f, e), np.float32(1.0))
+    return np.int32(mul(e, pow2(n, 23)))
+
+
+@device
+def draw(words, floats, k, bits, lane):
+    """A byte from softmax(logits / temperature), as sample.sample_byte; every lane of the warp gets it
+
+    k : log2(e) / temperature    bits : 32 random bits, uint64
+    """
+    first = np.uint32(Z + 9 * lane)
+    # 1) l = logits * log2(e) / temperature, and its largest
+    l_max = floats[first]
+    for m in range(1, LANE_SYMBOLS):
+        l_max = maximum(l_max, floats[np.uint32(first + np.uint32(m))])
+    l_max = mul(warp_max(l_max), k)
+    # 2) p_i = trunc(2^(l_i - l_max) * 2^23). The sum of 256 is at most 2^31
+    own = np.uint32(0)
+    for m in range(LANE_SYMBOLS):
+        l = add(mul(floats[np.uint32(first + np.uint32(m))], k), -l_max)  # noqa: E741
+        p = exp2_fixed(maximum(l, np.float32(-30.0)))
+        words[np.uint32(first + np.uint32(m))] = p
+        own = np.uint32(own + np.uint32(p))
+    # 3) the symbol: as many as do not reach the threshold come before it
+    upto = warp_scan(own, lane)
+    total = np.uint32(warp_from(np.int32(upto), 31))
+    threshold = np.uint32(np.uint64(bits * np.uint64(total)) >> np.uint64(32))
+    cumsum, before = np.uint32(upto - own), np.int32(0)
+    for m in range(LANE_SYMBOLS):
+        cumsum = np.uint32(cumsum + np.uint32(words[np.uint32(first + np.uint32(m))]))
+        before = np.int32(before + (1 if cumsum <= threshold else 0))
+    return np.int32(min(warp_sum(before, np.int32(32)), np.int32(255)))
+
+
+@device
+def coarse_input(c, order):
+    """The input that c_t is, Q15"""
+    return input_coarse(np.int64(c)) if order > 0 else np.int64((2 * c - 255) * 128)
+
+
+@device
+def end_sample(words, floats, c, f, lane, order, preemphasis):
+    """The sample that both bytes make, without its prediction and pre-emphasis, -32768..32767"""
+    me = np.uint32(lane)
+    sample = np.int32(256 * c + f - 32768)
+    if order > 0:
+        p = words[P + me]
+        sample = saturate(p + (256 * c + f - OFFSET))
+        words[D + me] = sample - p
+        newest = words[PAST + me]
+        older, last = warp_up(words[PAST + 32 + me], lane), warp_from(newest, 31)
+        newer = warp_up(newest, lane)
+        words[PAST + 32 + me] = last if lane == 0 else older
+        words[PAST + me] = sample if lane == 0 else newer
+    y = add(np.float32(sample), mul(preemphasis, floats[Y + me]))
+    floats[Y + me] = y
+    clipped = maximum(minimum(y, np.float32(32767.0)), np.float32(-32768.0))
+    return np.int32(add(clipped, np.float32(32768.5))) - np.int32(32768)
+
+
+@device
+def begin_sub_frame(words, lpc, inverse, row, order, lane):
+    """The linear prediction of a sub-frame: a lane has up to two of its coefficients"""
+    row, me = np.uint32(row), np.uint32(lane)
+    if order > 0:
+        words[LPC + me] = lpc[row, np.uint32(order - 1 - lane)] if lane < order else 0
+        words[LPC + 32 + me] = lpc[row, np.uint32(order - 33 - lane)] if lane + 32 < order else 0
+        words[INVERSE + me], words[INVERSE + 32 + me] = inverse[row, np.uint32(0)], inverse[row, np.uint32(1)]
+
+
+@device
+def begin_sample(words, c, f, lane, order):
+    """x_t but c_t, from the last sample: a lane has one of the inputs"""
+    me, x = np.uint32(lane), np.int64(0)
+    if order > 0:
+        # 1) p_t. The sum is below 2^37: its lower 12 bits and the rest are added up apart
+        newest = words[PAST + me]
+        a, b = np.int32(words[LPC + me] * newest), np.int32(words[LPC + 32 + me] * words[PAST + 32 + me])
+        high = warp_sum(np.int32((a >> 12) + (b >> 12)), np.int32(32))
+        low = warp_sum(np.int32((a & 4095) + (b & 4095)), np.int32(32))
+        p = saturate(high + ((low + 2048) >> 12))
+        words[P + me] = p
+        # 2) as predict.inputs: lanes 0..2 have a logarithm, lanes 3..5 a ratio
+        d, s = words[D + me], warp_from(newest, 0)
+        v = d if lane == 0 or lane == 3 else (p if lane == 1 or lane == 4 else s)
+        if lane < 3:
+            x = log_q11(np.int64(v), np.int64(3 if lane == 0 else 5))
+        elif lane < 6:
+            x = ratio_q12(np.int64(v), np.int64(words[INVERSE + me] if lane == 3 else words[INVERSE + 32 + me]))
+        else:
+            x = np.int64((2 * ((d + OFFSET) & 255) - 255) * 128)
+    else:
+        x = np.int64((2 * (c if lane == 0 else f) - 255) * 128)
+    if lane < (N_X - 1 if order > 0 else 2):
+        words[X + me] = x
