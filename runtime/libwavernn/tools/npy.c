@@ -2,7 +2,6 @@
 #include "npy.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +15,6 @@ enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15
 #define HIGHEST_MEL 6.0f
 #define DECIBELS_FROM (-30.0f) /* what is lower are decibels, what is higher logarithms of power */
 #define NOT_NPY "not a .npy file, wanted a mel array of wv-mel or numpy.save"
-
-#ifdef __GNUC__
-__attribute__((format(printf, 2, 3)))
-#endif
-static float *refuse(char *message, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, NPY_MESSAGE_BYTES, format, args);
-    va_end(args);
-    return NULL;
-}
 
 static wv_mels range_cause(float low) { return low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER; }
 

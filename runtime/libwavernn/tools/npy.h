@@ -4,9 +4,10 @@
 
 #include <stddef.h>
 
+#include "message.h"
 #include "wavernn.h"
 
-enum { NPY_MESSAGE_BYTES = 256, NPY_MAGIC_BYTES = 6, NPY_SETTINGS_BYTES = 80 };
+enum { NPY_MESSAGE_BYTES = MESSAGE_BYTES, NPY_MAGIC_BYTES = 6, NPY_SETTINGS_BYTES = 80 };
 
 #define NPY_TAG "# mel: " /* opens the comment of wv-mel, before npy_settings */
 

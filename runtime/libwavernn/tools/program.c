@@ -45,14 +45,35 @@ void doubt(int strict, const char *format, ...) {
     if (strict) stop(BAD_DATA);
 }
 
-const char *value_of(const char *name, int argc, char **argv, int *i) {
-    size_t n = strlen(name);
-    if (strncmp(argv[*i], name, n) != 0) return NULL;
-    if (argv[*i][n] == '=' && n > 2) return argv[*i] + n + 1;
-    if (argv[*i][n] != '\0') return NULL;
-    if (*i + 1 >= argc) fail(BAD_USAGE, "%s: wanted a value", name);
-    return argv[++*i];
+int next_option(command_line *line) {
+    while (++line->i < line->argc) {
+        const char *text = line->argv[line->i];
+        if (line->options_end || text[0] != '-' || text[1] == '\0') {
+            if (line->n_paths == 2) fail(BAD_USAGE, "found a third argument %s, wanted %s", text, line->files);
+            line->path[line->n_paths++] = text;
+        } else if (strcmp(text, "--") == 0) {
+            line->options_end = 1;
+        } else if (strcmp(text, "--help") == 0) {
+            fputs(line->usage, stdout);
+            exit(0);
+        } else {
+            return 1;
+        }
+    }
+    return 0;
 }
+
+const char *value_of(const char *name, command_line *line) {
+    const size_t n = strlen(name);
+    const char *text = line->argv[line->i];
+    if (strncmp(text, name, n) != 0) return NULL;
+    if (text[n] == '=' && n > 2) return text + n + 1;
+    if (text[n] != '\0') return NULL;
+    if (line->i + 1 >= line->argc) fail(BAD_USAGE, "%s: wanted a value", name);
+    return line->argv[++line->i];
+}
+
+int is_option(const char *name, const command_line *line) { return strcmp(line->argv[line->i], name) == 0; }
 
 void *allocate(size_t bytes) {
     void *p = malloc(bytes ? bytes : 1);

@@ -9,8 +9,23 @@ enum { BAD_DATA = 1, BAD_USAGE = 2 }; /* exit statuses */
 /* What opens every message; each program defines its own. */
 extern const char program_name[];
 
-/* The value of option `name` if argv[*i] is that option, as "--name value", "--name=value" or "-o value". */
-const char *value_of(const char *name, int argc, char **argv, int *i);
+/* A command line of two files and options, read from the left. Behind "--" everything is a file. */
+typedef struct {
+    int argc;
+    char **argv;
+    const char *usage, *files; /* for --help, and the names of the two in messages */
+    const char *path[2];
+    int n_paths, i, options_end;
+} command_line;
+
+/* Whether argv[i] is an option now; files before it are in `path`, and --help ends the program. 0: there is no more. */
+int next_option(command_line *line);
+
+/* The value of option `name` if argv[i] is that option, as "--name value", "--name=value" or "-o value". */
+const char *value_of(const char *name, command_line *line);
+
+/* Whether argv[i] is option `name`, which has no value. */
+int is_option(const char *name, const command_line *line);
 
 /* Print one line, remove a half-written output and exit. */
 #ifdef __GNUC__

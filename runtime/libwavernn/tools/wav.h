@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "message.h"
+
 enum { WAV_HEADER_BYTES = 44 };
 #define WAV_MAX_SAMPLES ((UINT32_MAX - 36u) / 2u) /* what the 32-bit sizes of a WAV file can say */
 
@@ -12,7 +14,7 @@ enum { WAV_HEADER_BYTES = 44 };
  * wav : (WAV_HEADER_BYTES + 2 n_samples,) */
 void wav_encode(const int16_t *pcm, size_t n_samples, int32_t sample_rate, unsigned char *wav);
 
-enum { WAV_MESSAGE_BYTES = 128 };
+enum { WAV_MESSAGE_BYTES = MESSAGE_BYTES };
 /* The samples in a file's bytes, 8-bit to 32-bit PCM or float32, the mean of its channels; full scale is [-1, 1]. The caller
  * frees them. NULL if it is no such file; then `message` is what was found and what was wanted. */
 float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples, int32_t *sample_rate,

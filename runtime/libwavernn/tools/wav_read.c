@@ -2,21 +2,9 @@
 #include "wav.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef __GNUC__
-__attribute__((format(printf, 2, 3)))
-#endif
-static float *refuse(char *message, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, WAV_MESSAGE_BYTES, format, args);
-    va_end(args);
-    return NULL;
-}
 
 static uint32_t number(const unsigned char *p, int n_bytes) {
     uint32_t x = 0;

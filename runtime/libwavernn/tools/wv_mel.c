@@ -26,28 +26,20 @@ typedef struct {
 } arguments;
 
 static arguments parse_arguments(int argc, char **argv) {
-    const char *positional[2] = {NULL, NULL}, *model = NULL, *value;
-    int n = 0, options = 1;
-    for (int i = 1; i < argc; i++) {
-        if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
-            if (n == 2) fail(BAD_USAGE, "found a third argument %s, wanted AUDIO MEL", argv[i]);
-            positional[n++] = argv[i];
-        } else if (strcmp(argv[i], "--") == 0) {
-            options = 0;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            fputs(USAGE, stdout);
-            exit(0);
-        } else if ((value = value_of("--model", argc, argv, &i))) {
+    command_line line = {.argc = argc, .argv = argv, .usage = USAGE, .files = "AUDIO MEL"};
+    const char *model = NULL, *value;
+    while (next_option(&line)) {
+        if ((value = value_of("--model", &line))) {
             model = value;
         } else {
-            fail(BAD_USAGE, "no such option: %s", argv[i]);
+            fail(BAD_USAGE, "no such option: %s", argv[line.i]);
         }
     }
-    if (n < 2 || model == NULL) fail(BAD_USAGE, "wanted AUDIO, MEL and --model: wv_mel in.wav mels.npy --model out.bin (see --help)");
-    const size_t length = strlen(positional[1]);
-    if (length < 4 || strcmp(positional[1] + length - 4, ".npy") != 0)
-        fail(BAD_USAGE, "MEL: found %s, wanted a name ending in .npy", positional[1]);
-    return (arguments){positional[0], positional[1], model};
+    if (line.n_paths < 2 || model == NULL) fail(BAD_USAGE, "wanted AUDIO, MEL and --model: wv_mel in.wav mels.npy --model out.bin (see --help)");
+    const size_t length = strlen(line.path[1]);
+    if (length < 4 || strcmp(line.path[1] + length - 4, ".npy") != 0)
+        fail(BAD_USAGE, "MEL: found %s, wanted a name ending in .npy", line.path[1]);
+    return (arguments){line.path[0], line.path[1], model};
 }
 
 /* The mels of all samples; the caller frees them */

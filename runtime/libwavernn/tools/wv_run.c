@@ -59,51 +59,43 @@ static uint64_t to_integer(const char *option, const char *text, uint64_t low, u
 
 static arguments parse_arguments(int argc, char **argv) {
     arguments a = {.out = "out.wav", .temperature = 1.0f, .chunk_frames = 64};
-    const char *positional[2] = {NULL, NULL}, *value;
-    int n = 0, options = 1;
-    for (int i = 1; i < argc; i++) {
-        if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
-            if (n == 2) fail(BAD_USAGE, "found a third argument %s, wanted MODEL MEL", argv[i]);
-            positional[n++] = argv[i];
-        } else if (strcmp(argv[i], "--") == 0) {
-            options = 0;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            fputs(USAGE, stdout);
-            exit(0);
-        } else if ((value = value_of("-o", argc, argv, &i)) || (value = value_of("--out", argc, argv, &i))) {
+    command_line line = {.argc = argc, .argv = argv, .usage = USAGE, .files = "MODEL MEL"};
+    const char *value;
+    while (next_option(&line)) {
+        if ((value = value_of("-o", &line)) || (value = value_of("--out", &line))) {
             a.out = value;
-        } else if ((value = value_of("--format", argc, argv, &i))) {
+        } else if ((value = value_of("--format", &line))) {
             a.format = strcmp(value, "wav") == 0 ? FORMAT_WAV : strcmp(value, "s16le") == 0 ? FORMAT_S16LE : FORMAT_BY_SUFFIX;
             if (a.format == FORMAT_BY_SUFFIX) fail(BAD_USAGE, "--format: found %s, wanted wav or s16le: this is the C program", value);
-        } else if ((value = value_of("--seed", argc, argv, &i))) {
+        } else if ((value = value_of("--seed", &line))) {
             a.seed = to_integer("--seed", value, 0, UINT64_MAX);
-        } else if ((value = value_of("--temperature", argc, argv, &i))) {
+        } else if ((value = value_of("--temperature", &line))) {
             a.temperature = to_temperature(value);
-        } else if ((value = value_of("--isa", argc, argv, &i))) {
+        } else if ((value = value_of("--isa", &line))) {
             a.isa = value;
-        } else if ((value = value_of("--chunk-frames", argc, argv, &i))) {
+        } else if ((value = value_of("--chunk-frames", &line))) {
             a.chunk_frames = (int32_t)to_integer("--chunk-frames", value, 1, 65536);
-        } else if ((value = value_of("--rtf-limit", argc, argv, &i))) {
+        } else if ((value = value_of("--rtf-limit", &line))) {
             a.rtf_limit = to_double("--rtf-limit", value);
-        } else if ((value = value_of("--backend", argc, argv, &i))) {
+        } else if ((value = value_of("--backend", &line))) {
             if (strcmp(value, "c") != 0) fail(BAD_USAGE, "--backend: found %s, wanted c: this is the C program", value);
-        } else if (strcmp(argv[i], "--verify") == 0) {
+        } else if (is_option("--verify", &line)) {
             a.verify = 1;
-        } else if (strcmp(argv[i], "--postfilter") == 0) {
+        } else if (is_option("--postfilter", &line)) {
             a.postfilter = WV_FILTER_ON;
-        } else if (strcmp(argv[i], "--no-postfilter") == 0) {
+        } else if (is_option("--no-postfilter", &line)) {
             a.postfilter = WV_FILTER_OFF;
-        } else if (strcmp(argv[i], "--strict") == 0) {
+        } else if (is_option("--strict", &line)) {
             a.strict = 1;
-        } else if (strcmp(argv[i], "--json") == 0) {
+        } else if (is_option("--json", &line)) {
             a.json = 1;
         } else {
-            fail(BAD_USAGE, "no such option: %s", argv[i]);
+            fail(BAD_USAGE, "no such option: %s", argv[line.i]);
         }
     }
-    if (n < 2) fail(BAD_USAGE, "wanted MODEL and MEL: wv_run out.bin mels.npy (see --help)");
-    a.model = positional[0];
-    a.mel = positional[1];
+    if (line.n_paths < 2) fail(BAD_USAGE, "wanted MODEL and MEL: wv_run out.bin mels.npy (see --help)");
+    a.model = line.path[0];
+    a.mel = line.path[1];
     if (strcmp(a.model, "-") == 0 && strcmp(a.mel, "-") == 0)
         fail(BAD_USAGE, "MEL: found -, which MODEL is read from already, wanted a file");
     return a;
