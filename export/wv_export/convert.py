@@ -61,14 +61,15 @@ def read_checkpoint(path: str) -> Checkpoint:
         If it cannot be read.
     """
     cfg, raw = checkpoint.read_checkpoint(path)
-    weights = _check_weights({k: v.numpy().astype(np.float64) for k, v in raw["model"].items()}, cfg, path)
-    parts = _check_masks({k: v.numpy() for k, v in raw["masks"].items()}, weights, path)
+    weights, parts = ({k: v.numpy() for k, v in raw[key].items()} for key in ("model", "masks"))
+    checkpoint.check_weights(weights, parts, path)
+    weights = _with_columns({k: a.astype(np.float64) for k, a in weights.items()}, cfg)
     masks = {name: np.ones(shape, bool) for name, shape in cfg.matrix_shapes().items()}
     blocks: dict[str, tuple[int, int]] = {}
     pruned = {name: _prune_block(raw["prune"], name, path) for name in parts}
     for name, mask in parts.items():
         matrix = "R" if name in checkpoint.GATES else name
-        _part(masks, name)[:] = mask
+        checkpoint.part_of(masks, name)[:] = mask
         blocks[matrix] = _finest(blocks.get(matrix, pruned[name]), pruned[name])
     metadata = _metadata(raw) | {
         "pruned": {
@@ -154,32 +155,11 @@ def _need(ok: bool, path: str, message: str) -> None:
         raise CheckpointError(f"{path}: {message}")
 
 
-def _check_weights(
-    weights: dict[str, NDArray[np.float64]], cfg: WaveRNNConfig, path: str
-) -> dict[str, NDArray[np.float64]]:
-    """Finite values; adds I*, (3N, n_x)."""
-    for name, a in weights.items():
-        _need(bool(np.isfinite(a).all()), path, f"model.{name}: found NaN or infinity, wanted finite numbers")
-    _need(bool((weights["mel_std"] > 0).all()), path, "model.mel_std: found 0 or less, wanted positive numbers")
+def _with_columns(weights: dict[str, NDArray[np.float64]], cfg: WaveRNNConfig) -> dict[str, NDArray[np.float64]]:
+    """Adds I*, (3N, n_x)."""
     columns = (weights["I_raw"] @ np.array(precondition(cfg))).reshape(3, 2, -1, cfg.n_x)  # (gate, half, unit, column)
     columns[:, 0, :, -1] = 0  # the mask of I*: c_t reaches only the fine half
     return {**weights, "I": columns.reshape(-1, cfg.n_x)}
-
-
-def _part(matrices: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """The matrix, or for a gate its third of R, as a view."""
-    if name not in checkpoint.GATES:
-        return matrices[name]
-    return np.split(matrices["R"], 3)[checkpoint.GATES.index(name)]
-
-
-def _check_masks(
-    parts: dict[str, NDArray[np.bool_]], weights: dict[str, NDArray[np.float64]], path: str
-) -> dict[str, NDArray[np.bool_]]:
-    for name, mask in parts.items():
-        astray = int(np.count_nonzero(_part(weights, name)[~mask]))
-        _need(astray == 0, path, f"masks.{name}: found {astray} non-zero weights outside the mask, wanted 0")
-    return parts
 
 
 def _prune_block(prune: dict[str, Any], name: str, path: str) -> tuple[int, int]:

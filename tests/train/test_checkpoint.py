@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import asdict  # noqa: E402
 
+from wv_export import convert  # noqa: E402
 from wv_runtime.errors import CheckpointError  # noqa: E402
 from wv_runtime.model import checkpoint as module  # noqa: E402
 from wv_runtime.model.checkpoint import KEYS  # noqa: E402
@@ -165,6 +166,20 @@ def test_weights_that_are_not_finite(ckpt, tmp_path, value):
     save_checkpoint(tmp_path / "m.pt", {**ckpt, "model": broken})
     with pytest.raises(CheckpointError, match=r"m\.pt: model\.O2: found NaN or infinity, wanted finite numbers"):
         load_model(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("read", [load_model, convert.read_checkpoint])
+def test_weights_outside_their_mask(ckpt, tmp_path, read):
+    mask = torch.ones(64, 64, dtype=torch.bool)
+    mask[3, 5] = False
+    save_checkpoint(tmp_path / "m.pt", {**ckpt, "masks": {"R_r": mask}, "prune": {"block": {"R_r": "1x1"}}})
+    with pytest.raises(
+        CheckpointError, match=r"m\.pt: masks\.R_r: found 1 non-zero weights outside the mask, wanted 0"
+    ):
+        read(tmp_path / "m.pt")
+    ckpt["model"]["R"][64 + 3, 5] = 0.0
+    save_checkpoint(tmp_path / "m.pt", {**ckpt, "masks": {"R_r": mask}, "prune": {"block": {"R_r": "1x1"}}})
+    read(tmp_path / "m.pt")
 
 
 def test_missing_key(ckpt, tmp_path):

@@ -358,24 +358,20 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
     a, b = load_checkpoint(first), load_checkpoint(second)
     assert b["step"] == 0 and b["config"] == a["config"] and len(b["history"]) == 1
     assert all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"])
-    assert (
-        wv_train(
-            speech,
-            "-o",
-            second,
-            "--overwrite",
-            "--init-from",
-            first,
-            *QUICK,
-            "--sparsity",
-            "R=0.9",
-            "--prune-start",
-            0,
-            "--prune-steps",
-            4,
-        )[0]
-        == 0
+    more = (
+        speech,
+        "-o",
+        second,
+        "--overwrite",
+        "--init-from",
+        first,
+        *QUICK,
+        "--sparsity",
+        "R=0.9",
+        "--prune-start",
+        0,
     )
+    assert wv_train(*more, "--prune-steps", 4)[0] == 0
     b = load_checkpoint(second)
     for name, mask in a["masks"].items():
         assert not (b["masks"][name] & ~mask).any()
@@ -383,26 +379,7 @@ def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
     assert torch.equal(b["masks"]["O1"], a["masks"]["O1"]) and b["prune"]["block"]["R_u"] == "4x4"
     moment = b["optimizer"]["momentum"]["O1"]  # of pruned weights: untouched, and out of the gradient's norm
     assert not moment[~a["masks"]["O1"]].any() and moment.any()
-    assert (
-        wv_train(
-            speech,
-            "-o",
-            second,
-            "--overwrite",
-            "--init-from",
-            first,
-            *QUICK,
-            "--sparsity",
-            "R=0.9",
-            "--prune-start",
-            0,
-            "--prune-steps",
-            0,
-            "--max-minutes",
-            1e-6,
-        )[0]
-        == 0
-    )  # at once
+    assert wv_train(*more, "--prune-steps", 0, "--max-minutes", 1e-6)[0] == 0  # at once
     assert float(load_checkpoint(second)["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
     code, err = wv_train(speech, "-o", tmp_path / "third.pt", "--init-from", first, "--block", "16x1")
     assert code == 2 and "options: block of R_u: found 16x1, wanted 4x4, the checkpoint's masks'" in err

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import CheckpointError
-from wv_runtime.model.checkpoint import read_checkpoint
+from wv_runtime.model.checkpoint import check_weights, read_checkpoint
 from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.torch_file import StoredTensor
 
@@ -84,12 +84,11 @@ def load_model(path: str | Path) -> tuple[WaveRNN, dict[str, Any]]:
     Raises
     ------
     CheckpointError
-        As `load_checkpoint`, and if a weight is not finite.
+        As `load_checkpoint` and `check_weights`.
     """
     ckpt = load_checkpoint(path)
-    for name, tensor in ckpt["model"].items():
-        if not tensor.isfinite().all():
-            raise CheckpointError(f"{path}: model.{name}: found NaN or infinity, wanted finite numbers")
+    weights, masks = ({name: tensor.numpy() for name, tensor in ckpt[key].items()} for key in ("model", "masks"))
+    check_weights(weights, masks, path)
     return model_from(ckpt), ckpt
 
 

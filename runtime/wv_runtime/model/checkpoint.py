@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wv_runtime.errors import CheckpointError
 from wv_runtime.model.config import WaveRNNConfig
@@ -86,6 +87,28 @@ def read_checkpoint(path: str | Path) -> tuple[WaveRNNConfig, dict[str, Any]]:
         need(name in PRUNED, path, f"masks.{name}: found an unknown name, wanted R_u, R_r, R_e or O1 .. O4")
         _check_tensor(path, f"masks.{name}", mask, matrix_shape(name, cfg), np.dtype(bool))
     return cfg, raw
+
+
+def check_weights(weights: dict[str, NDArray[Any]], masks: dict[str, NDArray[np.bool_]], path: str | Path) -> None:
+    """What `read_checkpoint` leaves out: the numbers in the tensors of "model" and "masks".
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is not finite, a deviation of the mels not above 0, or a weight outside its mask not 0.
+    """
+    path = str(path)
+    for name, a in weights.items():
+        need(bool(np.isfinite(a).all()), path, f"model.{name}: found NaN or infinity, wanted finite numbers")
+    need(bool((weights["mel_std"] > 0).all()), path, "model.mel_std: found 0 or less, wanted positive numbers")
+    for name, mask in masks.items():
+        astray = int(np.count_nonzero(part_of(weights, name)[~mask]))
+        need(astray == 0, path, f"masks.{name}: found {astray} non-zero weights outside the mask, wanted 0")
+
+
+def part_of(matrices: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """One of PRUNED: the matrix, or for a gate its third of R, as a view."""
+    return np.split(matrices["R"], 3)[GATES.index(name)] if name in GATES else matrices[name]
 
 
 def tensor_shapes(cfg: WaveRNNConfig) -> dict[str, tuple[int, ...]]:
