@@ -18,7 +18,7 @@ from wv_runtime.engine.kernels import isa
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names, library
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import FormatError, MelError, NativeError
-from wv_runtime.model.binary import aligned, pack
+from wv_runtime.model.binary import aligned, pack, parse
 
 HEADER = (LIBWAVERNN / "include/wavernn.h").read_text()
 DATA = pack(tiny_model("int8"))
@@ -224,6 +224,20 @@ def test_threads_share_a_model():
     for seed, pcm in results.items():
         np.testing.assert_array_equal(pcm, pcm_of(NativeStream(model, seed)))
     assert len(results) == 4
+
+
+@pytest.mark.parametrize("backend", ["numba", "c"])
+def test_other_threads_run_meanwhile(backend):
+    """A long pull is one call of a kernel, which does not hold Python's lock."""
+    voice, turns = Voice(parse(DATA), backend), 0
+    voice.warm_up()
+    stream = voice.open()
+    stream.push(tiny_mel(voice.config, 60))
+    thread = threading.Thread(target=stream.pull, args=[stream.available])
+    thread.start()
+    while thread.is_alive():
+        turns += 1
+    assert turns > 100
 
 
 def test_bench_stage_runs():

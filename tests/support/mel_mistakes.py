@@ -83,9 +83,9 @@ def mistakes(path: str | Path, cfg: MelConfig) -> dict[str, NDArray[np.float32]]
         "n_fft": natural(basis(halved) @ magnitude(audio, halved)),
         "80..7600": natural(basis(narrow) @ spectrum),
     }
-    for name, other in PRESETS.items():
-        if name != cfg.name:
-            made[name] = natural(basis(other) @ magnitude(load_audio(path, other.sample_rate), other))
+    for name in sorted({"16k", "22k", "24k"} - {cfg.name}):
+        other = PRESETS[name]
+        made[name] = natural(basis(other) @ magnitude(load_audio(path, other.sample_rate), other))
     return {name: np.ascontiguousarray(x, np.float32) for name, x in made.items()}
 
 

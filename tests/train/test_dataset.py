@@ -243,7 +243,7 @@ def test_wv_pack_makes_a_folder_to_train_on(folder, tmp_path, command):
 def test_features_of_many_files_are_computed_by_all_cores(folder, tmp_path, monkeypatch):
     alone = dataset.load_data(folder, CFG, tmp_path / "alone")
     monkeypatch.setattr(features, "FILES_PER_WORKER", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(features, "n_cpus", lambda: 2)
     together = dataset.load_data(folder, CFG, tmp_path / "together")
     assert together.ids == alone.ids
     assert np.array_equal(together.audio, alone.audio) and np.array_equal(together.mel, alone.mel)

@@ -522,7 +522,7 @@ BAD = {
     "too short": (["SPEECH", "--window", "160000"], 1, "found no train clip of at least 1000 frames"),
     "no arguments": ([], 2, "Missing"),
     "unknown flag": (["SPEECH", "--learning-rate", "1"], 2, "No such option"),
-    "unknown preset": (["SPEECH", "--preset", "8k"], 2, "8k"),
+    "unknown preset": (["SPEECH", "--preset", "9k"], 2, "9k"),
     "no time to fit": (["SPEECH", "--steps", "0"], 2, "steps: found 0, wanted at least 1 without --max-minutes"),
     "pruning that ends after the run": (
         ["SPEECH", "--steps", "100", "--sparsity", "0.9", "--prune-start", "50", "--prune-steps", "51"],
@@ -634,7 +634,7 @@ def test_history_is_json(speech, tmp_path, wv_train):
 
 def test_tables_of_a_toml_file(tmp_path):
     (tmp_path / "c.toml").write_text("[train]\nlr = 1e-3\n")
-    assert read_toml(tmp_path / "c.toml") == {"model": {}, "train": {"lr": 1e-3}, "prune": {}}
+    assert read_toml(tmp_path / "c.toml") == {"model": {}, "mel": {}, "train": {"lr": 1e-3}, "prune": {}}
 
 
 def test_linear_prediction_trains_and_goes_on(speech, tmp_path, wv_train):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,28 @@ def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
             os.fsync(f.fileno())
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}, wanted a file that can be written") from None
+
+
+def keep_copies(path: Path, step: int, n: int) -> None:
+    """Keep what lies at `path` as STEM.stepSTEP.pt too, and of such copies the last n; 0 keeps none and removes none.
+
+    Raises
+    ------
+    CheckpointError
+        If a copy cannot be written.
+    """
+    if not n:
+        return
+    copy = path.with_name(f"{path.stem}.step{step:08}{path.suffix}")
+    try:
+        with atomic_path(copy) as temp:
+            shutil.copyfile(path, temp)
+        copies = re.compile(re.escape(path.stem) + r"\.step[0-9]{8}" + re.escape(path.suffix))
+        found = [file for file in path.parent.iterdir() if copies.fullmatch(file.name)]
+        for old in sorted(found, key=lambda file: (file.stat().st_mtime_ns, file.name))[:-n]:
+            old.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{copy}: {error.strerror}, wanted a file that can be written") from None
 
 
 def slimmed(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import torch
 from wv_runtime.commands.common import Command
+from wv_runtime.commands.jobs import Jobs
 from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.model.config import WaveRNNConfig
 
@@ -45,6 +46,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--slim", type=PATH, help="also write the last model without optimizer state here")
 @click.option("--best", type=PATH, help="also write the model of the best validation here, without optimizer state")
+@click.option("--keep", type=click.IntRange(min=0), default=0, help="also keep the last so many checkpoints, by step")
 @click.option("--plot", type=PATH, help="write the learning curve here (PNG)")
 @setting_flags
 @click.option(
@@ -53,6 +55,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--bf16/--no-bf16", default=None, help="mixed precision [where GPU or CPU has bfloat16 instructions]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads")
 @click.option("--cache-dir", type=PATH, help="where features are kept [DATA_DIR/.wv-cache]")
+@click.option("--dask", metavar="SCHEDULER", default="",
+              help="compute features on a Dask cluster that sees DATA_DIR")  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="go on without the files that cannot be used")
 @click.option("--log-dir", type=PATH, help="TensorBoard logs [OUTPUT without suffix + -logs]")
 @click.option("--no-log", is_flag=True, help="no TensorBoard logs")
@@ -67,11 +71,13 @@ def main(
     max_minutes: float,
     slim: Path | None,
     best: Path | None,
+    keep: int,
     plot: Path | None,
     device: str,
     bf16: bool | None,
     threads: int | None,
     cache_dir: Path | None,
+    dask: str,
     skip_bad: bool,
     log_dir: Path | None,
     no_log: bool,
@@ -125,7 +131,9 @@ def main(
             f"options: batch: found {settings.train.batch}, wanted a multiple of "
             f"{team.size} processes x {settings.train.accumulate} parts (--accumulate)"
         )
-    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, skip_bad, log_dir, best)
+    jobs = Jobs(scheduler=dask) if dask else None
+    data_dir = data_dir.absolute() if dask else data_dir
+    run = Run(data_dir, output, device, bf16, team, tutor, max_minutes, cache_dir, skip_bad, log_dir, best, keep, jobs)
     ended = train(run, settings, before, resume)
     team.leave()
     if team.rank > 0:

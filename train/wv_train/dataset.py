@@ -4,15 +4,7 @@
     DATA_DIR/split.tsv            optional; a header line, then columns `id` (file name without suffix, or path
                                   below DATA_DIR without suffix) and `split` (train, valid or test)
 
-Features are computed once, and again whenever a file, the mel settings or the pre-emphasis change. They are
-kept in one folder per combination, memory-mapped:
-
-    audio.npy   (total,) int16               per clip one 0 (the sample before the first), then whole frames
-    mel.npy     (total_frames, n_mels) f16   log-mels, frame-major so that a window is one read
-    clips.json  clips: [[path, n_frames], ...] in the order of both arrays; left_out: {path: [kind, reason]};
-                remarks: [line, ...]
-
-Mels come from the audio as it is; the int16 samples are pre-emphasised: round(32768 (x_t - a x_{t-1})).
+Features are computed once and kept (features.py).
 
 Usage: ``data = load_data(Path("speech"), cfg); lanes = Lanes(data, "train", window_frames=6)``
 """
@@ -22,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +21,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from wv_runtime.commands.jobs import Jobs
 from wv_runtime.errors import AudioError
 from wv_runtime.features.speech import SPLITS, find_files, read_table
 from wv_runtime.model.config import WaveRNNConfig
 
-from .features import build_cache, cache_key, cache_root, open_cache
+from .features import BAD, Source, load_features
 
 VALID_SHARE = 0.05  # of the clips, without a split.tsv
 MAX_VALID_CLIPS = 30
@@ -68,8 +60,9 @@ class Data:
             n_frames, other = self.n_frames[self.splits == split], self.left_out.get(split, [])
             used = int((n_frames >= window_frames).sum())
             short = len(n_frames) - used + other.count("too short")
+            without = f", without mels {n}" if (n := other.count("without mels")) else ""
             lines.append(f"{split}: found {len(n_frames) + len(other)}, used {used}, too short {short}, "
-                         f"silent {other.count('silent')}, not audio {other.count('not audio')}")  # fmt: skip
+                         f"silent {other.count('silent')}, not audio {other.count('not audio')}{without}")  # fmt: skip
         return "; ".join(lines)
 
     def mel_windows(self, clip: NDArray[np.int64], start: NDArray[np.int64], n_frames: int) -> NDArray[np.float32]:
@@ -131,15 +124,19 @@ def load_data(
     folder: Path,
     cfg: WaveRNNConfig,
     cache_dir: Path | None = None,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     skip_bad: bool = False,
     warn: Callable[[str], None] = lambda line: None,
+    mels: str = "",
+    jobs: Jobs | None = None,
 ) -> Data:
     """Find the clips of a folder, split them, and compute or reuse their features.
 
     progress : wraps the iteration over files, so that a caller can show a bar
     skip_bad : go on without the files that cannot be used
     warn : gets a line for each of those, for each one that is silent or unlike a recording, and for a damaged cache
+    mels : format of the mel files beside the audio to train on (MelFormat); empty: mels are computed
+    jobs : where features are computed; as many processes as they are worth if absent
 
     Raises
     ------
@@ -149,19 +146,9 @@ def load_data(
     files = find_files(folder)
     split_of = read_split(folder / "split.tsv", folder, files)
     files = [f for f in files if f in split_of] if split_of else files
-    cache = cache_root(folder, cache_dir) / cache_key(folder, cfg, files)
-    kept = open_cache(cache, cfg)
-    if kept is None:
-        if cache.exists():
-            warn(f"{cache}: found damaged features, wanted whole ones; computing them again")
-            shutil.rmtree(cache, ignore_errors=True)
-        build_cache(folder, cfg, files, cache, progress)
-        kept = open_cache(cache, cfg)
-    if kept is None:
-        raise AudioError(f"{cache}: found damaged features that cannot be replaced, wanted a folder to write them to "
-                         "(--cache-dir)")  # fmt: skip
-    audio, mel, clips, left_out, said = kept
-    bad = {path: reason for path, (kind, reason) in left_out.items() if kind == "not audio"}
+    kept = load_features(Source(folder, cfg, mels), files, cache_dir, progress, warn, jobs)
+    bad = {path: reason for path, (kind, reason) in kept.left_out.items() if kind in BAD}
+    said = kept.remarks
     if len(said) > MAX_REMARKS:
         said = [*said[:MAX_REMARKS], f"{folder}: {len(said) - MAX_REMARKS} more remarks of these kinds"]
     for line in [*said, *(f"{folder / path}: {reason}" for path, reason in bad.items() if len(bad) > 1 or skip_bad)]:
@@ -170,23 +157,23 @@ def load_data(
         path, reason = next(iter(bad.items()))
         raise AudioError(f"{folder / path}: {reason}" + (f"; {len(bad)} of {len(files)} files cannot be used, all "
                          "named above" if len(bad) > 1 else "") + "; --skip-bad goes on without")  # fmt: skip
-    if not clips:
+    if not kept.clips:
         raise AudioError(f"{folder}: found no file of at least one frame ({cfg.mel.hop_length} samples), wanted some")
-    split_of = split_of or make_split(folder, [folder / path for path, _ in clips])
+    split_of = split_of or make_split(folder, [folder / path for path, _ in kept.clips])
     others: dict[str, list[str]] = {}
-    for path, (kind, _) in left_out.items():
+    for path, (kind, _) in kept.left_out.items():
         others.setdefault(split_of.get(folder / path, "train"), []).append(kind)
-    n_frames = np.array([n for _, n in clips], dtype=np.int64)
+    n_frames = np.array([n for _, n in kept.clips], dtype=np.int64)
     before = np.concatenate([[0], np.cumsum(n_frames)[:-1]])  # frames of the clips before
     return Data(
         cfg=cfg,
         name=folder.resolve().name,
-        audio=audio,
-        mel=mel,
-        ids=[path for path, _ in clips],
-        splits=np.array([split_of[folder / path] for path, _ in clips]),
+        audio=kept.audio,
+        mel=kept.mel,
+        ids=[path for path, _ in kept.clips],
+        splits=np.array([split_of[folder / path] for path, _ in kept.clips]),
         n_frames=n_frames,
-        first_sample=before * cfg.mel.hop_length + np.arange(len(clips)),
+        first_sample=before * cfg.mel.hop_length + np.arange(len(kept.clips)),
         first_frame=before,
         left_out=others,
     )

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from wv_runtime import __version__
+from wv_runtime.commands.jobs import Jobs
 from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.model.checkpoint import FORMAT
 
-from .checkpoint import model_from, save_checkpoint
+from .checkpoint import keep_copies, model_from, save_checkpoint
 from .dataset import load_data, valid_frames, whole_frames
 from .grow import grown
 from .lanes import Lanes
@@ -54,6 +55,8 @@ class Run(NamedTuple):
     skip_bad: bool  # go on without files that cannot be used
     log_dir: Path | None  # TensorBoard
     best: Path | None  # where the model of the best validation goes
+    keep: int  # copies of the last checkpoints beside output
+    jobs: Jobs | None  # where features are computed
 
 
 def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming: bool) -> Ended:
@@ -70,7 +73,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
 
     # 1) data: windows of whole mel frames, each continuing the one before in its lane
     with team.leader_first():
-        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar, run.skip_bad, say if leads else quiet)
+        warn = say if leads else quiet
+        data = load_data(run.data_dir, model_cfg, run.cache_dir, feature_bar, run.skip_bad, warn, cfg.mels, run.jobs)
     window_frames = whole_frames(cfg.window, model_cfg)
     if leads:
         say(data.counts(window_frames))
@@ -136,6 +140,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             return
         rng = {"torch": torch.get_rng_state()}
         save_checkpoint(run.output, {**slim(), "optimizer": optimizer.state_dict(), "rng": rng, "states": states})
+        keep_copies(run.output, step, run.keep)
 
     def slim() -> dict[str, Any]:
         return {

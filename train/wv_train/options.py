@@ -83,7 +83,7 @@ def _flag(table: str, name: str, default: Any, about: str) -> Callable[[Command]
         kind = {"type": click.Choice(NORMS) if name == "norm" else int if default is None else type(default)}
     if default is None:  # its help says what it follows from
         return click.option(flag, f"{table}__{name}", help=about, **kind)
-    shown = default if isinstance(default, str) else f"{default:g}" if default is not False else "off"
+    shown = (default or "none") if isinstance(default, str) else f"{default:g}" if default is not False else "off"
     return click.option(flag, f"{table}__{name}", help=f"{about} [{shown}]", **kind)
 
 

@@ -4,12 +4,14 @@
     [model]                      # WaveRNNConfig, with `preset` for its mel settings
     preset = "24k"
     n_units = 384
+    [mel]                        # MelConfig, where it is not the preset's
+    hop_length = 300
     [train]                      # TrainConfig, below
     steps = 200000
     [prune]                      # PruneConfig, see prune.py
     sparsity = {R = 0.95, O = 0.9}
 
-The shape of the network is WaveRNNConfig (wv_runtime/model/config.py). All three end up in the checkpoint.
+The shape of the network is WaveRNNConfig (wv_runtime/model/config.py). All of it ends up in the checkpoint.
 
 Usage: ``tables = read_toml(Path("speech.toml")); cfg = make(TrainConfig, tables["train"], "speech.toml: [train]")``
 """
@@ -18,11 +20,12 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from wv_runtime.model.config import PRESETS, WaveRNNConfig
+from wv_runtime.features.mel_format import MelFormat
+from wv_runtime.model.config import PRESETS, MelConfig, WaveRNNConfig
 
 from .grow import WIDTHS
 from .prune import PruneConfig, check_blocks, expand
@@ -33,7 +36,8 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
-TABLES = ("model", "train", "prune")
+TABLES = ("model", "mel", "train", "prune")
+OWN_MEL = "custom"  # name of mel settings that have none
 
 
 class ConfigError(ValueError):
@@ -62,6 +66,7 @@ class TrainConfig:
     accumulate: int = _setting(1, 1, 65536, "parts a batch is computed in: less memory for the same update")
     gain_db: float = _setting(0.0, 0.0, 40.0, "clips are made louder or softer by up to this, anew in every epoch")
     seed: int = _setting(0, 0, 2**32 - 1, "initial weights and order of the data")
+    mels: str = _setting("", 0, 0, "train on the mel files beside the audio, in this format: natural, log10, ..")
     # Muon and Adam (optim.py); linear warm-up, then a half cosine from lr to lr_end
     lr: float = _setting(2e-3, 1e-8, 1.0, "peak learning rate")
     lr_end: float = _setting(5e-5, 0.0, 1.0, "learning rate of the last step")
@@ -79,7 +84,14 @@ class TrainConfig:
     audio_every: int = _setting(0, 0, 10**9, "steps between audio samples beside the checkpoint; 0 is never")
 
     def __post_init__(self) -> None:
+        if self.mels:
+            try:
+                MelFormat.parse(self.mels)
+            except ValueError as error:
+                raise ConfigError(f"mels: {error}") from None
         for f in fields(self):
+            if f.name == "mels":
+                continue
             value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
             if not (math.isfinite(value) and low <= value <= high):
                 raise ConfigError(f"{f.name}: found {value!r}, wanted {low:g}..{high:g}")
@@ -137,20 +149,22 @@ def gather(
         If a setting cannot be used.
     """
     shape = shape_of(before) if before else {}
-    merged: dict[str, dict[str, Any]] = {"model": {**shape}, "train": {}, "prune": {}}
+    mel = dict(before["config"]["mel"]) if before else {}
+    merged: dict[str, dict[str, Any]] = {"model": {**shape}, "mel": {**mel}, "train": {}, "prune": {}}
     sources: list[tuple[str, dict[str, dict[str, Any]]]] = []
     pruned_by: dict[str, str] = {}  # {matrix: block shape} of the checkpoint's masks
     if before:
         earlier = make(PruneConfig, before["prune"], "checkpoint: [prune]")
         pruned_by = {name: earlier.block[name] for name in before["masks"]}
         prune = before["prune"] if resuming else {"block": pruned_by}
-        sources += [("checkpoint", {"model": {}, "train": before["train"] if resuming else {}, "prune": prune})]
+        train = before["train"] if resuming else {}
+        sources += [("checkpoint", {"model": {}, "mel": {}, "train": train, "prune": prune})]
     sources += [(str(config), read_toml(config))] if config else []
     sources += [("options", flags)]
     for source, tables in sources:  # checked source by source, so that an error names the right one
         where = {table: source if source == "options" else f"{source}: [{table}]" for table in TABLES}
         for key, value in tables["model"].items():
-            if key not in shape or value == shape[key]:
+            if key not in shape or value == shape[key] or key == "preset":
                 continue
             at_least = "at least " if key in WIDTHS and not resuming and not pruned_by else ""
             if not at_least or value < shape[key]:
@@ -158,6 +172,8 @@ def gather(
                     f"{where['model']}: {key}: found {value!r}, wanted {at_least}{shape[key]!r}, "
                     f"the {'pruned ' if pruned_by else ''}checkpoint's"
                 )
+        if mel:
+            _check_mel(tables, mel, where)
         for table in TABLES:
             merged[table].update({k: v for k, v in tables[table].items() if k not in ("sparsity", "block")})
         for key in tables["prune"].keys() & {"sparsity", "block"}:  # one value for all, or by matrix
@@ -166,7 +182,7 @@ def gather(
             except ValueError as error:
                 raise ConfigError(f"{where['prune']}: {key}: {error}") from None
         settings = Settings(
-            make_model_config(merged["model"], where["model"]),
+            make_model_config(merged["model"], merged["mel"], where),
             make(TrainConfig, merged["train"], where["train"]),
             make(PruneConfig, merged["prune"], where["prune"]),
         )
@@ -185,6 +201,18 @@ def gather(
     return settings.over(settings.train.steps, "pruning") if settings.train.steps else settings
 
 
+def _check_mel(tables: dict[str, dict[str, Any]], mel: dict[str, Any], where: dict[str, str]) -> None:
+    """Raises ConfigError unless a preset and what [mel] changes of it, where there are any, are a checkpoint's."""
+    own = {key: value for key, value in tables["mel"].items() if key in mel}  # `make` names the others
+    preset = tables["model"].get("preset")
+    for key, value in own.items():
+        if value != mel[key]:
+            raise ConfigError(f"{where['mel']}: {key}: found {value!r}, wanted {mel[key]!r}, the checkpoint's")
+    base = {**asdict(PRESETS[preset]), **own, "name": mel["name"]} if preset in PRESETS else mel
+    if base != mel:
+        raise ConfigError(f"{where['model']}: preset: found {preset!r}, wanted {mel['name']!r}, the checkpoint's")
+
+
 def shape_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's network as the keys of [model]."""
     config = dict(checkpoint["config"])
@@ -192,7 +220,7 @@ def shape_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    """The [model], [train] and [prune] tables of a file; absent ones are empty.
+    """The [model], [mel], [train] and [prune] tables of a file; absent ones are empty.
 
     Raises
     ------
@@ -235,8 +263,8 @@ def make(cls: type[T], values: dict[str, Any], where: str) -> T:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def make_model_config(values: dict[str, Any], where: str) -> WaveRNNConfig:
-    """WaveRNNConfig from [model] values, where `preset` names the mel settings.
+def make_model_config(values: dict[str, Any], mel: dict[str, Any], where: dict[str, str]) -> WaveRNNConfig:
+    """WaveRNNConfig from [model] values, where `preset` names the mel settings, and those of [mel] that differ from it.
 
     Raises
     ------
@@ -245,9 +273,14 @@ def make_model_config(values: dict[str, Any], where: str) -> WaveRNNConfig:
     """
     keys = ["preset", *(f.name for f in fields(WaveRNNConfig) if f.name != "mel")]
     for name in values.keys() - set(keys):
-        raise ConfigError(f"{where}: found unknown key {name!r}, wanted one of {', '.join(keys)}")
+        raise ConfigError(f"{where['model']}: found unknown key {name!r}, wanted one of {', '.join(keys)}")
     shape = {name: value for name, value in values.items() if name != "preset"}
+    whole = {f.name for f in fields(MelConfig)} <= mel.keys()  # as a checkpoint has it
     preset = values.get("preset", WaveRNNConfig().mel.name)
-    if preset not in PRESETS:
-        raise ConfigError(f"{where}: preset: found {preset!r}, wanted one of {', '.join(PRESETS)}")
-    return make(WaveRNNConfig, {**shape, "mel": PRESETS[preset]}, where)
+    if preset not in PRESETS and not (whole and preset == mel["name"]):
+        raise ConfigError(f"{where['model']}: preset: found {preset!r}, wanted one of {', '.join(PRESETS)}")
+    base = {} if whole else asdict(PRESETS[preset])
+    if any(base.get(name) != value for name, value in mel.items()) and "name" not in mel:
+        base["name"] = OWN_MEL
+    cfg = make(MelConfig, {**base, **mel}, where["mel"])
+    return make(WaveRNNConfig, {**shape, "mel": cfg}, where["model"])

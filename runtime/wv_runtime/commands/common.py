@@ -75,7 +75,8 @@ def command_errors(prog: str) -> Iterator[None]:
         if name is None and e.errno in WRITE_ERRORS:  # files have names: atomic_path
             name = "standard output"
             _drop_stdout()
-        _stop(prog, f"{name}: {e.strerror}" if name and e.strerror else str(e), 1)
+        shown = name if name is None or str(name) else "''"  # as of -o ""
+        _stop(prog, f"{shown}: {e.strerror}" if shown and e.strerror else str(e), 1)
     except ValueError as e:
         _stop(prog, str(e), 2)
     except (KeyboardInterrupt, click.Abort) as e:

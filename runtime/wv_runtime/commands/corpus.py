@@ -3,23 +3,16 @@
 What a file holds does not depend on the number of jobs or on the order. A run that was stopped, in any way, goes on: a
 file that is newer than its mels, and than the note of the model and options of the folder, is left alone.
 
-Usage: ``summary = Corpus(Path("mels"), Path("wavs"), settings).run(n_jobs=2)``
+Usage: ``summary = Corpus(Path("mels"), Path("wavs"), settings).run(Jobs(2))``
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.process
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,18 +22,18 @@ from numpy.typing import NDArray
 
 from wv_runtime.atomic import atomic_path, remove_stale
 from wv_runtime.commands.common import printable
+from wv_runtime.commands.jobs import JobKilled, Jobs
 from wv_runtime.commands.output import FORMATS, Output
 from wv_runtime.engine.registry import ENGINES
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
 from wv_runtime.features.mel_file import load_mel
-from wv_runtime.features.mel_format import MelFormat
+from wv_runtime.features.mel_format import SUFFIXES, MelFormat
 from wv_runtime.model.binary import file_bytes
 from wv_runtime.model.checks import checksum
 from wv_runtime.model.weights import Model
 
-SUFFIXES = (".npy", ".npz", ".pt")  # of mels; the first alone without --mel-format
 STATE = ".wv-run.json"  # in the folder of audio: the settings that it was made with
 FILES_AT_ONCE = 16  # that a process speaks in step before it writes them
 
@@ -110,6 +103,19 @@ class _Item:
     out: Path
     n_bytes: int
 
+    def is_made(self, began_ns: int) -> bool:
+        """Whether its audio is newer than its mels and than the folder's note."""
+        newest = max(began_ns, self.mel.stat().st_mtime_ns)
+        return self.out.is_file() and self.out.stat().st_mtime_ns >= newest
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Files that are spoken in step. began_ns : when the folder's note was written"""
+
+    began_ns: int
+    items: list[_Item]
+
 
 @dataclass(frozen=True)
 class _Made:
@@ -140,6 +146,8 @@ class Corpus:
         if not found:
             raise MelError(f"{mels}: found no {SUFFIXES[0]} below it, wanted mels")
         self._items = [_Item(p, (audio / p.relative_to(mels)).with_suffix(suffix), p.stat().st_size) for p in found]
+        if audio.exists() and not audio.is_dir():
+            raise NotADirectoryError(20, "Not a directory", str(audio))
         audio.mkdir(parents=True, exist_ok=True)
         if not os.access(audio, os.W_OK):
             raise PermissionError(13, "Permission denied", str(audio))
@@ -164,23 +172,29 @@ class Corpus:
         """Take what is in the folder for old: all of it is made again."""
         (audio / STATE).unlink(missing_ok=True)
 
-    def run(self, n_jobs: int) -> Summary:
-        """Make what is missing or old."""
-        summary, start = Summary(jobs=n_jobs, backend=self.settings.backend), time.monotonic()
+    def run(self, jobs: Jobs) -> Summary:
+        """Make what is missing or old.
+
+        Raises
+        ------
+        WaveRNNError
+            If there is no such Dask cluster.
+        """
+        n_jobs, start = jobs.n_workers(), time.monotonic()
+        summary = Summary(jobs=n_jobs, backend=self.settings.backend)
         began, left = (self.audio / STATE).stat().st_mtime_ns, []
         for item in self._items:
             remove_stale(item.out)
-            newest = max(began, item.mel.stat().st_mtime_ns)
-            if item.out.is_file() and item.out.stat().st_mtime_ns >= newest:
+            if item.is_made(began):
                 summary.skipped += 1
             else:
                 left.append(item)
         left.sort(key=lambda item: -item.n_bytes)  # lanes in step end together, and no job is left with a long one
         size = max(1, min(FILES_AT_ONCE, -(-len(left) // n_jobs)))
-        groups = [left[i : i + size] for i in range(0, len(left), size)]
+        groups = [_Group(began, left[i : i + size]) for i in range(0, len(left), size)]
         shown = not sys.stderr.isatty()
         with click.progressbar(length=len(left), label="files", show_pos=True, file=sys.stderr, hidden=shown) as bar:
-            for made in self._all(groups, n_jobs):
+            for made in self._all(groups, jobs):
                 bar.update(1)
                 if made.reason:
                     summary.failed[str(made.mel)] = made.reason
@@ -189,33 +203,16 @@ class Corpus:
                 summary.audio_s += made.audio_s
                 if made.warning:
                     summary.warnings[str(made.mel)] = made.warning
+        for item in left if jobs.scheduler else []:
+            remove_stale(item.out)  # a worker that was killed leaves one, and the others go on
         summary.elapsed_s = time.monotonic() - start
         return summary
 
-    def _all(self, groups: list[list[_Item]], n_jobs: int) -> Iterator[_Made]:
-        if n_jobs == 1 or len(groups) < 2:
-            voice = _voice(self.settings)
-            for group in groups:
-                yield from _make(voice, self.settings, group)
-            return
-        context = multiprocessing.get_context("spawn")  # threads of a library do not survive a fork
-        with ProcessPoolExecutor(min(n_jobs, len(groups)), context, _begin, (self.settings,)) as pool:
-            tasks: dict[Future[list[_Made]], list[_Item]] = {pool.submit(_work, group): group for group in groups}
-            try:
-                for task in as_completed(tasks):
-                    try:
-                        yield from task.result()
-                    except BrokenProcessPool:
-                        for item in tasks[task]:
-                            yield _Made(item.mel, "a job was killed; the same command goes on")
-            except BaseException:  # ctrl-C: what waits is not begun
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def n_cpus() -> int:
-    """That this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def _all(self, groups: list[_Group], jobs: Jobs) -> Iterator[_Made]:
+        for group, made in jobs.run(_work, self.settings, groups):
+            if isinstance(made, JobKilled):
+                made = [_Made(item.mel, str(made)) for item in group.items]
+            yield from made
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -227,35 +224,22 @@ def _files_below(folder: Path) -> Iterator[Path]:
 # ---- in a process
 
 
-_here: tuple[Voice, Settings]
+_here: tuple[Settings, Voice] | None = None
 
 
-def _voice(settings: Settings) -> Voice:
-    return Voice(settings.model, settings.backend, settings.isa, settings.postfilter)
-
-
-def _begin(settings: Settings) -> None:
+def _work(settings: Settings, group: _Group) -> list[_Made]:
+    """Speak a group of files. The settings of a process stay the same object."""
     global _here
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ctrl-C ends it without a word; the parent has one
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
-    _here = (_voice(settings), settings)
+    if _here is None or _here[0] is not settings:
+        _here = (settings, Voice(settings.model, settings.backend, settings.isa, settings.postfilter))
+    return list(_make(_here[1], settings, group))
 
 
-def _end_with(parent: multiprocessing.process.BaseProcess | None) -> None:
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _work(group: list[_Item]) -> list[_Made]:
-    return list(_make(*_here, group))
-
-
-def _make(voice: Voice, settings: Settings, group: list[_Item]) -> Iterator[_Made]:
-    """Speak files in step and write each."""
+def _make(voice: Voice, settings: Settings, group: _Group) -> Iterator[_Made]:
+    """Speak files in step and write each. What a worker that was killed has written stays."""
     mels: list[NDArray[np.float32]] = []
     items, warnings = [], []
-    for item in group:
+    for item in group.items:
         try:
             load = MelFormat.parse(settings.mel_format).load if settings.mel_format else load_mel
             mel = load(item.mel, voice.config.mel)
@@ -264,6 +248,9 @@ def _make(voice: Voice, settings: Settings, group: list[_Item]) -> Iterator[_Mad
                 raise MelError(f"{item.mel}: {found}")
         except (WaveRNNError, OSError) as error:
             yield _Made(item.mel, _reason(error, item.mel))
+            continue
+        if item.is_made(group.began_ns):
+            yield _Made(item.mel, audio_s=mel.shape[1] * voice.config.mel.hop_length / voice.sample_rate)
             continue
         mels.append(mel)
         items.append(item)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -26,7 +26,7 @@ from wv_runtime.atomic import atomic_path
 FORMATS = {".wav": "wav", ".flac": "flac", ".raw": "s16le", ".pcm": "s16le"}  # by suffix
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 UNKNOWN_SIZE = b"\xff" * 4  # of a WAV that is written as it comes
-Write = Callable[[NDArray[np.int16]], None]
+Write = Callable[[NDArray[np.int16]], Any]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Output:
         ValueError
             If the suffix says no format, or `path` is one of `inputs`.
         """
+        if not path:
+            raise ValueError(f"{option}: found an empty name, wanted a file")
         if path in STDOUT:
             if sys.stdout is None:
                 raise OSError(9, "Bad file descriptor", "standard output")

@@ -8,7 +8,35 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from wv_runtime.commands.common import printable
 from wv_runtime.engine.registry import ENGINES, counterpart
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What a stream waits for: frames beyond the one whose samples come out, and the first samples' compute."""
+
+    lookahead: int  # frames
+    frame_s: float
+    compute_s: float
+
+    def values(self) -> dict[str, float]:
+        """Of ``--json``"""
+        latency_s = (self.lookahead + 1) * self.frame_s + self.compute_s
+        return {
+            "lookahead_frames": self.lookahead,
+            "lookahead_s": self.lookahead * self.frame_s,
+            "latency_s": latency_s,
+        }
+
+    def lines(self) -> list[str]:
+        """Of the report."""
+        n, values = self.lookahead, self.values()
+        return [
+            f"look-ahead        {n} frames, {1e3 * values['lookahead_s']:.1f} ms",
+            f"latency           {1e3 * values['latency_s']:.1f} ms: the first {n + 1} frames and "
+            f"{1e3 * self.compute_s:.1f} ms of compute",
+        ]
 
 
 @dataclass(frozen=True)
@@ -38,11 +66,12 @@ class Report:
     level_db: float  # level of the audio over that of the mels
     sha256: str  # of the PCM: int16, little-endian
 
-    def json(self) -> str:
+    def json(self, latency: Latency | None = None) -> str:
         """One line."""
-        return json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()})
+        values = asdict(self) | (latency.values() if latency else {})
+        return json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()})
 
-    def text(self) -> str:
+    def text(self, latency: Latency | None = None) -> str:
         """One screen."""
         both = " and ".join(name for name in ENGINES if name in (self.backend, counterpart(self.backend)))
         lines = [
@@ -55,5 +84,6 @@ class Report:
             f"JIT               {self.jit_s:.1f} s, not counted above",
             f"verified          the same samples from {both}" if self.verified else "",
             f"sha256 of PCM     {self.sha256}",
+            *(latency.lines() if latency else []),
         ]
-        return "\n".join(line for line in lines if line)
+        return "\n".join(printable(line) for line in lines if line)

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +22,11 @@ from numpy.typing import NDArray
 
 from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
-from wv_runtime.commands.corpus import Corpus, Settings, n_cpus
+from wv_runtime.commands.corpus import Corpus, Settings
+from wv_runtime.commands.jobs import Jobs, n_cpus
 from wv_runtime.commands.output import FORMATS, Output, Write
-from wv_runtime.commands.report import Report
+from wv_runtime.commands.play import player
+from wv_runtime.commands.report import Latency, Report
 from wv_runtime.engine.registry import ABOUT, CHOICES, ENGINES, counterpart, ready_engine
 from wv_runtime.engine.stream import check_temperature
 from wv_runtime.engine.synth import Voice
@@ -35,6 +38,7 @@ from wv_runtime.model.binary import load, parse
 from wv_runtime.model.weights import Model
 
 PROGRESS_FROM_S = 5.0  # shorter audio gets no progress bar
+PLAY_FRAMES = 10  # of a file that are spoken between two writes to the device
 STDIN = "standard input"
 
 
@@ -50,11 +54,15 @@ STDIN = "standard input"
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
 @click.option("--isa", help="Backend c: portable, ...; the best one if absent.")
 @click.option("--chunk-frames", type=click.IntRange(1, 65536), help="Stream in chunks of this many frames.")
+@click.option("--play", is_flag=True, help="Play the samples as they come; OUT is written if it is given.")
+@click.option("--latency", is_flag=True, help="Report the look-ahead, and the time until the first samples.")
 @click.option("--rtf-limit", type=click.FloatRange(0, min_open=True), help="Fail if the real-time factor is above.")
 @click.option("--verify", is_flag=True, help="Run a second engine; fail unless they give the same samples.")
 @click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
 @click.option("--mel-format", metavar="FORMAT", help="Of MEL: log10, db, 0..1, -4..4, ..; see wv-mel --convert.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="For folders: processes; as many as CPUs if absent.")
+@click.option("--dask", metavar="SCHEDULER", default="",
+              help="For folders: a Dask cluster that sees them, tcp://host:8786 or a scheduler file.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="For folders: make again what is there.")
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
 @click.version_option(__version__)
@@ -69,11 +77,14 @@ def main(
     postfilter: bool | None,
     isa: str | None,
     chunk_frames: int | None,
+    play: bool,
+    latency: bool,
     rtf_limit: float | None,
     verify: bool,
     strict: bool,
     mel_format: str | None,
     jobs: int | None,
+    dask: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -98,13 +109,18 @@ def main(
     if verify and not engine.same_samples:
         raise ValueError(f"--verify: found backend {backend}, which has samples of its own; wv-verify compares it")
     if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
-        if verify or rtf_limit or chunk_frames:
-            raise ValueError("--verify, --rtf-limit, --chunk-frames: found one of them with a folder, wanted a file")
-        _speak_folder(model_path, mel_path, out, jobs, overwrite, as_json, strict, backend, isa, seed, temperature,
-                      postfilter, format_, mel_format)  # fmt: skip
+        if verify or rtf_limit or chunk_frames or play or latency:
+            raise ValueError("--verify, --rtf-limit, --chunk-frames, --play, --latency: found one of them with a "
+                             "folder, wanted a file")  # fmt: skip
+        if jobs and dask:
+            raise ValueError("--jobs: found it with --dask, whose workers are the jobs, wanted one of them")
+        _speak_folder(model_path, mel_path, out, Jobs(jobs or n_cpus(), dask), overwrite, as_json, strict, backend,
+                      isa, seed, temperature, postfilter, format_, mel_format)  # fmt: skip
         return
-    if jobs or overwrite:
-        raise ValueError("--jobs, --overwrite: found one of them with a file, wanted folders as MEL and OUT")
+    if jobs or overwrite or dask:
+        raise ValueError("--jobs, --dask, --overwrite: found one of them with a file, wanted folders as MEL and OUT")
+    if play and not _is_given("out"):
+        out = os.devnull
     output = Output.of(out, format_, (model_path, mel_path))
     model = read_model(model_path)
     cfg = model.config.mel
@@ -118,12 +134,19 @@ def main(
 
     synth = Voice(model, backend, isa if engine.has_isas or not verify else None, postfilter)
     jit_s = synth.warm_up() if engine.compiles else 0.0
+    live = frames is not None
+    if play and not live:
+        frames = (mel[:, t : t + PLAY_FRAMES] for t in range(0, mel.shape[1], PLAY_FRAMES))
     if frames is not None:
-        with output.open(cfg.sample_rate) as write:
-            spoken = _speak_live(synth, frames, seed, temperature, write)
-        _check(model, spoken.mel, mel_path, strict)
+        with ExitStack() as stack:
+            writes = [stack.enter_context(output.open(cfg.sample_rate))]
+            if play:
+                writes.append(stack.enter_context(player(cfg.sample_rate)))
+            spoken = _speak_live(synth, frames, seed, temperature, lambda pcm: [write(pcm) for write in writes])
     else:
         spoken = _speak(synth, mel, seed, temperature, chunk_frames)
+    if live:
+        _check(model, spoken.mel, mel_path, strict)
     if verify:
         _verify(model, spoken, seed, temperature, backend, isa, postfilter)
     heard = check_audio(cfg, spoken.mel, spoken.pcm)
@@ -142,15 +165,21 @@ def main(
     )  # fmt: skip
     if frames is None:
         output.write(spoken.pcm, cfg.sample_rate)
-    click.echo(report.json() if as_json else report.text(), err=output.to_stdout)
+    delay = Latency(synth.lookahead, cfg.hop_length / cfg.sample_rate, spoken.first_audio_s) if latency else None
+    click.echo(report.json(delay) if as_json else report.text(delay), err=output.to_stdout)
     if rtf_limit and report.real_time_factor > rtf_limit:
         raise WaveRNNError(
             f"real-time factor {report.real_time_factor:.3f}, wanted at most {rtf_limit:g}: this machine is too slow"
         )
 
 
+def _is_given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 def _speak_folder(
-    model_path: str, mels: str, audio: str, jobs: int | None, overwrite: bool, as_json: bool, strict: bool,
+    model_path: str, mels: str, audio: str, jobs: Jobs, overwrite: bool, as_json: bool, strict: bool,
     backend: str, isa: str | None, seed: int, temperature: float, postfilter: bool | None, format_: str | None,
     mel_format: str | None,
 ) -> None:  # fmt: skip
@@ -159,7 +188,8 @@ def _speak_folder(
     settings = Settings(model, backend, isa, seed, temperature, on, format_ or "wav", strict, mel_format)
     if overwrite:
         Corpus.forget(Path(audio))
-    summary = Corpus(Path(mels), Path(audio), settings).run(jobs or n_cpus())
+    folders = [Path(folder).absolute() if jobs.scheduler else Path(folder) for folder in (mels, audio)]
+    summary = Corpus(folders[0], folders[1], settings).run(jobs)
     for path, warning in sorted(summary.warnings.items()):
         click.echo(f"wv-run: warning: {printable(path)}: {printable(warning)}", err=True)
     click.echo(summary.json() if as_json else summary.text())

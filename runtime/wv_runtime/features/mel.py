@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime.errors import AudioError, WaveRNNError
+from wv_runtime.errors import AudioError, MelError, WaveRNNError
 from wv_runtime.features.recording import check_recording, remarks
 from wv_runtime.model.config import MelConfig
 
 MAGNITUDE_EPS = 1e-9  # HiFi-GAN adds it under the square root
+SPARE_FRAMES = 2  # by which makers of mels differ at the edges
 
 
 def load_audio(
@@ -104,6 +105,13 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
     magnitude = np.sqrt(stft.real**2 + stft.imag**2 + np.float32(MAGNITUDE_EPS))
     mel = np.log(np.maximum(mel_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
     return np.ascontiguousarray(mel, dtype=np.float32)
+
+
+def check_length(path: str | Path, n_frames: int, n_samples: int, cfg: MelConfig, audio_path: str | Path) -> None:
+    """Raises MelError unless so many frames, of a file, are those of so many samples of another."""
+    wanted = n_samples // cfg.hop_length
+    if abs(n_frames - wanted) > SPARE_FRAMES:
+        raise MelError(f"{path}: found {n_frames} frames, wanted {wanted}, as many as {audio_path} has")
 
 
 @functools.lru_cache(maxsize=8)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from wv_runtime.errors import CheckpointError, MelError
 from wv_runtime.features.mel_check import DB, LN_10, band_edges
-from wv_runtime.features.mel_file import check_mel
+from wv_runtime.features.mel_file import DECIBELS_FROM, check_mel
 from wv_runtime.model.config import MelConfig
 from wv_runtime.model.torch_file import read_tensors
 
@@ -36,6 +36,7 @@ SCALES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "-4..4": (-4.0, 4.0)}
 BASES = ("natural", "log10", "db", "linear", "log1p", *SCALES)
 POWER = ("power", "db-power", "ln-power", "log10-power")
 OPTIONS = ("ref", "range", "area", "stats")
+SUFFIXES = (".npy", ".npz", ".pt")  # of files; without a format the first alone
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,9 @@ class MelFormat:
         if not self.area_norm:
             e = band_edges(cfg.n_mels, cfg.fmin, cfg.fmax, False)
             x = x + np.log(2.0 / (e[2:] - e[:-2]))[:, None]
+        if x.min() < DECIBELS_FROM:  # else the floor would hide it
+            raise MelError(f"{path}: values from {x.min():.4g} to {x.max():.4g} nats, wanted about -11.5 to 3: the "
+                           f"format is not {self.base}")  # fmt: skip
         out = np.maximum(x, math.log(cfg.log_floor)).astype(np.float32)
         check_mel(path, out, cfg)
         return out

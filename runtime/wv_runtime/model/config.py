@@ -61,12 +61,26 @@ def _checked_fields(cls: type, prefix: str, values: dict[str, Any]) -> dict[str,
     return values
 
 
-# 22.05 kHz is the HiFi-GAN / Tacotron 2 front end, frame for frame;
-# the other two keep its transform (magnitude, Slaney mel, natural log) at 10 ms per frame.
+# 22.05 kHz is the HiFi-GAN / Tacotron 2 front end, frame for frame; the next two keep its transform (magnitude, Slaney
+# mel, natural log) at 10 ms per frame, and so do the rates of telephones and studios. Then what other projects take;
+# docs/howto/mels.md says which is whose.
 PRESETS = {
-    "22k": MelConfig("22k", 22050, 1024, 256, 1024, 80, 0.0, 8000.0),
-    "24k": MelConfig("24k", 24000, 1024, 240, 960, 80, 0.0, 12000.0),
-    "16k": MelConfig("16k", 16000, 1024, 160, 640, 80, 0.0, 8000.0),
+    mel.name: mel
+    for mel in (
+        MelConfig("22k", 22050, 1024, 256, 1024, 80, 0.0, 8000.0),
+        MelConfig("24k", 24000, 1024, 240, 960, 80, 0.0, 12000.0),
+        MelConfig("16k", 16000, 1024, 160, 640, 80, 0.0, 8000.0),
+        MelConfig("8k", 8000, 512, 80, 320, 80, 0.0, 4000.0),
+        MelConfig("44k", 44100, 2048, 441, 1764, 100, 0.0, 22050.0),
+        MelConfig("48k", 48000, 2048, 480, 1920, 100, 0.0, 24000.0),
+        MelConfig("vits", 22050, 1024, 256, 1024, 80, 0.0, 11025.0),
+        MelConfig("pwg-22k", 22050, 1024, 256, 1024, 80, 80.0, 7600.0),
+        MelConfig("pwg-24k", 24000, 2048, 300, 1200, 80, 80.0, 7600.0),
+        MelConfig("fatchord", 22050, 2048, 275, 1100, 80, 40.0, 11025.0),
+        MelConfig("r9y9", 22050, 1024, 256, 1024, 80, 125.0, 7600.0),
+        MelConfig("16k-200", 16000, 1024, 200, 800, 80, 0.0, 8000.0),
+        MelConfig("24k-256", 24000, 1024, 256, 1024, 100, 0.0, 12000.0),
+    )
 }
 
 
