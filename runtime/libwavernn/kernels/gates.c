@@ -111,7 +111,10 @@ static inline SHORT_VECTOR tanh_q15(SHORT_VECTOR x, int shift) {
 /* Q15 sigmoid of Q10: halfway from tanh(x / 2) to 1 */
 static inline SHORT_VECTOR sigmoid_q15(SHORT_VECTOR x) { return SHORT(halfway)(tanh_q15(x, 10)); }
 
-/* The body of gates_q, which the compiler sees for I_shift = 0 too */
+/* The body of gates_q, which the compiler sees for I_shift = 0 too; with WV_UNROLL_INPUTS for every n_x, once each */
+#ifdef WV_UNROLL_INPUTS
+__attribute__((always_inline))
+#endif
 static inline void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g,
                                const int16_t *I, int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
     for (int32_t i = first; i < first + n_units / 2; i += WV_SHORTS) {
@@ -135,11 +138,11 @@ static inline void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, 
         u = SHORT(adds)(u, SHORT(load)(g + i));
         r = SHORT(adds)(r, SHORT(load)(g + n_units + i));
         e = SHORT(adds)(e, SHORT(load)(g + 2 * n_units + i));
-        /* 2) r = sigmoid(r + a_r), then e += r o a_e */
+        /* 2) r = sigmoid(r + a_r), u = sigmoid(u + a_u) */
         r = sigmoid_q15(SHORT(adds)(r, SHORT(load)(a + n_units + i)));
-        e = tanh_q15(SHORT(adds_mulhrs)(e, r, SHORT(load)(a + 2 * n_units + i)), 9);
-        /* 3) u = sigmoid(u + a_u) */
         u = sigmoid_q15(SHORT(adds)(u, SHORT(load)(a + i)));
+        /* 3) e = tanh(e + r o a_e) */
+        e = tanh_q15(SHORT(adds_mulhrs)(e, r, SHORT(load)(a + 2 * n_units + i)), 9);
         /* 4) h = u o h + (e - u o e) */
         e = SHORT(sub)(e, SHORT(mulhrs)(u, e));
         e = SHORT(add_mulhrs)(e, u, SHORT(load)(h + i));
@@ -151,6 +154,15 @@ static inline void gates_q_shifted(int32_t n_units, int32_t first, int32_t n_x, 
 /* `gates` in 16-bit fixed point; also leaves h in 8 bits. x : (3,) bytes as (2 byte - 255) * 128 */
 static void gates_q(int32_t n_units, int32_t first, int32_t n_x, const int16_t *a, const int16_t *g, const int16_t *I,
                     int32_t I_shift, const int16_t *x, int16_t *h, int8_t *h_q) {
+#ifdef WV_UNROLL_INPUTS
+    switch (I_shift == 0 ? n_x : 0) {
+    case 2: gates_q_shifted(n_units, first, 2, a, g, I, 0, x, h, h_q); return;
+    case 3: gates_q_shifted(n_units, first, 3, a, g, I, 0, x, h, h_q); return;
+    case WV_N_X - 1: gates_q_shifted(n_units, first, WV_N_X - 1, a, g, I, 0, x, h, h_q); return;
+    case WV_N_X: gates_q_shifted(n_units, first, WV_N_X, a, g, I, 0, x, h, h_q); return;
+    default: break;
+    }
+#endif
     if (I_shift == 0)
         gates_q_shifted(n_units, first, n_x, a, g, I, 0, x, h, h_q);
     else

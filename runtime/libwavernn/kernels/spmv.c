@@ -77,38 +77,46 @@ static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, w
     const uint16_t *col_idx = m->col_idx;
     const int8_t *values = m->values;
     const float *scale = m->scale;
-    int32_t row = 0;
+    const float x_scale = to == WV_TO_Q ? next->x_scale : 0.0f, zero = to == WV_TO_Q ? (float)next->x_zero + 128.5f : 0.0f;
+    int32_t sum[WV_ROWS_APART * WV_H] __attribute__((aligned(64)));
+    int32_t first = 0;
 #if defined(WV_ROWS_BY_HAND) && WV_H == 16
-    row = rows_by_hand(m, q, to, next, y);
+    first = rows_by_hand(m, q, to, next, y);
 #endif
-    size_t k = (size_t)row_ptr[row];
-    for (; row < n_block_rows; row++) {
-        /* 1) the products, four blocks at a time */
-        SUM_VECTOR a = SUM(start)(start + row * WV_H);
-        const size_t end = (size_t)row_ptr[row + 1], fours = end - (end - k) % 4;
-        for (; k != fours; k += 4) {
-            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
-            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k + 2);
+    size_t k = (size_t)row_ptr[first];
+    for (int32_t end_row; first < n_block_rows; first = end_row) {
+        end_row = WV_ROWS_APART == 1 || first + WV_ROWS_APART < n_block_rows ? first + WV_ROWS_APART : n_block_rows;
+        for (int32_t row = first; row < end_row; row++) {
+            /* 1) the products, four blocks at a time */
+            SUM_VECTOR a = SUM(start)(start + row * WV_H);
+            const size_t end = (size_t)row_ptr[row + 1], fours = end - (end - k) % 4;
+            for (; k != fours; k += 4) {
+                a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
+                a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k + 2);
+            }
+            /* 2) the last one to three blocks */
+            if (end - k >= 2) {
+                a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
+                k += 2;
+            }
+            if (k != end) {
+                a = SUM(dot1)(a, values + 4 * WV_H * k, q + 4 * (size_t)col_idx[k]);
+                k++;
+            }
+            INT(store)(sum + (row - first) * WV_H, SUM(total)(a));
         }
-        /* 2) the last one to three blocks */
-        if (end - k >= 2) {
-            a = WV_CAT(two_blocks_, WV_H)(a, values, col_idx, q, k);
-            k += 2;
-        }
-        if (k != end) {
-            a = SUM(dot1)(a, values + 4 * WV_H * k, q + 4 * (size_t)col_idx[k]);
-            k++;
-        }
-        /* 3) sum, scale */
-        FLOAT_VECTOR s = FLOAT(mul)(INT(to_float)(SUM(total)(a)), FLOAT(load)(scale + row * WV_H));
-        /* 4) store as float, as Q10, or quantised for the next matrix */
-        if (to == WV_TO_FLOAT) {
-            FLOAT(store)((float *)y + row * WV_H, s);
-        } else if (to == WV_TO_Q10) {
-            FLOAT(store_q10)((int16_t *)y + row * WV_H, s);
-        } else {
-            s = FLOAT(add)(FLOAT(mul)(s, FLOAT(set1)(next->x_scale)), FLOAT(set1)((float)next->x_zero + 128.5f));
-            FLOAT(store_q)((int8_t *)y + row * WV_H, s);
+        for (int32_t row = first; row < end_row; row++) {
+            /* 3) scale */
+            FLOAT_VECTOR s = FLOAT(mul)(INT(to_float)(INT(load)(sum + (row - first) * WV_H)), FLOAT(load)(scale + row * WV_H));
+            /* 4) store as float, as Q10, or quantised for the next matrix */
+            if (to == WV_TO_FLOAT) {
+                FLOAT(store)((float *)y + row * WV_H, s);
+            } else if (to == WV_TO_Q10) {
+                FLOAT(store_q10)((int16_t *)y + row * WV_H, s);
+            } else {
+                s = FLOAT(add)(FLOAT(mul)(s, FLOAT(set1)(x_scale)), FLOAT(set1)(zero));
+                FLOAT(store_q)((int8_t *)y + row * WV_H, s);
+            }
         }
     }
 }
@@ -127,6 +135,12 @@ static inline void WV_CAT(spmv_i8_, WV_H)(const wv_matrix *m, const int8_t *q, w
 #else
 
 #include "blocks.h"
+
+/* Block rows whose sums lie in memory before they are scaled: where products and scaling want the same units, one after
+ * the other is faster. */
+#ifndef WV_ROWS_APART
+#define WV_ROWS_APART 1
+#endif
 
 #if defined(WV_NEON_DOT) && defined(__aarch64__)
 #define WV_ROWS_BY_HAND
@@ -154,36 +168,44 @@ static void spmv_i8_4(const wv_matrix *m, const int8_t *q, wv_output to, const w
     const int8_t *values = f->values;
     const uint16_t *col_idx = f->col_idx;
     const float *scale = f->scale;
+    const float x_scale = to == WV_TO_Q ? next->x_scale : 0.0f, zero = to == WV_TO_Q ? (float)next->x_zero + 128.5f : 0.0f;
+    int32_t sum[WV_ROWS_APART * 16] __attribute__((aligned(64)));
     size_t k = 0;
-    for (int32_t i = 0; i < n; i++) {
-        /* 1) the products, two blocks of each row at a time */
-        vi16 even = vi16_load(start + 16 * i), odd = vi16_zero();
-        const size_t end = (size_t)step_ptr[i + 1], twos = end - (end - k) % 2;
-        for (; k != twos; k += 2) {
-            even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
-            odd = vi16_dot4_of_four(odd, values + 64 * (k + 1), q, col_idx + 4 * (k + 1));
+    for (int32_t first = 0, end_i; first < n; first = end_i) {
+        end_i = WV_ROWS_APART == 1 || first + WV_ROWS_APART < n ? first + WV_ROWS_APART : n;
+        for (int32_t i = first; i < end_i; i++) {
+            /* 1) the products, two blocks of each row at a time */
+            vi16 even = vi16_load(start + 16 * i), odd = vi16_zero();
+            const size_t end = (size_t)step_ptr[i + 1], twos = end - (end - k) % 2;
+            for (; k != twos; k += 2) {
+                even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
+                odd = vi16_dot4_of_four(odd, values + 64 * (k + 1), q, col_idx + 4 * (k + 1));
+            }
+            /* 2) the last one */
+            if (k != end) {
+                even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
+                k++;
+            }
+            vi16_store(sum + 16 * (i - first), vi16_add(even, odd));
         }
-        /* 2) the last one */
-        if (k != end) {
-            even = vi16_dot4_of_four(even, values + 64 * k, q, col_idx + 4 * k);
-            k++;
-        }
-        /* 3) sum, scale */
-        vf16 s = vf16_mul(vi16_to_float(vi16_add(even, odd)), vf16_load(scale + 16 * i));
-        /* 4) store each of the four where it belongs */
-        const int32_t *to_row = row + 4 * i;
-        if (to == WV_TO_FLOAT) {
-            float part[16];
-            vf16_store(part, s);
-            for (int r = 0; r < 4; r++) memcpy((float *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
-        } else if (to == WV_TO_Q10) {
-            int16_t part[16];
-            vf16_store_q10(part, s);
-            for (int r = 0; r < 4; r++) memcpy((int16_t *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
-        } else {
-            int8_t part[16];
-            vf16_store_q(part, vf16_add(vf16_mul(s, vf16_set1(next->x_scale)), vf16_set1((float)next->x_zero + 128.5f)));
-            for (int r = 0; r < 4; r++) memcpy((int8_t *)y + 4 * to_row[r], part + 4 * r, 4);
+        for (int32_t i = first; i < end_i; i++) {
+            /* 3) scale */
+            vf16 s = vf16_mul(vi16_to_float(vi16_load(sum + 16 * (i - first))), vf16_load(scale + 16 * i));
+            /* 4) store each of the four where it belongs */
+            const int32_t *to_row = row + 4 * i;
+            if (to == WV_TO_FLOAT) {
+                float part[16];
+                vf16_store(part, s);
+                for (int r = 0; r < 4; r++) memcpy((float *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
+            } else if (to == WV_TO_Q10) {
+                int16_t part[16];
+                vf16_store_q10(part, s);
+                for (int r = 0; r < 4; r++) memcpy((int16_t *)y + 4 * to_row[r], part + 4 * r, 4 * sizeof *part);
+            } else {
+                int8_t part[16];
+                vf16_store_q(part, vf16_add(vf16_mul(s, vf16_set1(x_scale)), vf16_set1(zero)));
+                for (int r = 0; r < 4; r++) memcpy((int8_t *)y + 4 * to_row[r], part + 4 * r, 4);
+            }
         }
     }
 }

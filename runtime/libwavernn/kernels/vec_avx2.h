@@ -38,11 +38,11 @@ WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-/* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. */
+/* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. At shift 9, 2 s is in the high byte. */
 WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
-    const __m256i low_byte = _mm256_set_epi64x(0x0e0e0c0c0a0a0808, 0x0606040402020000, 0x0e0e0c0c0a0a0808, 0x0606040402020000);
-    a = _mm256_and_si256(_mm256_srli_epi16(a, shift - 1), _mm256_set1_epi16(0x0e));
-    return _mm256_add_epi16(_mm256_shuffle_epi8(a, low_byte), _mm256_set1_epi16(0x0100));
+    const __m256i high_byte = _mm256_set_epi64x(0x0f0f0d0d0b0b0909, 0x0707050503030101, 0x0f0f0d0d0b0b0909, 0x0707050503030101);
+    a = _mm256_shuffle_epi8(shift == 9 ? a : _mm256_srli_epi16(a, shift - 9), high_byte);
+    return _mm256_add_epi16(_mm256_and_si256(a, _mm256_set1_epi16(0x0e0e)), _mm256_set1_epi16(0x0100));
 }
 WV_INLINE vs16 vs16_lookup(const int16_t table[8], vs16 segment) {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)), segment);
@@ -53,23 +53,45 @@ WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(32, 16)
 #define WV_SHORTS 32
-WV_PAIR_STORES(16, 8)
+#define WV_UNROLL_INPUTS /* an iteration is too long to overlap with the next */
+/* Two halves in one pack */
+WV_INLINE void vf16_store_q(int8_t *q, vf16 a) {
+    const __m256 low = _mm256_set1_ps(1.0f), high = _mm256_set1_ps(255.0f);
+    vi8 lo = _mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(a.lo, low), high));
+    vi8 hi = _mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(a.hi, low), high));
+    vi8 s = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xd8);
+    _mm_storeu_si128((void *)q, _mm_packus_epi16(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+}
+WV_INLINE void vf16_store_q10(int16_t *p, vf16 a) {
+    const __m256 scale = _mm256_set1_ps(1024.0f), zero = _mm256_set1_ps(32768.5f), high = _mm256_set1_ps(65535.0f);
+    vi8 lo = _mm256_cvttps_epi32(_mm256_min_ps(_mm256_add_ps(_mm256_mul_ps(a.lo, scale), zero), high));
+    vi8 hi = _mm256_cvttps_epi32(_mm256_min_ps(_mm256_add_ps(_mm256_mul_ps(a.hi, scale), zero), high));
+    vi8 s = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xd8);
+    _mm256_storeu_si256((void *)p, _mm256_xor_si256(s, _mm256_set1_epi16(INT16_MIN)));
+}
+WV_INLINE void vs32_store_q(int8_t *q, vs32 a) {
+    const vs16 scale = _mm256_set1_epi16(128);
+    vi8 s = _mm256_packs_epi16(vs16_mulhrs(a.lo, scale), vs16_mulhrs(a.hi, scale));
+    _mm256_storeu_si256((void *)q, _mm256_xor_si256(_mm256_permute4x64_epi64(s, 0xd8), _mm256_set1_epi8(INT8_MIN)));
+}
 WV_PAIR_STORES(32, 16)
 #define WV_FOURS
-/* As vi16_dot4, but rows 4 i to 4 i + 3 with the quad col_idx[i] of x. One load for four indices: loads are what is short. */
+/* As vi16_dot4, but rows 4 i to 4 i + 3 with the quad col_idx[i] of x. A load for two indices: of four, shifts and masks cost more. */
 WV_INLINE vi16 vi16_dot4_of_four(vi16 acc, const int8_t *w, const int8_t *x, const uint16_t *col_idx) {
-    uint64_t j;
-    memcpy(&j, col_idx, sizeof j);
-    const __m256i x0 = _mm256_set1_epi32(load_quad(x + 4 * (j & 0xffff)));
-    const __m256i x1 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 16 & 0xffff)));
-    const __m256i x2 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 32 & 0xffff)));
-    const __m256i x3 = _mm256_set1_epi32(load_quad(x + 4 * (j >> 48)));
+    uint32_t j01, j23;
+    memcpy(&j01, col_idx, sizeof j01);
+    memcpy(&j23, col_idx + 2, sizeof j23);
+    const __m256i x0 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j01 & 0xffff)));
+    const __m256i x1 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j01 >> 16)));
+    const __m256i x2 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j23 & 0xffff)));
+    const __m256i x3 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j23 >> 16)));
     acc.lo = vi8_dot4_each(acc.lo, w, _mm256_blend_epi32(x0, x1, 0xf0));
     acc.hi = vi8_dot4_each(acc.hi, w + 32, _mm256_blend_epi32(x2, x3, 0xf0));
     return acc;
 }
-WV_EVEN_ODD(4)
-WV_EVEN_ODD(8)
+#define WV_ROWS_APART 16
+WV_ONE_SUM(4)
+WV_ONE_SUM(8)
 WV_PAIR_SUMS(16, 8)
 WV_PAIR_SUMS(32, 16)
 WV_LANES_ONE_SUM(4)

@@ -126,6 +126,7 @@ WV_PAIR(8, 4)
 WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(16, 8)
+WV_PAIR_SHORT_STORE(16, 8)
 #define WV_SHORTS 16
 
 /* p = Q10 of a. Conversion to unsigned clamps below, narrowing above; 1024 scales inside the conversion: no rounding. */

@@ -187,7 +187,10 @@
     }                                                                                                                  \
     WV_INLINE vs##W vs##W##_lookup(const int16_t table[8], vs##W segment) {                                            \
         return (vs##W){vs##N##_lookup(table, segment.lo), vs##N##_lookup(table, segment.hi)};                          \
-    }                                                                                                                  \
+    }
+
+/* The store of int16 that narrows, where two halves are no worse than a whole. */
+#define WV_PAIR_SHORT_STORE(W, N)                                                                                      \
     WV_INLINE void vs##W##_store_q(int8_t *q, vs##W a) {                                                               \
         vs##N##_store_q(q, a.lo);                                                                                      \
         vs##N##_store_q(q + N, a.hi);                                                                                  \

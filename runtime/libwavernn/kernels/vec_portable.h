@@ -150,10 +150,12 @@ WV_INLINE void vs8_store_q(int8_t *q, vs8 a) {
 
 #include "vec_pair.h"
 WV_PAIR_SHORT(16, 8)
+WV_PAIR_SHORT_STORE(16, 8)
 WV_PAIR(8, 4)
 WV_PAIR(16, 8)
 WV_PAIR(32, 16)
 WV_PAIR_SHORT(32, 16)
+WV_PAIR_SHORT_STORE(32, 16)
 #define WV_SHORTS 16
 WV_PAIR_STORES(8, 4)
 WV_PAIR_STORES(16, 8)

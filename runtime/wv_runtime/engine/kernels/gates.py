@@ -19,13 +19,14 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import register_jitable
 
-from .jit import OVERLOAD
+from .jit import OVERLOAD, apart
 from .simd import (
     SHORTS,
     add,
     add_mulhrs,
     adds,
     adds_mulhrs,
+    at,
     broadcast,
     copy_sign,
     div,
@@ -38,6 +39,7 @@ from .simd import (
     minimum,
     mul,
     mulhrs,
+    pointer,
     pow2,
     segment,
     store,
@@ -184,36 +186,63 @@ def sigmoid_q15(x):
     return halfway(tanh_half_q15(x))
 
 
+def _gates_q(n_x, unshifted):
+    """The body of gates_q for one number of inputs, or for any (None), and for I_shift = 0, or for any"""
+    known, inputs = n_x is not None, n_x or 1
+
+    def gates_q_shifted(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):
+        n_x = inputs if known else n_x
+        for i in range(first, first + n_units // 2, SHORTS):
+            # 1) u, r, e before their nonlinearities: I* x, then + g
+            x_0 = broadcast(SHORTS, at(x, 0))
+            u = mulhrs(load(SHORTS, I, i), x_0)
+            r = mulhrs(load(SHORTS, I, n_units + i), x_0)
+            e = mulhrs(load(SHORTS, I, 2 * n_units + i), x_0)
+            for j in range(1, n_x):
+                column = 3 * n_units * j + i
+                x_j = broadcast(SHORTS, at(x, j))
+                u = adds_mulhrs(u, load(SHORTS, I, column), x_j)
+                r = adds_mulhrs(r, load(SHORTS, I, column + n_units), x_j)
+                e = adds_mulhrs(e, load(SHORTS, I, column + 2 * n_units), x_j)
+            for _ in range(0 if unshifted else I_shift):
+                u, r, e = adds(u, u), adds(r, r), adds(e, e)
+            u = adds(u, load(SHORTS, g, i))
+            r = adds(r, load(SHORTS, g, n_units + i))
+            e = adds(e, load(SHORTS, g, 2 * n_units + i))
+            # 2) r = sigmoid(r + a_r), u = sigmoid(u + a_u)
+            r = sigmoid_q15(adds(r, load(SHORTS, a, n_units + i)))
+            u = sigmoid_q15(adds(u, load(SHORTS, a, i)))
+            # 3) e = tanh(e + r o a_e)
+            e = tanh_q15(adds_mulhrs(e, r, load(SHORTS, a, 2 * n_units + i)))
+            # 4) h = u o h + (e - u o e)
+            e = sub(e, mulhrs(u, e))
+            e = add_mulhrs(e, u, load(SHORTS, h, i))
+            store(h, i, e)
+            store_q(h_q, i, e)
+
+    return apart(gates_q_shifted)
+
+
+# Of the coarse and of the fine half, without and with linear prediction (predict.N_X)
+_2, _3, _7, _8, _any = _gates_q(2, True), _gates_q(3, True), _gates_q(7, True), _gates_q(8, True), _gates_q(None, False)
+
+
 @register_jitable(**OVERLOAD)
 def gates_q(n_units, first, n_x, a, g, I, I_shift, x, h, h_q):  # noqa: E741, N803
     """`gates` in 16-bit fixed point; also leaves h in 8 bits. x : (8,) int16 Q15
 
     a, g : (3N,) int16 Q10    I : (3N n_x,) int16, I_shift : derive.quantize_I    h : (N,) int16 Q15    h_q : (N,) int8
     """
-    for i in range(first, first + n_units // 2, SHORTS):
-        # 1) u, r, e before their nonlinearities: I* x, then + g
-        x_0 = broadcast(SHORTS, x[0])
-        u = mulhrs(load(SHORTS, I, i), x_0)
-        r = mulhrs(load(SHORTS, I, n_units + i), x_0)
-        e = mulhrs(load(SHORTS, I, 2 * n_units + i), x_0)
-        for j in range(1, n_x):
-            column = 3 * n_units * j + i
-            x_j = broadcast(SHORTS, x[j])
-            u = adds_mulhrs(u, load(SHORTS, I, column), x_j)
-            r = adds_mulhrs(r, load(SHORTS, I, column + n_units), x_j)
-            e = adds_mulhrs(e, load(SHORTS, I, column + 2 * n_units), x_j)
-        for _ in range(I_shift):
-            u, r, e = adds(u, u), adds(r, r), adds(e, e)
-        u = adds(u, load(SHORTS, g, i))
-        r = adds(r, load(SHORTS, g, n_units + i))
-        e = adds(e, load(SHORTS, g, 2 * n_units + i))
-        # 2) r = sigmoid(r + a_r), then e += r o a_e
-        r = sigmoid_q15(adds(r, load(SHORTS, a, n_units + i)))
-        e = tanh_q15(adds_mulhrs(e, r, load(SHORTS, a, 2 * n_units + i)))
-        # 3) u = sigmoid(u + a_u)
-        u = sigmoid_q15(adds(u, load(SHORTS, a, i)))
-        # 4) h = u o h + (e - u o e)
-        e = sub(e, mulhrs(u, e))
-        e = add_mulhrs(e, u, load(SHORTS, h, i))
-        store(h, i, e)
-        store_q(h_q, i, e)
+    in_, out = (pointer(a), pointer(g), pointer(I), I_shift, pointer(x)), (pointer(h), pointer(h_q))
+    arguments = (n_units, first, n_x, *in_, *out)
+    case = n_x if I_shift == 0 else 0
+    if case == 2:
+        _2(arguments)
+    elif case == 3:
+        _3(arguments)
+    elif case == 7:
+        _7(arguments)
+    elif case == 8:
+        _8(arguments)
+    else:
+        _any(arguments)

@@ -20,6 +20,7 @@ from . import derive
 from .jit import OVERLOAD, apart
 from .simd import (
     HALF,
+    ROWS_APART,
     WIDE,
     add,
     aligned,
@@ -32,6 +33,7 @@ from .simd import (
     maximum,
     mul,
     pointer,
+    scratch,
     start_sums,
     store,
     store_four,
@@ -185,28 +187,36 @@ def _(m, q, following, y):
         j0, j1 = np.intp(at(col_idx, k)), np.intp(at(col_idx, k + 1))
         return dot2(a, values, 4 * H * k, q, 4 * j0, 4 * j1)
 
+    N_SUMS = ROWS_APART * H
+
     def body(n_block_rows, values, row_ptr, col_idx, start, scale, q, x_scale, x_zero, y):
-        k = 0
-        for row in range(n_block_rows):
-            # 1) the products, four blocks at a time
-            a = start_sums(H, start, row * H)
-            end = np.intp(at(row_ptr, row + 1))
-            fours = end - ((end - k) & 3)
-            while k != fours:
-                a = two_blocks(a, values, col_idx, q, k)
-                a = two_blocks(a, values, col_idx, q, k + 2)
-                k += 4
-            # 2) the last one to three blocks
-            if end - k >= 2:
-                a = two_blocks(a, values, col_idx, q, k)
-                k += 2
-            if k != end:
-                a = dot1(a, values, 4 * H * k, q, 4 * np.intp(at(col_idx, k)))
-                k += 1
-            # 3) sum, scale
-            s = mul(to_float(total(a)), load(H, scale, row * H))
-            # 4) store as float, as Q10, or quantised for the next matrix
-            store_output(s, x_scale, x_zero, y, row)
+        sums = scratch(N_SUMS)
+        k, first = 0, 0
+        while first < n_block_rows:
+            end_row = first + 1 if ROWS_APART == 1 else min(first + ROWS_APART, n_block_rows)
+            for row in range(first, end_row):
+                # 1) the products, four blocks at a time
+                a = start_sums(H, start, row * H)
+                end = np.intp(at(row_ptr, row + 1))
+                fours = end - ((end - k) & 3)
+                while k != fours:
+                    a = two_blocks(a, values, col_idx, q, k)
+                    a = two_blocks(a, values, col_idx, q, k + 2)
+                    k += 4
+                # 2) the last one to three blocks
+                if end - k >= 2:
+                    a = two_blocks(a, values, col_idx, q, k)
+                    k += 2
+                if k != end:
+                    a = dot1(a, values, 4 * H * k, q, 4 * np.intp(at(col_idx, k)))
+                    k += 1
+                store(sums, (row - first) * H, total(a))
+            for row in range(first, end_row):
+                # 3) scale
+                s = mul(to_float(load(H, sums, (row - first) * H)), load(H, scale, row * H))
+                # 4) store as float, as Q10, or quantised for the next matrix
+                store_output(s, x_scale, x_zero, y, row)
+            first = end_row
 
     @register_jitable(**OVERLOAD)
     def to_float_(s, x_scale, x_zero, y, row):
@@ -238,25 +248,33 @@ def spmv_i8_4(m, q, following, y):
 
 @overload(spmv_i8_4, jit_options=OVERLOAD)
 def _(m, q, following, y):
+    N_SUMS = ROWS_APART * 16
+
     def body(n, values, step_ptr, col_idx, row, start, scale, q, x_scale, x_zero, y):
-        k = 0
-        for i in range(n):
-            # 1) the products, two blocks of each row at a time
-            even, odd = load(16, start, 16 * i), zero(16)
-            end = np.intp(at(step_ptr, i + 1))
-            twos = end - ((end - k) & 1)
-            while k != twos:
-                even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
-                odd = dot4_of_four(odd, values, 64 * (k + 1), q, col_idx, 4 * (k + 1))
-                k += 2
-            # 2) the last one
-            if k != end:
-                even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
-                k += 1
-            # 3) sum, scale
-            s = mul(to_float(add(even, odd)), load(16, scale, 16 * i))
-            # 4) store each of the four where it belongs
-            store_output(s, x_scale, x_zero, y, row, i)
+        sums = scratch(N_SUMS)
+        k, first = 0, 0
+        while first < n:
+            end_i = first + 1 if ROWS_APART == 1 else min(first + ROWS_APART, n)
+            for i in range(first, end_i):
+                # 1) the products, two blocks of each row at a time
+                even, odd = load(16, start, 16 * i), zero(16)
+                end = np.intp(at(step_ptr, i + 1))
+                twos = end - ((end - k) & 1)
+                while k != twos:
+                    even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
+                    odd = dot4_of_four(odd, values, 64 * (k + 1), q, col_idx, 4 * (k + 1))
+                    k += 2
+                # 2) the last one
+                if k != end:
+                    even = dot4_of_four(even, values, 64 * k, q, col_idx, 4 * k)
+                    k += 1
+                store(sums, 16 * (i - first), add(even, odd))
+            for i in range(first, end_i):
+                # 3) scale
+                s = mul(to_float(load(16, sums, 16 * (i - first))), load(16, scale, 16 * i))
+                # 4) store each of the four where it belongs
+                store_output(s, x_scale, x_zero, y, row, i)
+            first = end_i
 
     @register_jitable(**OVERLOAD)
     def to_float_(s, x_scale, x_zero, y, row, i):

@@ -15,14 +15,15 @@ from ..isa import ISA
 from .arithmetic import add, div, hmax, hsum, maximum, minimum, mul, pow2, sub, to_float, trunc
 from .dot import dot1, dot2, dot4, dot4_of_four, start_sums, total
 from .fixed_point import add_mulhrs, adds, adds_mulhrs, copy_sign, fraction, halfway, lookup, min_abs, mulhrs, segment
-from .memory import aligned, at, broadcast, load, pointer, store, zero
+from .memory import aligned, at, broadcast, load, pointer, scratch, store, zero
 from .quantize import store_four, store_four_q, store_four_q10, store_q, store_q10
-from .vector import HALF, Q_BIAS, SHORTS, WIDE
+from .vector import HALF, Q_BIAS, ROWS_APART, SHORTS, WIDE
 
 __all__ = [
     "HALF",
     "ISA",
     "Q_BIAS",
+    "ROWS_APART",
     "SHORTS",
     "WIDE",
     "add",
@@ -51,6 +52,7 @@ __all__ = [
     "mulhrs",
     "pointer",
     "pow2",
+    "scratch",
     "segment",
     "start_sums",
     "store",

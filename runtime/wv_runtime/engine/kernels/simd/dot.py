@@ -50,13 +50,17 @@ def dot4_of_four(typingctx, acc, w, i, q, col_idx, j):
 
     def codegen(context, builder, signature, args):
         sums, w_array, i_, q_array, c_array, j_ = args
-        # one load for four indices: loads are what is short
-        I64 = ir.IntType(64)  # noqa: N806
-        four = _load(context, builder, col_idx, c_array, j_, I64)
+        # AVX-512 is short of loads: one for four indices; AVX2 of other instructions, too: shifts and masks
+        per_load = 2 if ISA == "avx2" else 4
+        word = ir.IntType(16 * per_load)
+        words = [
+            _load(context, builder, col_idx, c_array, builder.add(j_, j_.type(i)), word) for i in range(0, 4, per_load)
+        ]
         quads = None
         for lane in range(4):
-            c = builder.and_(builder.lshr(four, I64(16 * lane)), I64(0xFFFF))
-            quad = _load(context, builder, q, q_array, builder.shl(c, I64(2)), I32)
+            shifted = builder.lshr(words[lane // per_load], word(16 * (lane % per_load)))
+            c = builder.zext(builder.and_(shifted, word(0xFFFF)), ir.IntType(64))
+            quad = _load(context, builder, q, q_array, builder.shl(c, ir.IntType(64)(2)), I32)
             quad.align = 1
             splat = _splat(builder, quad, 16)
             mask = ir.Constant(ir.VectorType(ir.IntType(1), 16), [r // 4 == lane for r in range(16)])

@@ -51,6 +51,9 @@ add_mulhrs = _multiply_add("the same where no element can overflow", lambda b, x
 
 
 def _copy_sign(builder: Any, a: Any, s: Any) -> Any:
+    if ISA == "avx2":  # whose psign makes 0 where s is 0
+        s = builder.or_(s, _constant(s.type, 1))
+        return _by_parts(builder, 16, lambda x, y: _call(builder, "llvm.x86.avx2.psign.w", x.type, x, y), a, s)
     return builder.select(builder.icmp_signed("<", s, _constant(s.type, 0)), builder.neg(a), a)
 
 
@@ -89,6 +92,12 @@ def segment(typingctx, a, shift):
         if ISA not in ("avx2", "neon_dot"):
             return builder.lshr(x, _constant(x.type, n))
         # both bytes of entry s of a table of 8 int16: 2 s and 2 s + 1
+        if ISA == "avx2":  # at shift 9, 2 s is in the high byte
+            x = builder.lshr(x, _constant(x.type, n - 9))
+            bytes_ = builder.bitcast(x, ir.VectorType(I8, 2 * x.type.count))
+            high = ir.Constant(ir.VectorType(I32, bytes_.type.count), [i | 1 for i in range(bytes_.type.count)])
+            x = builder.bitcast(builder.shuffle_vector(bytes_, bytes_, high), x.type)
+            return builder.add(builder.and_(x, _constant(x.type, 0x0E0E)), _constant(x.type, 0x0100))
         even = builder.and_(builder.lshr(x, _constant(x.type, n - 1)), _constant(x.type, 0x0E))
         return builder.add(builder.mul(even, _constant(x.type, 0x0101)), _constant(x.type, 0x0100))
 

@@ -19,7 +19,7 @@ from ..isa import ISA
 from .dot import _dots, _total
 from .memory import _data, _load, _store
 from .quantize import _store_q, _store_q10
-from .vector import F32, I8, I32, LANE_SUMS, VecType, _pack, _splat, _width
+from .vector import F32, I8, I32, N_SUMS, VecType, _pack, _splat, _width
 
 MAX_TILE = 8
 # Rows of all lanes whose sums fill the registers; 0 where lanes are no better than one after the other
@@ -98,7 +98,7 @@ def start_lanes(typingctx, T, h, start, i):
     def codegen(context, builder, signature, args):
         row = _load(context, builder, start, args[2], args[3], ir.VectorType(I32, _width(h)))
         zero = ir.Constant(row.type, [0] * _width(h))
-        return _pack(builder, [_pack(builder, [row, *[zero] * (LANE_SUMS - 1)])] * _width(T))
+        return _pack(builder, [_pack(builder, [row, *[zero] * (N_SUMS - 1)])] * _width(T))
 
     return VecType("a", _width(h), _width(T))(T, h, start, types.intp), codegen
 
@@ -111,7 +111,7 @@ def _add_block(context: Any, builder: Any, a: Any, sums: Any, n: int, w: Any, i:
         quad = builder.load(at, typ=I32)
         quad.align = 1
         quads = builder.bitcast(_splat(builder, quad, a.n), ir.VectorType(I8, 4 * a.n))
-        place = [lane, n % LANE_SUMS]
+        place = [lane, n % N_SUMS]
         sums = builder.insert_value(sums, _dots(builder, builder.extract_value(sums, place), w4, quads), place)
     return sums
 

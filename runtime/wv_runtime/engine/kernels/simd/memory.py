@@ -53,6 +53,19 @@ def pointer(typingctx, array):
 
 
 @intrinsic(prefer_literal=True)
+def scratch(typingctx, n):
+    """Room for n int32 on the stack"""
+
+    def codegen(context, builder, signature, args):
+        with builder.goto_entry_block():
+            room = builder.alloca(ir.ArrayType(I32, _width(n)))
+        room.align = 64
+        return builder.bitcast(room, I32.as_pointer())
+
+    return types.CPointer(types.int32)(n), codegen
+
+
+@intrinsic(prefer_literal=True)
 def load(typingctx, n, array, index):
     """n elements from array[index:]: float32, int32 and int16 as they are, uint16 as binary16 bits widened exactly."""
     dtype, width = array.dtype, _width(n)

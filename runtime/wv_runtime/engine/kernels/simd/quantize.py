@@ -9,8 +9,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..isa import ISA
+from .fixed_point import _mulhrs
 from .memory import _data, _store
-from .vector import F32, I8, I16, I32, Q_BIAS, _clamp, _constant, _constant32, _part
+from .vector import F32, I8, I16, I32, Q_BIAS, _by_parts, _call, _clamp, _constant, _constant32, _part
 
 
 @intrinsic
@@ -32,6 +34,9 @@ def _store_q(context: Any, builder: Any, q_type: Any, q: Any, index: Any, v: Any
 
 def _to_q(builder: Any, v: Any) -> Any:
     n = v.type.count
+    if ISA == "avx2" and n % 32 == 0 and v.type.element == I16:
+        v = _pack_halves(builder, "llvm.x86.avx2.packsswb", _mulhrs(builder, v, _constant(v.type, 128)), 32)
+        return builder.xor(v, _constant(v.type, -128))
     if v.type.element == F32:
         v = builder.fptosi(_clamp(builder, v, 1.0, 255.0), ir.VectorType(I32, n))
     else:
@@ -40,6 +45,19 @@ def _to_q(builder: Any, v: Any) -> Any:
         v = builder.add(v, _constant32(n, 128))
     v = builder.add(v, _constant32(n, Q_BIAS - 128))
     return builder.trunc(v, ir.VectorType(I8, n))
+
+
+def _pack_halves(builder: Any, name: str, v: Any, width: int) -> Any:
+    """Elements in half their bits, saturated, by AVX2's packs of two vectors, which take turns in 8 bytes of each"""
+    narrow = ir.VectorType(ir.IntType(v.type.element.width // 2), width)
+
+    def pack(pair):
+        halves = (_part(builder, pair, i, width // 2) for i in (0, width // 2))
+        eights = builder.bitcast(_call(builder, name, narrow, *halves), ir.VectorType(ir.IntType(64), 4))
+        in_order = builder.shuffle_vector(eights, eights, ir.Constant(ir.VectorType(I32, 4), [0, 2, 1, 3]))
+        return builder.bitcast(in_order, narrow)
+
+    return _by_parts(builder, width, pack, v)
 
 
 @intrinsic
@@ -60,6 +78,10 @@ def _to_q10(builder: Any, v: Any) -> Any:
     n = v.type.count
     v = builder.fadd(builder.fmul(v, _constant(v.type, 1024.0)), _constant(v.type, 32768.5))
     v = builder.fptosi(_clamp(builder, v, 0.0, 65535.0), ir.VectorType(I32, n))
+    if ISA == "avx2" and n % 16 == 0:
+        return builder.xor(
+            _pack_halves(builder, "llvm.x86.avx2.packusdw", v, 16), ir.Constant(ir.VectorType(I16, n), [-32768] * n)
+        )
     return builder.trunc(builder.add(v, _constant32(n, -32768)), ir.VectorType(I16, n))
 
 

@@ -19,8 +19,8 @@ I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32 = ir.FloatType()
 ELEMENT = {"f": F32, "i": I32, "s": I16, "a": I32}
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
-N_SUMS = 2 if Q_BIAS else 1  # of an int8 block row: of its even and its odd blocks, or of all
-LANE_SUMS = 2 if ISA == "avx512vnni" else 1  # the same of each of several lanes, which hide latency, too
+N_SUMS = 2 if ISA == "avx512vnni" else 1  # of an int8 block row: of its even and its odd blocks, or of all
+ROWS_APART = 16 if ISA == "avx2" else 1  # block rows whose sums lie in memory before they are scaled
 # Width of an f16 block's vector where it is not that of f32: two narrow conversions cost less than a wide one on Zen 4.
 HALF = {16: "16y"} if ISA == "avx512vnni" else {}
 WIDE = bool(Q_BIAS)  # whether a vector has room for several blocks of 4 rows
@@ -46,7 +46,7 @@ class _VecModel(models.PrimitiveModel):
         else:
             be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
         if fe_type.kind == "a":
-            be_type = ir.ArrayType(be_type, LANE_SUMS if fe_type.lanes else N_SUMS)
+            be_type = ir.ArrayType(be_type, N_SUMS)
         super().__init__(dmm, fe_type, ir.ArrayType(be_type, fe_type.lanes) if fe_type.lanes else be_type)
 
 
