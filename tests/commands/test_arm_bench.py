@@ -86,13 +86,15 @@ def test_counts_and_estimates(command):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
     has_mca = any(shutil.which(f"llvm-mca{suffix}") for suffix in ("", *(f"-{n}" for n in range(16, 25))))
-    args = ["--n-units", 256, "--sparsity", 0.9, "--dtype", "int8", "--no-armv7", "--json"]
+    args = ["--n-units", 256, "--sparsity", 0.9, "--dtype", "int8", "--no-armv7", "--lanes", "1,4", "--json"]
     result = command(arm.main, *args, *([] if has_mca else ["--no-mca"]))
     assert result.code == 0, result.err
     report = json.loads(result.out)
-    dot, no_dot = report["instructions"]
+    dot, dot_4, no_dot, no_dot_4 = report["instructions"]
     assert (dot["isa"], no_dot["isa"]) == ("neon_dot", "neon")
-    for r in (dot, no_dot):
+    assert [r["lanes"] for r in report["instructions"]] == [1, 4, 1, 4]
+    assert dot_4["stages"]["R"] < dot["stages"]["R"] and no_dot_4["stages"]["O"] < no_dot["stages"]["O"]
+    for r in report["instructions"]:
         assert sum(r["stages"].values()) == pytest.approx(r["instructions_per_sample"], rel=0.05)
         assert all(n > 100 for n in r["stages"].values())
     assert all(dot["stages"][s] < no_dot["stages"][s] for s in ("R", "O", "gates"))  # gates: sqrdmlah

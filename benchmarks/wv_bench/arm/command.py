@@ -11,6 +11,7 @@ Usage: ``python -m wv_bench.arm`` (or ``make arm-bench``); needs qemu-user, a cr
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from wv_runtime.commands.common import BLOCK, Command
+from wv_runtime.commands.common import BLOCK, INTEGERS, Command
+from wv_runtime.engine.batch import check_lanes
 from wv_runtime.model.blocks import block_name, default_block
 from wv_runtime.model.layout import DTYPES
 
@@ -78,15 +80,19 @@ def estimate(name: str, machine: Machine, case: Case, ns: dict[str, float]) -> d
 @click.option("--sparsity", default=0.95, show_default=True)
 @click.option("--dtype", multiple=True, type=click.Choice(list(DTYPES)), help="[default: all]")
 @click.option("--block", type=BLOCK, help="[default: 16x4 for int8, 16x1 else]")
+@click.option("--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step; only one is estimated.")
 @click.option("--armv7/--no-armv7", default=True, help="Count on armv7 too.")
 @click.option("--mca/--no-mca", default=True, help="Estimate cycles with llvm-mca.")
 @click.option("--profiles", metavar="FOLDER", help="Write the device profiles of wv-predict; estimates every dtype.")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
     n_units: int, n_out: int | None, sparsity: float, dtype: tuple[str, ...], block: tuple[int, int] | None,
-    armv7: bool, mca: bool, profiles: str | None, as_json: bool,
+    lanes: tuple[int, ...], armv7: bool, mca: bool, profiles: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Executed instructions per sample by stage and dtype, and an estimated real-time factor per core."""
+    for n in lanes:
+        check_lanes(n)
+    mca = mca and 1 in lanes
     if profiles and not (mca and Path(profiles).is_dir()):
         raise ValueError(f"--profiles: found {profiles}, wanted a folder, and llvm-mca")
 
@@ -102,8 +108,13 @@ def main(
         for target in TARGETS if armv7 else TARGETS[:2]:
             program = emulated.program(target.build)
             text = disassemble(program) if mca and target.build == AARCH64 else {}
-            found = [(case, count(emulated, target, case)) for case in asked]
+            found = [(case, count(emulated, target, case)) for case in asked if 1 in lanes]
             counted += [instruction_result(target, case, counts, text) for case, counts in found]
+            counted += [
+                instruction_result(target, case, count(emulated, target, case, lanes=n), {}, n)
+                for case, n in itertools.product(asked, lanes)
+                if n > 1
+            ]
             cores = [name for name, core in CORES.items() if core.target == target and mca]
             basis = [(case, count(emulated, target, case, STAGES)) for case in fitted if cores]
             for name in cores:
@@ -123,24 +134,26 @@ def main(
 
 
 def count(
-    emulated: Emulated, target: Target, case: Case, stages: Sequence[str] = ("whole", *STAGES)
+    emulated: Emulated, target: Target, case: Case, stages: Sequence[str] = ("whole", *STAGES), lanes: int = 1
 ) -> dict[str, Counts]:
-    """Blocks of one run of each stage; "whole" is a mel frame, from mels to PCM."""
+    """Blocks of one run of each stage, of all lanes; "whole" is a mel frame, from mels to PCM."""
     model = emulated.folder / "model.bin"
     model.write_bytes(case.data.tobytes())
     ids = {"whole": WHOLE, **STAGE_IDS}
-    return {stage: emulated.per_run(target, model, ids[stage], 1 if stage == "whole" else 4) for stage in stages}
+    return {stage: emulated.per_run(target, model, ids[stage], 1 if stage == "whole" else 4, lanes) for stage in stages}
 
 
-def instruction_result(target: Target, case: Case, counts: dict[str, Counts], text: dict[int, str]) -> dict[str, Any]:
-    """One CPU and dtype: executed instructions per sample, and per 16 multiply-adds of R."""
+def instruction_result(
+    target: Target, case: Case, counts: dict[str, Counts], text: dict[int, str], lanes: int = 1
+) -> dict[str, Any]:
+    """One CPU, dtype and number of lanes: executed instructions per sample of a lane, and per 16 multiply-adds of R."""
     hop, R = case.config.mel.hop_length, next(op for op in case.ops if op.name == "R")
-    stages = {stage: instructions(counts[stage]) for stage in STAGES}
+    stages = {stage: instructions(counts[stage]) / lanes for stage in STAGES}
     stages["condition"] /= hop
     return {
         "processor": target.build.processor, "cpu": target.cpu, "isa": target.isa, "dtype": case.dtype,
         "n_units": case.config.n_units, "n_out": case.config.n_out, "block": block_name(R.block),
-        "instructions_per_sample": instructions(counts["whole"]) / hop, "stages": stages,
+        "lanes": lanes, "instructions_per_sample": instructions(counts["whole"]) / (hop * lanes), "stages": stages,
         "R_per_16_macs": 16 * stages["R"] / R.macs,
         "R_loop_per_16_macs": loop_per_16_macs(counts["R"], text) if text else None,
     }  # fmt: skip
@@ -151,12 +164,12 @@ def instruction_table(results: list[dict[str, Any]]) -> str:
     names = f"{'sample':>10}{'R':>10}{'gates':>8}{'O':>8}{'draws':>7}{'cond':>7}"
     lines = [
         "EXECUTED INSTRUCTIONS per sample, by qemu",
-        f"{'-cpu':<12}{'isa':<10}{'dtype':<6}{'block':>6}{names}   per 16 MACs of R, of its inner loop",
+        f"{'-cpu':<12}{'isa':<10}{'dtype':<6}{'block':>6}{'lanes':>6}{names}   per 16 MACs of R, of its inner loop",
     ]
     for r in results:
         s, loop = r["stages"], r["R_loop_per_16_macs"]
         lines.append(
-            f"{r['cpu']:<12}{r['isa']:<10}{r['dtype']:<6}{r['block']:>6}{r['instructions_per_sample']:>10,.0f}"
+            f"{r['cpu']:<12}{r['isa']:<10}{r['dtype']:<6}{r['block']:>6}{r['lanes']:>6}{r['instructions_per_sample']:>10,.0f}"
             f"{s['R']:>10,.0f}{s['gates']:>8,.0f}{s['O']:>8,.0f}{s['sampling']:>7,.0f}{s['condition']:>7,.0f}"
             f"{r['R_per_16_macs']:>15.2f}{f'{loop:.2f}' if loop else '-':>10}"
         )

@@ -64,12 +64,12 @@ class Emulated:
                  out / "libwavernn.a", "-lm"])  # fmt: skip
         return self.programs[build]
 
-    def counts(self, target: Target, model: Path, stage: int, n: int) -> Counts:
-        """Blocks that n runs of a stage executed, start-up included."""
+    def counts(self, target: Target, model: Path, stage: int, n: int, lanes: int) -> Counts:
+        """Blocks that n runs of a stage of so many streams in step executed, start-up included."""
         log = self.folder / "counts.txt"
         program = self.program(target.build)
         command = [tool(target.build.qemu), "-cpu", target.cpu, "-plugin", self.plugin, "-d", "plugin", "-D", log]
-        isa = run([*command, program, model, stage, n], timeout=300).strip()
+        isa = run([*command, program, model, stage, n, lanes], timeout=300).strip()
         if isa != target.isa:
             raise WaveRNNError(f"{target.cpu}: found ISA {isa}, wanted {target.isa}")
         found: Counts = {}
@@ -79,9 +79,9 @@ class Emulated:
             found[key] = found.get(key, 0) + int(n_entered)
         return found
 
-    def per_run(self, target: Target, model: Path, stage: int, n: int = 4) -> Counts:
+    def per_run(self, target: Target, model: Path, stage: int, n: int = 4, lanes: int = 1) -> Counts:
         """Blocks of one run: what n + 1 runs executed beyond 1."""
-        one, more = (self.counts(target, model, stage, k) for k in (1, n + 1))
+        one, more = (self.counts(target, model, stage, k, lanes) for k in (1, n + 1))
         changes = {key: (more.get(key, 0) - one.get(key, 0)) / n for key in one | more}
         return {key: change for key, change in changes.items() if change}
 
