@@ -24,20 +24,21 @@ needs_toolkit = pytest.mark.skipif(not TOOLKIT, reason="numba-cuda's toolkit is 
 needs_numba_cuda = pytest.mark.skipif(not NUMBA_CUDA, reason="numba-cuda is not installed")
 
 # Models, the bytes of shared memory that a block may take, 0 for all (enough for all, some or no matrix), and threads a
-# block: one lane to eight lanes a row
+# block, 0 for the kernel over the whole grid: one lane to eight lanes a row
 CASES = {
     "bytes": ({"cfg": {"preemphasis": 0.0}, "block": (16, 4)}, 0, 64),
     "some matrices shared": ({"cfg": {"n_out": 80, "n_sub": 1, "preemphasis": 0.0}, "block": (4, 4)}, 6800, 128),
     "linear prediction": ({"cfg": {"lpc_order": 35, "preemphasis": 0.0}, "block": (32, 4)}, 3808, 32),
     "eight lanes": ({"cfg": {}, "block": (8, 4)}, 0, 512),
+    "whole grid": ({"cfg": {"lpc_order": 3, "preemphasis": 0.0}, "block": (16, 4)}, 0, 0),
 }
 # Frames, seed, temperature, and the samples of each pull: across sub-frames of 10 and frames of 20 samples
 STREAMS = [[1, 5, 1.0, [3]], [2, 2**64 - 1, 0.3, [4, 9, 8]], [2, 0, 5.0, [1]]]
-FEW = [[1, 7, 1.0, [3]]]
+FEW = [[1, 7, 1.0, [1, 2]]]
 
 
 def streams_of(case):
-    return FEW if case == "eight lanes" else STREAMS
+    return FEW if case in ("eight lanes", "whole grid") else STREAMS
 
 
 def model_of(case):

@@ -1,8 +1,8 @@
 """The CUDA engine under numba-cuda's simulator, which Numba picks when it is loaded: hence a process of its own.
 
 Usage: ``python simulate_cuda.py JOBS`` prints a list of samples for each stream of each job. JOBS is JSON,
-[[path of a model, bytes of shared memory (0: all there are), threads a block, streams], ..]; streams are
-[[n_frames, seed, temperature, [samples of each pull, ..]], ..] and pull in step, in one batch.
+[[path of a model, bytes of shared memory (0: all there are), threads a block (0: the whole grid), streams], ..];
+streams are [[n_frames, seed, temperature, [samples of each pull, ..]], ..] and pull in step, in one batch.
 """
 
 import json
@@ -22,7 +22,7 @@ from wv_runtime.model import binary  # noqa: E402
 def samples(path: str, shared_bytes: int, n_threads: int, streams: list) -> list[list[int]]:
     """Of each stream"""
     model = binary.load(path)
-    net, opened = CudaNet(model, shared_bytes or None), []
+    net, opened = CudaNet(model, shared_bytes or None, grid=not n_threads), []
     net.n_threads = n_threads
     for n_frames, seed, temperature, _ in streams:
         opened.append(CudaStream(net, seed, temperature, bool(model.postfilter)))

@@ -20,6 +20,7 @@ from wv_runtime.engine.kernels import derive
 from wv_runtime.errors import NativeError
 from wv_runtime.model.weights import Matrix, Model
 
+from .cuda_grid import Grid
 from .numba_cpu import NumbaStream
 
 SAMPLED = ("R", "O1", "O2", "O3", "O4")  # the matrices of the sample loop
@@ -196,6 +197,7 @@ class CudaNet:
     Parameters
     ----------
     shared_bytes : of shared memory that a block may take; None: as much as the GPU has
+    grid         : whether one stream by itself takes the whole GPU, for dense models; it has not run on a GPU yet
 
     Raises
     ------
@@ -205,7 +207,7 @@ class CudaNet:
         If the model is not int8.
     """
 
-    def __init__(self, model: Model, shared_bytes: int | None = None):
+    def __init__(self, model: Model, shared_bytes: int | None = None, grid: bool = False):
         cuda = check_gpu()
         from wv_runtime.engine.kernels import condition, persistent
         from wv_runtime.engine.kernels.device import SIMULATED
@@ -230,6 +232,8 @@ class CudaNet:
         ]
         self._condition_arrays = [*matrices, *map(self.array_of, once)]
 
+        self._grid = Grid(model, image, cuda) if grid else None
+
     def array_of(self, a: NDArray[Any]) -> Any:
         """An array on the device; an empty one, which is not read, gets a number."""
         return self._cuda.to_device(np.ascontiguousarray(a) if a.size else np.zeros((1,) * a.ndim, a.dtype))
@@ -238,6 +242,9 @@ class CudaNet:
         """sample_block on n_streams blocks; `streams` are the arguments after the model's, on the device."""
         from wv_runtime.engine.kernels.persistent import log2_lanes
 
+        if self._grid and n_streams == 1:
+            self._grid.launch(*streams)
+            return
         cfg = self.model.config
         k = (np.int32(log2_lanes(self.n_threads, rows)) for rows in (cfg.n_units, cfg.n_out, 256))
         arguments = (self.image.net._replace(**dict(zip(("k_units", "k_in", "k_out"), k))), *self.arrays, *streams)

@@ -1,0 +1,279 @@
+"""The dense kernel: the whole grid draws one utterance, with the weights in registers for as long as it lasts.
+
+After "Persistent RNNs" (Diamos et al. 2016; Kalchbrenner et al. 2018, section 2.2). A warp has a unit: three rows of R
+and some of O1..O4. A lane holds every 32nd quad of each. Blocks exchange h, q and logits in global memory, with six
+barriers of the grid a sample. Each block draws for itself, from the same integers. R h_t is computed while the blocks
+wait for the rows of O3. Steps and bits are those of persistent.sample_block.
+
+Usage: ``grid_kernel(1024, 512)[n_units // WARPS, 32 * WARPS, stream, SHARED_BYTES](net, ...)``
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import cuda, float32, int32
+
+from .device import arrive, block_kernel, dot4, load_far, mul, mulhrs, saturate, store_far, wait, warp_sum
+from .predict import N_X
+from .sample import random_bits
+from .steps import (
+    BYTE,
+    FREE,
+    LANE_SYMBOLS,
+    PAST,
+    TANH,
+    TANHS,
+    D,
+    P,
+    X,
+    Y,
+    begin_sample,
+    begin_sub_frame,
+    coarse_input,
+    conditioned,
+    draw,
+    end_sample,
+    gate,
+    h_to_q,
+    input_sum,
+    logit_at,
+    to_q,
+    to_q10,
+)  # fmt: skip
+
+WARPS = 8  # of a block
+BLOCKS = 2  # of a multiprocessor, at least: all blocks of the grid have to run at once
+SHARED_BYTES = 4 * FREE
+
+
+class GridNet(NamedTuple):
+    """The numbers of a dense int8 model."""
+
+    lpc_order: np.int32
+    sub_length: np.int32
+    I_shift: np.int32
+    preemphasis: np.float32
+    scale_2: np.float32  # x_scale of O2, and x_zero + 128.5
+    zero_2: np.float32
+    scale_4: np.float32
+    zero_4: np.float32
+
+
+class GridShape(NamedTuple):
+    """What a lane has: quads of a row of R, O1 | O3, O2 | O4, and how many rows of the latter two a warp has."""
+
+    R: int
+    hidden: int
+    logits: int
+    n_hidden: int
+    n_logits: int
+
+
+def grid_shape(n_units: int, n_out: int) -> GridShape:
+    """Of a model"""
+    quads = (-(-n // 128) for n in (n_units, n_units // 2, n_out))
+    return GridShape(*quads, -(-2 * n_out // n_units), -(-512 // n_units))
+
+
+@cache
+def grid_kernel(n_units: int, n_out: int):
+    """The kernel of a shape: how many weights a lane has is a constant, so that they are registers."""
+    shape = grid_shape(n_units, n_out)
+    n_r, n_i, n_o, k_i, k_o = shape
+    all_r, all_i, all_o, half = 3 * n_r, k_i * n_i, k_o * n_o, n_units // 2
+
+    @block_kernel((32 * WARPS, BLOCKS))
+    def grid_block(
+        net, R, hidden, logits, start, scale, I, I_c, h_words, h_bytes, q_words, q_bytes, z, bar,
+        seed, k, n, g, lpc, inverse, at, t, y, h, past, pcm,
+    ):  # fmt: skip
+        """Draws the next n[0] samples of stream 0; the arguments from `seed` on are those of sample_block.
+
+        R, hidden, logits : (rows of a warp and lane's quads, N, 32) int32: R; O1 over O3; O2 over O4
+        start, scale      : (3 + k_i + k_o, N) int32, float32, of these rows
+        I, I_c            : as in sample_block
+        h_words, q_words  : int32, h and q in 8 bits, h_bytes, q_bytes : uint8, the same memory; zeros at first
+        z : (256,) float32    bar : (1,) int32, 0 at first
+        """
+        i0 = np.int32(cuda.threadIdx.x)
+        lane, w = np.int32(i0 & 31), np.int32(cuda.blockIdx.x * WARPS + (i0 >> 5))
+        me, unit, n_blocks, order, n_b = np.uint32(lane), np.uint32(w), np.int32(cuda.gridDim.x), net.lpc_order, n[0]
+        n_x = np.int32(N_X if order > 0 else 3)
+        more, u_r, u_e = np.uint32(3 * n_units if n_x > 4 else 0), np.uint32(n_units + w), np.uint32(2 * n_units + w)
+        words, floats = cuda.shared.array(0, int32), cuda.shared.array(0, float32)
+        # 1) weights to registers
+        w_r, w_i, w_o = cuda.local.array(all_r, int32), cuda.local.array(all_i, int32), cuda.local.array(all_o, int32)
+        s_i, s_o = cuda.local.array(k_i, int32), cuda.local.array(k_o, int32)
+        c_i, c_o = cuda.local.array(k_i, float32), cuda.local.array(k_o, float32)
+        for j in range(all_r):
+            w_r[j] = R[j, unit, me]
+        for j in range(all_i):
+            w_i[j] = hidden[j, unit, me]
+        for j in range(all_o):
+            w_o[j] = logits[j, unit, me]
+        for j in range(k_i):
+            s_i[j], c_i[j] = start[3 + j, unit], scale[3 + j, unit]
+        for j in range(k_o):
+            s_o[j], c_o[j] = start[3 + k_i + j, unit], scale[3 + k_i + j, unit]
+        s_u, s_r, s_e, c_u, c_r, c_e = (
+            start[0, unit],
+            start[1, unit],
+            start[2, unit],
+            scale[0, unit],
+            scale[1, unit],
+            scale[2, unit],
+        )
+        u4, r4, e4 = I[unit], I[u_r], I[u_e]
+        u8, r8, e8 = I[np.uint32(more + unit)], I[np.uint32(more + u_r)], I[np.uint32(more + u_e)]
+        i_u, i_r, i_e = I_c[unit], I_c[u_r], I_c[u_e]
+        # 2) the state
+        row, left, h_u = at[0, 0], at[0, 1], np.int32(h[0, unit])
+        if left == 0:
+            row, left = np.int32(row + 1), net.sub_length
+        g_u, g_r, g_e = g[np.uint32(row), unit], g[np.uint32(row), u_r], g[np.uint32(row), u_e]
+        if lane == 0:
+            store_far(h_bytes, unit, h_to_q(h_u) & 255)
+        if i0 < 32:
+            words[TANHS + me], floats[Y + me], words[D + me], words[P + me] = TANH[me], y[0, 0], t[0, 4], t[0, 3]
+            words[PAST + me] = past[0, order - 1 - lane] if lane < order else 0
+            words[PAST + 32 + me] = past[0, order - 33 - lane] if lane + 32 < order else 0
+            if lane == 0:
+                words[BYTE], words[BYTE + 1] = t[0, 1], t[0, 2]
+            begin_sub_frame(words, lpc, inverse, row, order, lane)
+            begin_sample(words, np.int32(t[0, 1]), np.int32(t[0, 2]), lane, order)
+        phase = np.int32(n_blocks)
+        arrive(bar)
+        wait(bar, phase)
+        a_u, a_r, a_e, i = np.int32(0), np.int32(0), np.int32(0), np.int32(-1)
+        while True:
+            # 3) R h, for the sample that comes; others still have rows of O3
+            d_u, d_r, d_e = np.int32(0), np.int32(0), np.int32(0)
+            for j in range(n_r):
+                q = load_far(h_words, np.uint32(lane + 32 * j))
+                d_u, d_r, d_e = dot4(d_u, w_r[j], q), dot4(d_r, w_r[n_r + j], q), dot4(d_e, w_r[2 * n_r + j], q)
+            all_lanes = np.int32(32)
+            a_u = to_q10(mul(np.float32(np.int32(warp_sum(d_u, all_lanes) + s_u)), c_u))
+            a_r = to_q10(mul(np.float32(np.int32(warp_sum(d_r, all_lanes) + s_r)), c_r))
+            a_e = to_q10(mul(np.float32(np.int32(warp_sum(d_e, all_lanes) + s_e)), c_e))
+            if i >= 0:
+                # 7) the logits of f_t, the sample, and the inputs of the next
+                wait(bar, phase)
+                for j in range(k_o):
+                    r = np.int32(w + n_units * j)
+                    if 256 <= r and r < 512:
+                        d = np.int32(0)
+                        for m in range(n_o):
+                            d = dot4(d, w_o[j * n_o + m], load_far(q_words, np.uint32(lane + 32 * m)))
+                        d = np.int32(warp_sum(d, all_lanes) + s_o[j])
+                        if lane == 0:
+                            store_far(z, np.uint32(r - 256), mul(np.float32(d), c_o[j]))
+                phase = np.int32(phase + n_blocks)
+                arrive(bar)
+                wait(bar, phase)
+                left = np.int32(left - 1)
+                new_row = left == 0 and i + 1 < n_b
+                if new_row:
+                    row, left = np.int32(row + 1), net.sub_length
+                    g_u, g_r, g_e = g[np.uint32(row), unit], g[np.uint32(row), u_r], g[np.uint32(row), u_e]
+                if i0 < 32:
+                    for m in range(LANE_SYMBOLS):
+                        r = np.int32(LANE_SYMBOLS * lane + m)
+                        floats[logit_at(r)] = load_far(z, np.uint32(r))
+                    bits = random_bits(seed[0], np.uint64(t[0, 0] + i))
+                    c, f = words[BYTE], draw(words, floats, k[0], np.uint64(bits & np.uint64(0xFFFFFFFF)), lane)
+                    sample = end_sample(words, floats, c, f, lane, order, net.preemphasis)
+                    if lane == 0:
+                        words[BYTE + 1] = f
+                        if w == 0:
+                            pcm[0, np.uint32(i)] = sample
+                    if new_row:
+                        begin_sub_frame(words, lpc, inverse, row, order, lane)
+                    if i + 1 < n_b:
+                        begin_sample(words, c, f, lane, order)
+                cuda.syncthreads()
+            else:
+                phase = np.int32(phase + n_blocks)
+                arrive(bar)
+                wait(bar, phase)  # h_{t-1} was read by all
+            i = np.int32(i + 1)
+            if i >= n_b:
+                break
+            # 4) the coarse half of h_t, and I* x of the fine half without c_t
+            v_u, v_r = input_sum(words, u4, u8, n_x - 1), input_sum(words, r4, r8, n_x - 1)
+            v_e = input_sum(words, e4, e8, n_x - 1)
+            for fine in range(2):
+                first = np.int32(fine * half)
+                if first <= w and w < first + half:
+                    if fine == 1:
+                        x = words[np.uint32(X + n_x - 1)]
+                        v_u, v_r = saturate(v_u + mulhrs(i_u, x)), saturate(v_r + mulhrs(i_r, x))
+                        v_e = saturate(v_e + mulhrs(i_e, x))
+                    v_u, v_r = conditioned(net.I_shift, v_u, g_u), conditioned(net.I_shift, v_r, g_r)
+                    h_u = gate(words, v_u, v_r, conditioned(net.I_shift, v_e, g_e), a_u, a_r, a_e, h_u)
+                    if lane == 0:
+                        store_far(h_bytes, unit, h_to_q(h_u) & 255)
+                phase = np.int32(phase + n_blocks)
+                arrive(bar)
+                wait(bar, phase)
+                # 5) O1 or O3
+                x_scale, zero_point = net.scale_2, net.zero_2
+                if fine == 1:
+                    x_scale, zero_point = net.scale_4, net.zero_4
+                for j in range(k_i):
+                    r = np.int32(w + n_units * j - n_out * fine)
+                    if 0 <= r and r < n_out:
+                        d = np.int32(0)
+                        for m in range(n_i):
+                            at_h = np.uint32(half // 4 * fine + lane + 32 * m)
+                            d = dot4(d, w_i[j * n_i + m], load_far(h_words, at_h))
+                        d = np.int32(warp_sum(d, all_lanes) + s_i[j])
+                        if lane == 0:
+                            store_far(
+                                q_bytes, np.uint32(r), to_q(mul(np.float32(d), c_i[j]), x_scale, zero_point) & 255
+                            )
+                phase = np.int32(phase + n_blocks)
+                arrive(bar)
+                if fine == 0:
+                    # 6) the logits of c_t
+                    wait(bar, phase)
+                    for j in range(k_o):
+                        r = np.int32(w + n_units * j)
+                        if r < 256:
+                            d = np.int32(0)
+                            for m in range(n_o):
+                                d = dot4(d, w_o[j * n_o + m], load_far(q_words, np.uint32(lane + 32 * m)))
+                            d = np.int32(warp_sum(d, all_lanes) + s_o[j])
+                            if lane == 0:
+                                store_far(z, np.uint32(r), mul(np.float32(d), c_o[j]))
+                    phase = np.int32(phase + n_blocks)
+                    arrive(bar)
+                    wait(bar, phase)
+                    if i0 < 32:
+                        for m in range(LANE_SYMBOLS):
+                            r = np.int32(LANE_SYMBOLS * lane + m)
+                            floats[logit_at(r)] = load_far(z, np.uint32(r))
+                        bits = random_bits(seed[0], np.uint64(t[0, 0] + i))
+                        c = draw(words, floats, k[0], np.uint64(bits >> np.uint64(32)), lane)
+                        if lane == 0:
+                            words[BYTE], words[np.uint32(X + n_x - 1)] = c, coarse_input(c, order)
+                    cuda.syncthreads()
+        # 8) the state, for the next call
+        if lane == 0:
+            h[0, unit] = h_u
+        phase = np.int32(phase + n_blocks)
+        arrive(bar)
+        wait(bar, phase)  # t, y, at and past were read by all
+        if w == 0:
+            if lane < order:
+                past[0, order - 1 - lane] = words[PAST + me]
+            if lane + 32 < order:
+                past[0, order - 33 - lane] = words[PAST + 32 + me]
+            if lane == 0:
+                t[0, 0] += n_b
+                t[0, 1], t[0, 2], t[0, 3], t[0, 4] = words[BYTE], words[BYTE + 1], words[P], words[D]
+                y[0, 0], at[0, 0], at[0, 1] = floats[Y], row, left
+
+    return grid_block
