@@ -12,7 +12,7 @@
 
 #include "wavernn.h"
 
-enum { MAX_SAMPLES = 48, MAX_PULL = 41, MAX_PUSH = 7, MAX_BANDS = 512, MAX_OPERATIONS = 32 };
+enum { MAX_SAMPLES = 24, MAX_PULL = 21, MAX_PUSH = 7, MAX_BANDS = 512, MAX_OPERATIONS = 24 };
 
 static void need(int ok, const char *what) {
     if (ok) return;

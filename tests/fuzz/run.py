@@ -46,37 +46,44 @@ from wv_runtime.errors import CheckpointError, FormatError  # noqa: E402
 from wv_runtime.features.postfilter import filter_tables  # noqa: E402
 from wv_runtime.model import binary  # noqa: E402
 from wv_runtime.model.checkpoint import read_checkpoint  # noqa: E402
+from wv_runtime.model.config import MelConfig  # noqa: E402
 from wv_runtime.model.weights import Model, Postfilter  # noqa: E402
 
 COMPILER = "clang-19"
-MAX_LEN = 1 << 17
+MAX_LEN = 1 << 15
 MAX_MB = 300
 WORK = ROOT / "build/fuzz"
 
 
-def models() -> dict[str, Model]:
-    """One of every kind, small."""
-    made = {f"tiny_{dtype}": tiny_model(dtype) for dtype in ("f32", "f16", "int8")}
-    made |= {f"delicate_{dtype}": delicate(dtype) for dtype in ("f32", "f16", "int8")}
-    made |= {f"block_{h}": tiny_model("int8", block=(h, 4)) for h in (4, 16, 32)}
-    made |= {f"hostile_{seed}": hostile(seed) for seed in range(8)}
-    for dtype in ("f32", "int8"):
-        cfg = tiny_config(lpc_order=16, preemphasis=0.0)
-        plain = tiny_model(dtype, cfg=cfg)
-        stats = np.array([[-5.0] * cfg.mel.n_mels, [1.0] * cfg.mel.n_mels], np.float32)
-        filtered = replace(plain, postfilter=Postfilter(*filter_tables(cfg.mel), comb=0.5))
-        made |= {f"lpc_{dtype}": plain, f"filter_{dtype}": filtered}
-        made |= {f"stats_{dtype}": replace(filtered, mel_stats=stats)}
+def models(max_blocks: int | None) -> dict[str, Model]:
+    """One of every kind, as small as the format allows: four samples a frame, two bands, 16 wide but for the state."""
+    mel = MelConfig("tiny", 16000, 16, 4, 8, 2, 0.0, 8000.0)
+    cfg = tiny_config(n_out=16, mel=mel)
+    lpc = replace(cfg, lpc_order=16, preemphasis=0.0)
+    stats = np.array([[-5.0] * mel.n_mels, [1.0] * mel.n_mels], np.float32)
+    made = {}
+    for dtype in ("f32", "f16", "int8"):
+        made[f"plain_{dtype}"] = tiny_model(dtype, cfg=cfg, max_blocks=max_blocks)
+        predicts = made[f"lpc_{dtype}"] = tiny_model(dtype, cfg=lpc, max_blocks=max_blocks)
+        filtered = replace(predicts, postfilter=Postfilter(*filter_tables(mel)))
+        combed = replace(predicts, postfilter=replace(filtered.postfilter, comb=0.5))
+        made |= {f"filter_{dtype}": filtered, f"comb_{dtype}": combed}
+        made[f"stats_{dtype}"] = replace(combed, mel_stats=stats)
+        denoised = replace(predicts, postfilter=replace(combed.postfilter, denoise=12.0), mel_stats=stats)
+        made[f"denoise_{dtype}"] = denoised
+    for h in (4, 16):
+        made[f"block_{h}"] = tiny_model("int8", block=(h, 4), cfg=cfg, max_blocks=max_blocks)
     return made
 
 
 def seed_files(folder: Path) -> Path:
-    """The folder with the models as .bin."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, model in models().items():
-        (folder / f"{name}.bin").write_bytes(binary.pack(model))
-    for path in (ROOT / "tests/data").glob("golden_*.bin"):
-        shutil.copy(path, folder)
+    """The folder with models as .bin: `reader` holds small files, `stream` longer rows and extreme numbers, too."""
+    extreme = {f"delicate_{dtype}": delicate(dtype) for dtype in ("f32", "f16", "int8")}
+    extreme |= {f"hostile_{seed}": hostile(seed) for seed in range(8)}
+    for name, made in {"reader": models(1), "stream": models(None) | extreme}.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for kind, model in made.items():
+            (folder / name / f"{kind}.bin").write_bytes(binary.pack(model))
     return folder
 
 
@@ -99,8 +106,9 @@ def start(program: Path, corpus: Path, seeds: Path, findings: Path, *more: str) 
     corpus.mkdir(parents=True, exist_ok=True)
     findings.mkdir(parents=True, exist_ok=True)
     args = [f"-max_len={MAX_LEN}", "-print_final_stats=1", f"-artifact_prefix={findings}/", "-timeout=60", *more]
-    env = os.environ | {"WV_MODELS": str(seeds), "UBSAN_OPTIONS": "print_stacktrace=1"}
-    folders = [corpus, seeds] if program.name == "fuzz_reader" else [corpus]
+    env = os.environ | {"WV_MODELS": str(seeds / "stream"), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    env["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # what stays in the cache is not cleared by the kernel again and again
+    folders = [corpus, seeds / "reader"] if program.name == "fuzz_reader" else [corpus]
     return subprocess.Popen(
         [program, *args, *folders], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -219,12 +227,9 @@ def check_checkpoint(data: bytes, path: Path) -> bool:
     path.write_bytes(data)
     try:
         _, ckpt = read_checkpoint(path)
-        todo = [ckpt]
-        while todo:
-            value = todo.pop()
-            todo += value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-            if hasattr(value, "numpy"):
-                value.numpy()
+        for state in (ckpt["rng"] or {}).values():
+            if hasattr(state, "numpy"):
+                state.numpy()
         convert.read_checkpoint(str(path))
         return True
     except CheckpointError as error:
@@ -244,7 +249,7 @@ def twins(target: str, seconds: float, folder: Path, seed: int) -> None:
     make: Callable[[], bytes]
     check: Callable[[bytes], bool]
     if target == "bin":
-        seeds = [path.read_bytes() for path in sorted((folder / "seeds").glob("*.bin"))]
+        seeds = [path.read_bytes() for path in sorted((folder / "seeds/reader").glob("*.bin"))]
         make, check = lambda: damaged_bin(rng, seeds), check_bin
     elif target == "npy":
         in_c = npy_twins.c_reader(folder)

@@ -61,11 +61,15 @@ def random_matrix(
 
 
 def tiny_model(
-    dtype: str = "f32", seed: int = 0, block: tuple[int, int] | None = None, cfg: WaveRNNConfig | None = None
+    dtype: str = "f32",
+    seed: int = 0,
+    block: tuple[int, int] | None = None,
+    cfg: WaveRNNConfig | None = None,
+    max_blocks: int | None = None,
 ) -> Model:
     """R and O1..O4 pruned to 0..9 blocks a block row of shape `block` (default 8x1, int8 8x4), C1..C3 dense.
 
-    In an int8 model C1 is f16, as wv-export makes it.
+    With `max_blocks` every matrix is pruned to 0..max_blocks. In an int8 model C1 is f16, as wv-export makes it.
     """
     rng, cfg = np.random.default_rng(seed), cfg or tiny_config()
     matrices = {}
@@ -73,7 +77,8 @@ def tiny_model(
         d = "f16" if (dtype, name) == ("int8", "C1") else dtype
         default = (16, 4 if d == "int8" else 1) if name in DENSE else (8, 4 if d == "int8" else 1)
         shape = default if name in DENSE or block is None else block
-        matrices[name] = random_matrix(rng, name, rows, cols, d, shape, None if name in DENSE else 9)
+        most = max_blocks or (None if name in DENSE else 9)
+        matrices[name] = random_matrix(rng, name, rows, cols, d, shape, most)
     columns = rng.normal(size=(cfg.n_x, 3, 2, cfg.n_units // 2))  # (column, gate, half, unit)
     columns[-1, :, 0] = 0  # the coarse half never sees c_t
     columns = columns.reshape(cfg.n_x, -1).astype(np.float32)

@@ -408,7 +408,7 @@ def compiler() -> str:
 
 
 def build(folder: Path, output: str, *more: str) -> Path:
-    sources = [str(LIBWAVERNN / f"core/{name}.c") for name in ("format", "derive", "status")]
+    sources = [str(LIBWAVERNN / f"core/{name}.c") for name in ("format", "crc32", "derive", "status")]
     include = [f"-I{LIBWAVERNN / 'include'}"]
     subprocess.run([compiler(), *C_FLAGS, *include, *sources, *more, "-o", str(folder / output)], check=True)
     return folder / output

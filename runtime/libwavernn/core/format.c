@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../kernels/kernels.h"
+#include "crc32.h"
 #include "fp_mode.h"
 #include "wavernn.h"
 
@@ -94,21 +95,6 @@ static int in_range(uint32_t v, uint32_t low, uint32_t high)
     return low <= v && v <= high;
 }
 
-/* CRC-32 as in zlib and PNG. */
-static uint32_t crc32(const unsigned char *data, size_t n)
-{
-    uint32_t table[256], crc = 0xffffffffu;
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int k = 0; k < 8; k++)
-            c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
-        table[i] = c;
-    }
-    for (size_t i = 0; i < n; i++)
-        crc = crc >> 8 ^ table[(crc ^ data[i]) & 0xff];
-    return ~crc;
-}
-
 /* 1) is this a whole, undamaged file of this version? */
 static wv_status read_header(const unsigned char *data, size_t n, header *h)
 {
@@ -121,7 +107,7 @@ static wv_status read_header(const unsigned char *data, size_t n, header *h)
     memcpy(h, data, sizeof *h);
     NEED(h->file_bytes <= n, WV_ERR_TRUNCATED);
     NEED(h->file_bytes == n, WV_ERR_SECTION);
-    NEED(h->checksum == crc32(data + 16, n - 16), WV_ERR_CHECKSUM);
+    NEED(h->checksum == wv_crc32(data + 16, n - 16), WV_ERR_CHECKSUM);
     NEED(h->file_bytes % ALIGN == 0 && h->file_bytes <= MAX_FILE_BYTES, WV_ERR_HEADER);
     return WV_OK;
 }
