@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,12 @@ def audio_hash(path: Path, seen: dict[Path, str] = {}) -> str:  # noqa: B006
     return seen[path]
 
 
+def run_cmake(*args: object) -> None:
+    cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    done = subprocess.run([cmake, *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def links_32_bit() -> bool:
     command = ["gcc", "-m32", "-x", "c", "-", "-o", os.devnull]
     return subprocess.run(command, input=b"int main(void) { return 0; }", capture_output=True).returncode == 0
@@ -92,7 +99,6 @@ def links_32_bit() -> bool:
 
 def build(b: Build, folder: Path) -> list[str]:
     """The library by its CMakeLists.txt, and hashes.c; returns the command."""
-    cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     rule = f"<CMAKE_C_COMPILER> <DEFINES> <INCLUDES> <FLAGS> {b.last} -o <OBJECT> -c <SOURCE>"
     options = [f"-DCMAKE_C_COMPILER={b.compiler}", f"-DCMAKE_C_FLAGS={b.flags} {WARNINGS}", "-DCMAKE_BUILD_TYPE=None"]
     options += ["-DCMAKE_COMPILE_WARNING_AS_ERROR=ON", f"-DCMAKE_C_COMPILE_OBJECT={rule}"]
@@ -101,13 +107,11 @@ def build(b: Build, folder: Path) -> list[str]:
     library, program = folder / "libwavernn.a", folder / "hashes"
     sources = [ROOT / "tests/support/hashes.c", LIBWAVERNN / "tools/sha256.c"]
     flags = ["-std=c11", *b.flags.split(), *WARNINGS.split(), "-Werror", f"-I{LIBWAVERNN / 'include'}"]
-    for command in (
-        [cmake, "-S", LIBWAVERNN, "-B", folder, *options],
-        [cmake, "--build", folder, "--target", "wavernn_static", "-j2"],
-        [b.compiler, *flags, *sources, library, "-lm", "-lpthread", "-o", program],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_cmake("-S", LIBWAVERNN, "-B", folder, *options)
+    run_cmake("--build", folder, "--target", "wavernn_static", "-j2")
+    command = [b.compiler, *flags, *sources, library, "-lm", "-lpthread", "-o", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     symbols = library.read_bytes()
     assert all(f"wv_kernels_{isa}".encode() in symbols for isa in b.isas)
     return [*b.emulator.split(), str(program)]
@@ -131,3 +135,36 @@ def test_one_hash(name, n_hostile, wanted, tmp_path):
     done = subprocess.run([*command, "1", *map(str, hashes)], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr
     assert {Path(line[65:]): line[:64] for line in done.stdout.splitlines()} == hashes
+
+
+@pytest.mark.matrix
+def test_windows(tmp_path):
+    """wavernn.dll and wv_run.exe of mingw-w64; under wine the demo has its hash, and a file is replaced."""
+    toolchain = LIBWAVERNN / "cmake/mingw64.cmake"
+    compiler = re.search(r"C_COMPILER (\S+?)\)", toolchain.read_text())[1]
+    for program in (compiler, "wine"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    run_cmake("-S", LIBWAVERNN, "-B", tmp_path, f"-DCMAKE_TOOLCHAIN_FILE={toolchain}")
+    run_cmake("--build", tmp_path, "-j2")
+    imports = subprocess.run([compiler.replace("gcc-posix", "objdump"), "-p", tmp_path / "wavernn.dll"],
+                             capture_output=True, text=True, check=True).stdout  # fmt: skip
+    assert set(re.findall(r"DLL Name: (.*)", imports)) <= {"ADVAPI32.dll", "KERNEL32.dll", "msvcrt.dll"}
+
+    voice = ROOT / "voices/kathleen16"
+    env = os.environ | {"WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all"}
+
+    def wv_run(*args: object) -> subprocess.CompletedProcess[str]:
+        command = ["wine", tmp_path / "wv_run.exe", *args]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+    for _ in range(2):
+        done = wv_run(voice / "voice.bin", voice / "demo.npy", "-o", "demo.wav")
+        assert (voice / "demo.sha256").read_text().strip() in done.stdout, done.stderr
+    assert not list(tmp_path.glob("demo.wav.*"))
+    (tmp_path / "bad.bin").write_bytes(b"WaveRNN\n\r\n\x1a" * 9)
+    for args in (["bad.bin", voice / "demo.npy"], [tmp_path, voice / "demo.npy"], ["nothing.bin", "nothing.npy"]):
+        done = wv_run(*args)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    done = wv_run(voice / "voice.bin", voice / "demo.npy", "-o", voice / "demo.npy")
+    assert done.returncode == 2 and "which is read" in done.stderr

@@ -2,14 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "output.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "posix.h"
 #include "program.h"
 #include "wav.h"
 
@@ -21,28 +18,28 @@ static int is_stdout(const char *path) {
 }
 
 static audio_format format_of(const char *path) {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    const char *name = file_name(path), *dot = strrchr(name, '.');
     if (dot == NULL || dot == name) return FORMAT_BY_SUFFIX; /* ".wav" is a name without a suffix */
     if (strcasecmp(dot, ".wav") == 0) return FORMAT_WAV;
     return strcasecmp(dot, ".raw") == 0 || strcasecmp(dot, ".pcm") == 0 ? FORMAT_S16LE : FORMAT_BY_SUFFIX;
 }
 
 static void check_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
+    const size_t n = (size_t)(file_name(path) - path); /* with the separator behind it */
     char *folder = strcpy(allocate(strlen(path) + 2), path);
-    strcpy(slash ? folder + (slash - path) + (slash == path) : folder, slash ? "" : ".");
+    strcpy(n > 0 ? folder + n - (n > 1) : folder, n > 0 ? "" : ".");
     if (access(folder, W_OK) != 0) fail(BAD_DATA, "%s: %s", folder, strerror(errno));
     free(folder);
 }
 
 output make_output(const char *path, audio_format format, const char *const inputs[2]) {
-    struct stat status, input;
+    struct stat status;
     output o = {path, format, is_stdout(path), 0, -1};
     const int there = !o.to_stdout && stat(path, &status) == 0;
     if (there && S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
     o.is_pipe = o.to_stdout || (there && !S_ISREG(status.st_mode));
     for (int i = 0; i < 2 && !o.is_pipe && there; i++)
-        if (stat(inputs[i], &input) == 0 && input.st_dev == status.st_dev && input.st_ino == status.st_ino)
+        if (is_same_file(inputs[i], path))
             fail(BAD_USAGE, "--out: found %s, which is read, wanted another file", path);
     if (format == FORMAT_BY_SUFFIX) o.format = format_of(path);
     if (o.format == FORMAT_BY_SUFFIX && o.is_pipe) o.format = FORMAT_WAV;
@@ -56,6 +53,7 @@ static const char *name_of(const output *o) { return o->to_stdout ? "standard ou
 static void open_pipe(output *o) {
     o->file = o->to_stdout ? STDOUT_FILENO : open(o->path, O_WRONLY);
     if (o->file < 0) fail(BAD_DATA, "%s: %s", o->path, strerror(errno));
+    set_binary(o->file);
 }
 
 void write_audio(output *o, const int16_t *pcm, size_t n_samples, int32_t sample_rate) {

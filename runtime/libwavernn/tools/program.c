@@ -2,16 +2,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "program.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "posix.h"
+
+enum { MOST_AT_ONCE = 1 << 30 }; /* Windows counts in int */
 
 static const char *temporary; /* a half-written output, removed on the way out */
 
@@ -81,17 +79,16 @@ void *allocate(size_t bytes) {
     return p;
 }
 
-double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+double now_s(void) { return seconds(); }
 
 int open_input(const char *path) {
     struct stat status;
-    int file = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY);
+    const int is_folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode); /* Windows does not open one */
+    if (is_folder && strcmp(path, "-") != 0) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
+    int file = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_BINARY);
     if (file < 0 || fstat(file, &status) != 0) fail(BAD_DATA, "%s: %s", input_name(path), strerror(errno));
-    if (S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", path, strerror(EISDIR));
+    if (S_ISDIR(status.st_mode)) fail(BAD_DATA, "%s: %s", input_name(path), strerror(EISDIR));
+    set_binary(file);
     return file;
 }
 
@@ -99,10 +96,10 @@ const char *input_name(const char *path) { return strcmp(path, "-") == 0 ? "stan
 
 /* Room for `room` bytes, what is there kept */
 static void grow(contents *c, size_t room, const char *name) {
-    unsigned char *bytes = room > SIZE_MAX / 2 ? NULL : aligned_alloc(64, (room + 64) & ~(size_t)63);
+    unsigned char *bytes = room > SIZE_MAX / 2 ? NULL : allocate_aligned((room + 64) & ~(size_t)63);
     if (bytes == NULL) fail(BAD_DATA, "%s: out of memory (%zu bytes)", name, room);
     if (c->n_bytes > 0) memcpy(bytes, c->bytes, c->n_bytes);
-    free(c->bytes);
+    free_aligned(c->bytes);
     c->bytes = bytes;
     c->room = room;
 }
@@ -111,7 +108,8 @@ static void grow(contents *c, size_t room, const char *name) {
 static size_t read_bytes(int file, size_t most, const char *name, contents *c) {
     if (c->n_bytes == c->room) grow(c, 2 * c->room, name);
     const size_t left = c->room - c->n_bytes;
-    const ssize_t n = read(file, c->bytes + c->n_bytes, left < most ? left : most);
+    if (most > left) most = left;
+    const ssize_t n = read(file, c->bytes + c->n_bytes, most < MOST_AT_ONCE ? most : MOST_AT_ONCE);
     if (n < 0) fail(BAD_DATA, "%s: %s", name, strerror(errno));
     c->n_bytes += (size_t)n;
     return (size_t)n;
@@ -139,22 +137,26 @@ contents read_file(const char *path) {
 static int open_beside(const char *path, char *name) {
     sprintf(name, "%s.XXXXXX", path);
     const int file = mkstemp(name);
+#ifndef _WIN32
     const mode_t mask = umask(0); /* mkstemp lets nobody else read it */
     umask(mask);
     if (file >= 0) fchmod(file, 0666 & ~mask);
+#endif
     return file;
 }
 
 void write_all(int file, const unsigned char *bytes, size_t n_bytes, const char *name) {
     for (ssize_t n; n_bytes > 0; bytes += n, n_bytes -= (size_t)n) {
-        n = write(file, bytes, n_bytes);
+        n = write(file, bytes, n_bytes < MOST_AT_ONCE ? n_bytes : MOST_AT_ONCE);
         if (n < 0) fail(BAD_DATA, "%s: %s", name, strerror(errno));
     }
 }
 
 /* Where a symbolic link leads, which stays one; the caller frees it */
 static char *behind_links(const char *path) {
-    char to[4096], *at = strcpy(allocate(strlen(path) + 1), path);
+    char *at = strcpy(allocate(strlen(path) + 1), path);
+#ifndef _WIN32
+    char to[4096];
     for (ssize_t n; (n = readlink(at, to, sizeof to - 1)) > 0;) { /* the kernel has refused a circle in stat() */
         to[n] = '\0';
         const char *slash = to[0] == '/' ? NULL : strrchr(at, '/');
@@ -165,7 +167,13 @@ static char *behind_links(const char *path) {
         free(at);
         at = next;
     }
+#endif
     return at;
+}
+
+void release(contents *c) {
+    free_aligned(c->bytes);
+    c->bytes = NULL;
 }
 
 void write_file(const char *path, const unsigned char *bytes, size_t n_bytes) {
@@ -176,7 +184,7 @@ void write_file(const char *path, const unsigned char *bytes, size_t n_bytes) {
     if (file < 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
     temporary = name;
     write_all(file, bytes, n_bytes, path);
-    if (close(file) != 0 || rename(name, target) != 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
+    if (close(file) != 0 || replace_file(name, target) != 0) fail(BAD_DATA, "%s: %s", path, strerror(errno));
     temporary = NULL;
     free(name);
     free(target);

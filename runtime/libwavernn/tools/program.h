@@ -1,4 +1,4 @@
-/* program.h - what wv_run and wv_mel share: options, errors that end the program, memory, a clock, files. POSIX. */
+/* program.h - what wv_run and wv_mel share: options, errors that end the program, memory, a clock, files. POSIX or Windows. */
 #ifndef WV_PROGRAM_H
 #define WV_PROGRAM_H
 
@@ -46,7 +46,7 @@ void *allocate(size_t bytes);
 double now_s(void);
 
 typedef struct {
-    unsigned char *bytes; /* from a 64-byte boundary, never NULL once something was read; the caller frees them */
+    unsigned char *bytes; /* from a 64-byte boundary, never NULL once something was read; `release` frees them */
     size_t n_bytes, room;
 } contents;
 
@@ -62,6 +62,8 @@ size_t read_some(int file, const char *name, contents *c);
 
 /* A copy of a file, which may change afterwards; the program ends if it cannot be read. */
 contents read_file(const char *path);
+
+void release(contents *c);
 
 /* Write to an open file, all of it. */
 void write_all(int file, const unsigned char *bytes, size_t n_bytes, const char *name);

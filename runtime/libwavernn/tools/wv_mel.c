@@ -3,7 +3,7 @@
  *     wv_mel in.wav mels.npy --model out.bin
  *
  * The same .npy file and texts as wv-mel, the mels within 1e-4. It reads WAV alone, at the model's rate: it does not resample.
- * Exit 0: done, 1: bad data, 2: bad usage. POSIX: files. */
+ * Exit 0: done, 1: bad data, 2: bad usage. POSIX or Windows: files. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <stdio.h>
@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
     free(frames);
     free(audio);
     wv_model_free(model);
-    free(sound.bytes);
-    free(file.bytes);
+    release(&sound);
+    release(&file);
     return 0;
 }

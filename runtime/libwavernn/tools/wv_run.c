@@ -5,16 +5,16 @@
  *            [--rtf-limit X] [--verify] [--strict] [--json] [--backend c]
  *
  * The same WAV file, report and error texts as wv-run. Exit 0: done, 1: bad data, 2: bad usage.
- * POSIX: files, clock_gettime. Only this program prints and exits; the library never does. */
+ * POSIX or Windows: program.c. Only this program prints and exits; the library never does. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "npy.h"
+#include "posix.h"
 #include "program.h"
 #include "report.h"
 #include "sha256.h"
@@ -315,6 +315,6 @@ int main(int argc, char **argv) {
     free(pcm);
     free(mel.frames);
     wv_model_free(model);
-    free(file.bytes);
+    release(&file);
     return 0;
 }
