@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from model_fixtures import tiny_mel, tiny_model
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands import inspect
@@ -117,11 +119,15 @@ def test_a_compiled_call_makes_no_more_than_a_part_of_a_second(monkeypatch):
     assert calls == [16000 // CALLS_PER_S] * 4
 
 
-def test_ctrl_c_while_torch_is_imported(tmp_path):
+PROGRAMS = re.findall(r'^(wv-\w+) = "([\w.]+):(\w+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "module", "function"), PROGRAMS, ids=[program[0] for program in PROGRAMS])
+def test_ctrl_c_while_a_program_is_imported(name, module, function, tmp_path):
     """One line and exit 130, whatever the import was doing."""
-    (tmp_path / "torch.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
+    (tmp_path / "numpy.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", "from wv_train.__main__ import main; main()"]
+    command = [sys.executable, "-c", f"from {module} import {function}; {function}()"]
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a job behind & ignores it
@@ -130,5 +136,5 @@ def test_ctrl_c_while_torch_is_imported(tmp_path):
     start = time.monotonic()
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=20)
-    assert (child.returncode, err) == (130, "wv-train: error: interrupted\n")
+    assert (child.returncode, err) == (130, f"{name}: error: interrupted\n")
     assert time.monotonic() - start < 5

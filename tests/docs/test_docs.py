@@ -68,9 +68,8 @@ def invocations(line: str) -> Iterator[list[str]]:
 
 def click_command(name: str) -> click.Command:
     module, function = SCRIPTS[name.replace("wv_run", "wv-run")].split(":")  # the C program has the options of wv-run
-    if module.endswith("__main__"):  # which imports the command itself: wv-train's cli, wv-verify's verify
-        module, function = module.replace("__main__", "cli" if function == "main" else function), "main"
-    found: object = getattr(importlib.import_module(module), function)
+    start = getattr(importlib.import_module(module), function)  # functools.partial(start, program, module)
+    found: object = importlib.import_module(start.args[1]).main
     assert isinstance(found, click.Command), name
     return found
 
