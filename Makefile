@@ -23,8 +23,10 @@ APK := build/android/wavernn-demo.apk
 DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross \
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
+# and for the builds of `make matrix` that CI does not run
+DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
-.PHONY: arm-compilers help demo voice picture docs test test-all fuzz arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all fuzz arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix deps-matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -114,6 +116,9 @@ web-test: .venv/ready ## test the web demo in headless Chromium; its screenshots
 deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` want, as root on Debian 12
 	apt-get -qq update
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
+
+deps-matrix: deps ## install the other compilers of `make matrix`, and wine
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN_MATRIX)
 
 bench: .venv/ready ## samples/s and ns per stage of a synthetic 1024-unit model on every backend and ISA
 	$(BIN)/wv-bench --n-units 1024 --sparsity 0.95 --block 16x4 --dtype int8
