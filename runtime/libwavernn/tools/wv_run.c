@@ -119,8 +119,7 @@ static mel_array load_mel(const char *path, const wv_info *info, contents *file)
     close(from);
     mel.frames = npy_mels(file->bytes, file->n_bytes, info, &mel.n_frames, message);
     if (mel.frames == NULL) fail(BAD_DATA, "%s: %s", input_name(path), message);
-    free(file->bytes);
-    file->bytes = NULL;
+    release(file);
     return mel;
 }
 
