@@ -28,7 +28,7 @@ def test_presets(command, folder, preset):
     result = command(main, CLIP, "out.npy", "--preset", preset)
     assert result.code == 0, result.err
     mel = np.load("out.npy")
-    assert mel.dtype == np.float32 and mel.shape[0] == 80
+    assert mel.dtype == np.float32 and mel.shape[0] == cfg.n_mels
     assert f"{mel.shape[1]} frames" in result.out and settings(cfg) in result.out
     np.testing.assert_array_equal(mel, log_mel(load_audio(CLIP, cfg.sample_rate), cfg))
     np.testing.assert_array_equal(load_mel("out.npy", cfg), mel)  # real speech passes wv-run's checks
@@ -95,3 +95,18 @@ def test_model_for_another_rate_refuses_the_mels(command, folder):
     command(main, CLIP, "out.npy", "--preset", "16k")
     result = command(cli.main, "22k.bin", "out.npy")
     assert result.code == 1 and "made for 16k, 16000 Hz, hop 160; the model wants 22k" in result.err
+
+
+def test_what_is_read_is_not_written_over(command, tmp_path, monkeypatch):
+    """Neither by its own name nor through a link."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "voice.bin"):
+        (tmp_path / name).write_bytes(b"kept")
+    (tmp_path / "link.npy").symlink_to("voice.bin")
+    for args in (
+        ["a.npy", "a.npy", "--preset", "16k", "--convert", "log10"],
+        ["a.npy", "link.npy", "--model", "voice.bin"],
+    ):
+        done = command(main, *args)
+        assert done.code == 2 and "which is read, wanted another file" in done.err and done.err.count("\n") == 1
+    assert {(tmp_path / name).read_bytes() for name in ("a.npy", "voice.bin")} == {b"kept"}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
+from wv_runtime.commands.output import check_other
 from wv_runtime.errors import AudioError
 from wv_runtime.features.mel import load_audio, log_mel
 from wv_runtime.features.mel_file import save_mel, settings
@@ -33,6 +34,7 @@ def main(audio_path: str, mel_path: str, preset: str | None, model_path: str | N
         raise click.UsageError("wanted --preset or --model, one of them")
     if not mel_path.endswith(".npy"):
         raise ValueError(f"MEL: found {mel_path}, wanted a name ending in .npy")
+    check_other(mel_path, [audio_path, *([model_path] if model_path else [])], "MEL")
     cfg = PRESETS[preset] if preset else mel_config_of(str(model_path))
     if convert:
         mel = MelFormat.parse(convert).load(audio_path, cfg)

@@ -55,9 +55,7 @@ class Output:
             return cls(path, format or "wav")
         if not is_pipe(path):
             suffixes = tuple(FORMATS) if format is None else ()
-            for known in inputs:
-                if os.path.exists(path) and os.path.exists(known) and os.path.samefile(path, known):
-                    raise ValueError(f"{option}: found {path}, which is read, wanted another file")
+            check_other(path, inputs, option)
             check_file(path, suffixes, option)
         return cls(path, format or FORMATS.get(Path(path).suffix.lower(), "wav"))
 
@@ -98,6 +96,13 @@ class Output:
 def is_pipe(path: str) -> bool:
     """Whether it exists and is a pipe or a device, such as /dev/fd/63 of the shell's ``>(..)``."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def check_other(path: str, inputs: Sequence[str], option: str) -> None:
+    """Raises ValueError if a file to write is one of those that are read, by whatever name."""
+    for known in inputs:
+        if os.path.exists(path) and os.path.exists(known) and os.path.samefile(path, known):
+            raise ValueError(f"{option}: found {path}, which is read, wanted another file")
 
 
 def check_file(path: str, suffixes: Sequence[str], option: str) -> None:
