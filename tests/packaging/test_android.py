@@ -25,6 +25,7 @@ import build_apk
 import fetch_debs
 import numpy as np
 import pytest
+import soundfile
 from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_mel, tiny_model
 from wv_bench.measure import Case, measure
@@ -201,6 +202,17 @@ def data(apk, c_build, tmp_path_factory) -> Path:
             rows.append([f"{dtype}.bin", "mel.npy", seed, temperature, json.loads(done.stdout)["sha256"]])
     done = wv_run("int8.bin", "long.npy", "-o", "other.wav", "--json")
     rows.append(["int8.bin", "long.npy", 0, 1.0, json.loads(done.stdout)["sha256"]])
+    # a recording and its copy: a stereo WAV, its mels computed by wv_mel
+    tone = 0.3 * np.sin(np.arange(1600) ** 1.3 / 20)[:, None] * [1.0, 0.5]
+    soundfile.write(folder / "copy.wav", tone, cfg.mel.sample_rate, "PCM_24")
+
+    def wv_mel(wav: str, npy: str) -> subprocess.CompletedProcess[str]:
+        command = [c_build / "wv_mel", wav, npy, "--model", "int8.bin"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    assert wv_mel("copy.wav", "copy.npy").returncode == 0
+    done = wv_run("int8.bin", "copy.npy", "-o", "other.wav", "--json")
+    rows.append(["int8.bin", "copy.wav", 0, 1.0, json.loads(done.stdout)["sha256"]])
     _table(folder / "hashes.tsv", rows)
 
     bad = {  # every check of load_mel
@@ -225,6 +237,13 @@ def data(apk, c_build, tmp_path_factory) -> Path:
         done = wv_run("f32.bin", name)
         assert done.returncode == 1, name
         rows.append([name, done.stderr.removeprefix("wv_run: error: ").strip()])
+    soundfile.write(folder / "rate.wav", tone, 22050)
+    soundfile.write(folder / "instant.wav", tone[:5], cfg.mel.sample_rate)
+    (folder / "cut.wav").write_bytes((folder / "copy.wav").read_bytes()[:30])
+    for name in ("rate.wav", "instant.wav", "cut.wav"):
+        done = wv_mel(name, "none.npy")
+        assert done.returncode == 1, name
+        rows.append([name, done.stderr.removeprefix("wv_mel: error: ").strip()])
     _table(folder / "errors.tsv", rows)
     return folder
 
@@ -376,7 +395,7 @@ def test_the_apks_armv7_library_gives_the_same_pcm(data, tmp_path):
         file.write_bytes(header)
     for row in (data / "hashes.tsv").read_text().splitlines():
         voice, mel, seed, temperature, sha256 = row.split("\t")
-        frames = np.load(data / mel).T
+        frames = np.load((data / mel).with_suffix(".npy")).T
         frames.tofile(tmp_path / "mel")
         isas = ("neon", "portable") if "int8" in voice else ("portable",)  # armv7's NEON flushes subnormals
         for isa, chunk in itertools.product(isas, (1, 100)) if temperature == "1.0" else ():

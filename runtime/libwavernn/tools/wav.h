@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "message.h"
+#include "wavernn.h"
 
 enum { WAV_HEADER_BYTES = 44 };
 #define WAV_MAX_SAMPLES ((UINT32_MAX - 36u) / 2u) /* what the 32-bit sizes of a WAV file can say */
@@ -19,5 +20,8 @@ enum { WAV_MESSAGE_BYTES = MESSAGE_BYTES };
  * frees them. NULL if it is no such file; then `message` is what was found and what was wanted. */
 float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples, int32_t *sample_rate,
                   char message[WAV_MESSAGE_BYTES]);
+/* The mels of such a file at the rate of a model, as the model wants them. frames : (n_frames, n_mels), the caller frees them.
+ * NULL as above. */
+float *wav_mels(const unsigned char *bytes, size_t n_bytes, const wv_model *model, size_t *n_frames, char message[WAV_MESSAGE_BYTES]);
 
 #endif

@@ -42,31 +42,9 @@ static arguments parse_arguments(int argc, char **argv) {
     return (arguments){line.path[0], line.path[1], model};
 }
 
-/* The mels of all samples; the caller frees them */
-static float *analyse(const wv_model *model, const wv_info *info, const float *audio, size_t n_samples, size_t *n_frames) {
-    const size_t n_mels = (size_t)info->n_mels, n_wanted = n_samples / (size_t)info->hop_length;
-    wv_mel *mel;
-    wv_status s = wv_mel_new(model, &mel);
-    if (s != WV_OK) fail(BAD_DATA, "the model's n_fft is no power of two, which wv_mel wants; use wv-mel");
-    float *frames = allocate(n_wanted * n_mels * sizeof *frames);
-    *n_frames = 0;
-    for (size_t taken = 0, got = 1; *n_frames < n_wanted && (got > 0 || taken < n_samples);) {
-        size_t more = 0;
-        if (taken < n_samples) s = wv_mel_push(mel, audio + taken, n_samples - taken, &more);
-        taken += more;
-        if (s == WV_OK && taken == n_samples) s = wv_mel_finish(mel);
-        if (s == WV_OK) s = wv_mel_pull(mel, frames + *n_frames * n_mels, n_wanted - *n_frames, &got);
-        if (s != WV_OK) fail(BAD_DATA, "%s", wv_status_str(s));
-        *n_frames += got;
-    }
-    wv_mel_free(mel);
-    return frames;
-}
-
 int main(int argc, char **argv) {
     const arguments a = parse_arguments(argc, argv);
     contents file = read_file(a.model), sound = read_file(a.audio);
-    const char *name = input_name(a.audio);
     wv_model *model;
     wv_info info;
     wv_status s = wv_model_load(file.bytes, file.n_bytes, &model);
@@ -74,16 +52,9 @@ int main(int argc, char **argv) {
     if (s != WV_OK) fail(BAD_DATA, "%s: %s", input_name(a.model), wv_status_str(s));
 
     char message[WAV_MESSAGE_BYTES], settings[NPY_SETTINGS_BYTES];
-    size_t n_samples, n_frames, n_bytes;
-    int32_t rate;
-    float *audio = wav_decode(sound.bytes, sound.n_bytes, &n_samples, &rate, message);
-    if (audio == NULL) fail(BAD_DATA, "%s: %s", name, message);
-    if (rate != info.sample_rate)
-        fail(BAD_DATA, "%s: %d Hz, wanted the model's %d Hz; wv-mel resamples", name, (int)rate, (int)info.sample_rate);
-    if (n_samples < (size_t)info.hop_length)
-        fail(BAD_DATA, "%s: audio: found %zu samples, wanted at least one frame (%d)", name, n_samples, (int)info.hop_length);
-
-    float *frames = analyse(model, &info, audio, n_samples, &n_frames);
+    size_t n_frames, n_bytes;
+    float *frames = wav_mels(sound.bytes, sound.n_bytes, model, &n_frames, message);
+    if (frames == NULL) fail(BAD_DATA, "%s: %s", input_name(a.audio), message);
     unsigned char *bytes = npy_encode(frames, n_frames, &info, &n_bytes);
     if (bytes == NULL) fail(BAD_DATA, "out of memory (%zu bytes)", n_bytes);
     write_file(a.mel, bytes, n_bytes);
@@ -93,7 +64,6 @@ int main(int argc, char **argv) {
     if (fflush(stdout) != 0 || ferror(stdout)) fail(BAD_DATA, "standard output: %s", strerror(errno));
     free(bytes);
     free(frames);
-    free(audio);
     wv_model_free(model);
     release(&sound);
     release(&file);

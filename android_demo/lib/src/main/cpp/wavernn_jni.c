@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "npy.h"
+#include "wav.h"
 #include "wavernn.h"
 
 enum { PULL_SAMPLES = 512 };
@@ -109,27 +110,45 @@ JNIEXPORT void JNICALL Java_org_wavernn_WaveRnn_nativeReset(JNIEnv *env, jclass 
     if (s != WV_OK) throw_status(env, s);
 }
 
-/* The mels in the bytes of a .npy file. (n_frames * n_mels,) */
-JNIEXPORT jfloatArray JNICALL Java_org_wavernn_WaveRnn_nativeReadMels(JNIEnv *env, jclass self, jlong h, jbyteArray npy) {
-    (void)self;
-    char message[NPY_MESSAGE_BYTES];
-    size_t n_frames;
-    jbyte *bytes = (*env)->GetByteArrayElements(env, npy, NULL);
-    if (bytes == NULL) return NULL;
-    const size_t n_bytes = (size_t)(*env)->GetArrayLength(env, npy);
-    float *frames = npy_mels((const unsigned char *)bytes, n_bytes, &of(h)->info, &n_frames, message);
-    (*env)->ReleaseByteArrayElements(env, npy, bytes, JNI_ABORT);
+/* Frames as an array of Java's, (n_frames * n_mels,); NULL throws the message instead. */
+static jfloatArray mels_or_words(JNIEnv *env, const handle *h, float *frames, size_t n_frames, char *message) {
     if (frames == NULL) {
         for (char *c = message; *c; c++)
             if (*c < ' ' || *c > '~') *c = '?'; /* NewStringUTF aborts on what is no UTF-8 */
         throw_words(env, WV_ERR_MEL, message);
         return NULL;
     }
-    const jsize n = (jsize)(n_frames * (size_t)of(h)->info.n_mels);
+    const jsize n = (jsize)(n_frames * (size_t)h->info.n_mels);
     jfloatArray array = (*env)->NewFloatArray(env, n);
     if (array) (*env)->SetFloatArrayRegion(env, array, 0, n, frames);
     free(frames);
     return array;
+}
+
+/* The mels in the bytes of a .npy file */
+JNIEXPORT jfloatArray JNICALL Java_org_wavernn_WaveRnn_nativeReadMels(JNIEnv *env, jclass self, jlong h, jbyteArray npy) {
+    (void)self;
+    char message[NPY_MESSAGE_BYTES];
+    size_t n_frames = 0;
+    jbyte *bytes = (*env)->GetByteArrayElements(env, npy, NULL);
+    if (bytes == NULL) return NULL;
+    const size_t n_bytes = (size_t)(*env)->GetArrayLength(env, npy);
+    float *frames = npy_mels((const unsigned char *)bytes, n_bytes, &of(h)->info, &n_frames, message);
+    (*env)->ReleaseByteArrayElements(env, npy, bytes, JNI_ABORT);
+    return mels_or_words(env, of(h), frames, n_frames, message);
+}
+
+/* The mels of the audio in the bytes of a WAV file */
+JNIEXPORT jfloatArray JNICALL Java_org_wavernn_WaveRnn_nativeAnalyse(JNIEnv *env, jclass self, jlong h, jbyteArray wav) {
+    (void)self;
+    char message[WAV_MESSAGE_BYTES];
+    size_t n_frames = 0;
+    jbyte *bytes = (*env)->GetByteArrayElements(env, wav, NULL);
+    if (bytes == NULL) return NULL;
+    const size_t n_bytes = (size_t)(*env)->GetArrayLength(env, wav);
+    float *frames = wav_mels((const unsigned char *)bytes, n_bytes, of(h)->model, &n_frames, message);
+    (*env)->ReleaseByteArrayElements(env, wav, bytes, JNI_ABORT);
+    return mels_or_words(env, of(h), frames, n_frames, message);
 }
 
 /* mel: (>= first + n_frames, n_mels). Returns how many frames fitted. */

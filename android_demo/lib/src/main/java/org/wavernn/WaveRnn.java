@@ -167,6 +167,14 @@ public final class WaveRnn implements Closeable {
         return nativeReadMels(open(), npy);
     }
 
+    /**
+     * The mels of a WAV file's audio, as push() takes them, for a copy of a recording: PCM of 8 to 32 bits or float, at the
+     * model's rate, mixed to mono. Throws a WaveRnnException of status "mel" if it is no such file.
+     */
+    public synchronized float[] analyse(byte[] wav) {
+        return nativeAnalyse(open(), wav);
+    }
+
     /** Copies frames [first, first + nFrames) of mel, nMels floats each, into the stream; returns how many fitted. */
     public synchronized int push(float[] mel, int first, int nFrames) {
         if (first < 0 || nFrames < 0 || first > mel.length / info.nMels - nFrames) {
@@ -233,6 +241,7 @@ public final class WaveRnn implements Closeable {
     private static native String nativeVersion();
     private static native void nativeReset(long handle, long seed);
     private static native float[] nativeReadMels(long handle, byte[] npy);
+    private static native float[] nativeAnalyse(long handle, byte[] wav);
     private static native int nativePush(long handle, float[] mel, int first, int nFrames);
     private static native void nativeFinish(long handle);
     private static native int nativeAvailable(long handle);

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.wavernn.WaveRnn;
 import org.wavernn.demo.core.Cpu;
@@ -84,9 +85,10 @@ public final class DemoApp extends Application {
         return text == null ? "" : "“" + text + "”";
     }
 
-    /** The recording that bundled mels were made from; null for others. */
+    /** The recording that mels are made from: a clip's, or the user's own WAV file; null for others. */
     Source recording(Source mel) {
-        return mel.bundled() ? asset("clips/" + mel.name.replace(".npy", ".wav")) : null;
+        boolean wav = mel.name.toLowerCase(Locale.ROOT).endsWith(".wav");
+        return mel.bundled() ? asset("clips/" + mel.name.replace(".npy", ".wav")) : wav ? mel : null;
     }
 
     Request request(Source voice, Source mel, String isa, long seed, float temperature) {

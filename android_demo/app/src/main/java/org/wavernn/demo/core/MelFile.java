@@ -3,7 +3,7 @@ package org.wavernn.demo.core;
 import org.wavernn.WaveRnn;
 import org.wavernn.WaveRnnException;
 
-/** Mels out of a .npy of wv-mel or numpy.save. */
+/** Mels out of a .npy of wv-mel or numpy.save, or of the audio in a WAV file. */
 public final class MelFile {
     public final String name;
     public final float[] frames; // (nFrames, nMels)
@@ -18,7 +18,7 @@ public final class MelFile {
     /** The mels in a file's bytes, for the model of `rnn`. */
     public static MelFile parse(String name, byte[] bytes, WaveRnn rnn) throws FileException {
         try {
-            float[] frames = rnn.readMels(bytes);
+            float[] frames = WavFile.is(bytes) ? rnn.analyse(bytes) : rnn.readMels(bytes);
             return new MelFile(name, frames, frames.length / rnn.info().nMels);
         } catch (WaveRnnException e) {
             throw new FileException(name, e.getMessage());

@@ -5,7 +5,7 @@ import org.wavernn.WaveRnn;
 /** What to synthesize, and how. */
 public final class Request {
     public final Source voice; // a .bin
-    public final Source mel; // a .npy
+    public final Source mel; // a .npy, or a .wav to copy
     public final String isa; // null: the best one
     public final long seed;
     public final float temperature;

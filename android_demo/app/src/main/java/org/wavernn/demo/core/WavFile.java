@@ -36,7 +36,7 @@ public final class WavFile {
     /** Reads what write() writes, and such files with other chunks in between. */
     public static WavFile parse(String name, byte[] bytes) throws FileException {
         ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-        if (bytes.length < 12 || !is(bytes, 0, "RIFF") || !is(bytes, 8, "WAVE")) {
+        if (!is(bytes)) {
             throw new FileException(name, "not a WAV file");
         }
         int rate = 0;
@@ -60,6 +60,11 @@ public final class WavFile {
             at = start + size + size % 2;
         }
         throw new FileException(name, "no samples in it");
+    }
+
+    /** Whether it begins as one. */
+    static boolean is(byte[] bytes) {
+        return bytes.length >= 12 && is(bytes, 0, "RIFF") && is(bytes, 8, "WAVE");
     }
 
     private static byte[] ascii(String text) {
