@@ -96,12 +96,12 @@ def test_gates_are_pruned_each_by_itself():
     model = WaveRNN(SMALL)
     with torch.no_grad():
         model.R[:64] *= 1e-3  # R_u is small throughout, and yet loses no more than the others
-    pruner = Pruner(PruneConfig(sparsity={"R": 0.75, "R_e": 0.5, "O1": 0.25}, start=0, steps=0), model)
+    pruner = Pruner(PruneConfig(sparsity={"R": 0.75, "R_e": 0.5, "O1": 0.25, "C3": 0.5}, start=0, steps=0), model)
     pruner.step(0)
     sparsity = {name: 1 - float(mask.float().mean()) for name, mask in pruner.masks.items()}
-    assert sparsity == {"R_u": 0.75, "R_r": 0.75, "R_e": 0.5, "O1": 0.25}
-    zeros = sum(z * {"R": 64 * 64, "O": 32 * 32}[name[0]] for name, z in sparsity.items())
-    assert pruner.sparsity == pytest.approx(zeros / (3 * 64 * 64 + 2 * 32 * 32 + 2 * 256 * 32))
+    assert sparsity == {"R_u": 0.75, "R_r": 0.75, "R_e": 0.5, "O1": 0.25, "C3": 0.5}
+    zeros = sum(z * {"R": 64 * 64, "O": 32 * 32, "C": 192 * 16}[name[0]] for name, z in sparsity.items())
+    assert pruner.sparsity == pytest.approx(zeros / (3 * 64 * 64 + 2 * 32 * 32 + 2 * 256 * 32 + 192 * 16))
 
 
 def test_zeros_stay_exactly_zero_through_the_optimizer():
@@ -130,14 +130,15 @@ def test_zeros_stay_exactly_zero_through_the_optimizer():
 
 def test_one_value_a_group_and_a_matrix():
     cfg = PruneConfig(sparsity={"R_u": 0.5, "R": 0.9}, block={"O": "8x4"})
-    assert cfg.sparsity == {"R_u": 0.5, "R_r": 0.9, "R_e": 0.9, "O1": 0, "O2": 0, "O3": 0, "O4": 0}
+    assert {name: z for name, z in cfg.sparsity.items() if z} == {"R_u": 0.5, "R_r": 0.9, "R_e": 0.9}
+    assert {name for name, z in PruneConfig(sparsity=0.9).sparsity.items() if not z} == {"C1", "C2", "C3"}
     assert cfg.block["R_u"] == "16x1" and cfg.block["O4"] == "8x4"
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sparsity": {"C1": 0.5}}, "found matrix 'C1', wanted R, O or one of R_u"),
+        ({"sparsity": {"I": 0.5}}, "found matrix 'I', wanted R, O, C or one of R_u"),
         ({"sparsity": {"R": 1.0}}, "sparsity of R_u: found 1.0"),
         ({"sparsity": {"R": "half"}}, "sparsity of R_u: found 'half'"),
         ({"block": {"O": "16"}}, "block of O1: found '16', wanted rows x columns"),

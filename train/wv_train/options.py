@@ -15,7 +15,7 @@ import click
 from wv_runtime.model.checkpoint import PRUNED
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 
-from .prune import EVERY, LENGTH, NORMS, START, PruneConfig
+from .prune import EVERY, LENGTH, NORMS, START, UNNAMED, PruneConfig
 from .settings import TABLES, TrainConfig
 
 Command = Callable[..., None]
@@ -52,7 +52,7 @@ def setting_flags(command: Command) -> Command:
         *(_flag("model", f.name, f.default, MODEL[f.name]) for f in fields(WaveRNNConfig) if f.name in MODEL),
         *(_flag("train", f.name, f.default, f.metadata["help"]) for f in fields(TrainConfig)),
         click.option("--sparsity", "prune__sparsity", multiple=True, callback=by_matrix(float),
-                     metavar="[MATRIX=]Z", help="Target of all matrices, or of R, O, "
+                     metavar="[MATRIX=]Z", help="Target of R and O, or of R, O, C, "
                      f"{', '.join(PRUNED)}; repeatable. [0]"),
         click.option("--block", "prune__block", multiple=True, callback=by_matrix(str), metavar="[MATRIX=]HxW",
                      help=f"Block shape, likewise. [{PruneConfig().block['R_u']}]"),
@@ -95,7 +95,7 @@ def by_matrix(kind: Callable[[str], Any]) -> Callable[..., dict[str, Any] | None
         for text in values:
             name, equals, value = text.rpartition("=")
             try:
-                table.update({name: kind(value)} if equals else dict.fromkeys("RO", kind(value)))
+                table.update({name: kind(value)} if equals else dict.fromkeys(UNNAMED, kind(value)))
             except ValueError:
                 raise click.BadParameter(f"found {text!r}, wanted VALUE or MATRIX=VALUE") from None
         return table or None

@@ -5,8 +5,9 @@ mean magnitude, or l2) set to zero until its sparsity is
 
     z(t) = Z (1 - (1 - (t - t0) / S)^3)
 
-The gates R_u, R_r, R_e (row thirds of R) and O1..O4 are pruned each by itself. A pruned block stays pruned.
-The diagonal of the gates, what a unit makes of its own state, can be kept, as LPCNet does (Valin and Skoglund 2019).
+The gates R_u, R_r, R_e (row thirds of R), O1..O4 and, beyond the paper, C1..C3 are pruned each by itself. A pruned
+block stays pruned. The diagonal of the gates, what a unit makes of its own state, can be kept, as LPCNet does (Valin
+and Skoglund 2019). surgeon.py prunes without training.
 
 Usage::
 
@@ -28,7 +29,8 @@ from wv_runtime.model.config import WaveRNNConfig
 
 from .model import WaveRNN
 
-GROUPS = {"R": GATES, "O": PRUNED[len(GATES) :]}
+GROUPS = {"R": GATES, "O": ("O1", "O2", "O3", "O4"), "C": ("C1", "C2", "C3")}
+UNNAMED = ("R", "O")  # what one value for all is for: the paper's matrices, not the conditioning
 NORMS = ("l1", "l2")
 # What is not given: the start and the length as shares of the run, the time between two prunings of that length.
 # With 100,000 steps these are the paper's: from step 1000 on, every 500.
@@ -37,7 +39,7 @@ START, LENGTH, EVERY = 0.01, 0.5, 0.01
 
 @dataclass(frozen=True)
 class PruneConfig:
-    """What to prune, and when. Keys of `sparsity` and `block` are matrices (R_u .. O4) or the groups R and O.
+    """What to prune, and when. Keys of `sparsity` and `block` are matrices (R_u .. C3) or the groups R, O and C.
 
     Raises
     ------
@@ -100,12 +102,12 @@ class PruneConfig:
 
 
 def expand(value: object) -> dict[str, Any]:
-    """One value for all, or a table of matrices and groups -> {matrix: value}; R_u overrides R."""
-    table = value if isinstance(value, dict) else dict.fromkeys(GROUPS, value)
+    """One value for R and O, or a table of matrices and groups -> {matrix: value}; R_u overrides R."""
+    table = value if isinstance(value, dict) else dict.fromkeys(UNNAMED, value)
     full: dict[str, Any] = {}
     for key in sorted(table, key=lambda k: k not in GROUPS):  # groups first, so that a matrix overrides its group
         if key not in GROUPS and key not in PRUNED:
-            raise ValueError(f"found matrix {key!r}, wanted R, O or one of {', '.join(PRUNED)}")
+            raise ValueError(f"found matrix {key!r}, wanted R, O, C or one of {', '.join(PRUNED)}")
         full.update(dict.fromkeys(GROUPS.get(key, (key,)), table[key]))
     return full
 
@@ -176,7 +178,7 @@ class Pruner:
     """The masks of a model in training.
 
     masks    : {matrix: (rows, cols) bool}, of matrices with a target sparsity or a mask from before
-    sparsity : float, fraction of zeros in all prunable matrices together
+    sparsity : float, fraction of zeros in R, O and what else has a mask, together
 
     Raises
     ------
@@ -191,7 +193,7 @@ class Pruner:
         for name in PRUNED:
             given = (masks or {}).get(name)
             if given is not None or cfg.sparsity[name] > 0:
-                W = self._view(name)
+                W = self.view(name)
                 self.masks[name] = torch.ones_like(W, dtype=torch.bool)
                 if given is not None:
                     self.masks[name].copy_(given)
@@ -204,7 +206,7 @@ class Pruner:
             for name, z in sparsity_at(step, self.cfg).items():
                 if name in self.masks:
                     block = parse_block(self.cfg.block[name])
-                    W, keep = self._view(name), None
+                    W, keep = self.view(name), None
                     if self.cfg.keep_diagonal and name in GATES:
                         keep = on_diagonal(len(W), *block).to(W.device)
                     mask = block_mask(W, *block, z, self.masks[name], self.cfg.norm, keep)
@@ -215,7 +217,7 @@ class Pruner:
     def mask_gradients(self) -> None:
         """Zero the gradients of pruned weights, so that they count neither in the norm nor in the moments."""
         for name, mask in self.masks.items():
-            self._view(name, grad=True).masked_fill_(~mask, 0.0)
+            self.view(name, grad=True).masked_fill_(~mask, 0.0)
 
     def outcome(self) -> str:
         """What was asked and what was reached, matrices of one target together; empty if nothing was asked."""
@@ -226,25 +228,31 @@ class Pruner:
                 sum(map(int, counts))
                 for counts in zip(*((self.masks[name].sum(), self.masks[name].numel()) for name in names))
             )
-            whose = "" if len(names) == len(PRUNED) else f"{', '.join(_grouped(names))}: "
+            whose = "" if _grouped(names) == [*UNNAMED] else f"{', '.join(_grouped(names))}: "
             parts.append(f"{whose}asked {asked:g}, reached {1 - kept / total:.3f}")
         return "; ".join(parts)
 
     def _count(self) -> None:
-        """Keep the fraction of zeros in all prunable matrices together."""
-        total = sum(self._view(name).numel() for name in PRUNED)
+        """Keep the fraction of zeros in R, O and what else has a mask, together."""
+        counted = {*(name for group in UNNAMED for name in GROUPS[group]), *self.masks}
+        total = sum(self.view(name).numel() for name in counted)
         self.sparsity = sum(int((~mask).sum()) for mask in self.masks.values()) / total
 
     def _apply(self) -> None:
         for name, mask in self.masks.items():
-            self._view(name).masked_fill_(~mask, 0.0)
+            self.view(name).masked_fill_(~mask, 0.0)
 
-    def _view(self, name: str, grad: bool = False) -> Tensor:
+    def view(self, name: str, grad: bool = False) -> Tensor:
         """The matrix or its gradient, to be changed in place; R_u, R_r, R_e are the row thirds of R."""
         parameter = self.model.get_parameter("R" if name in GATES else name)
         W = parameter.grad if grad else parameter.detach()
         assert W is not None  # every matrix takes part in the loss
         return W.chunk(3)[GATES.index(name)] if name in GATES else W
+
+    def bias(self, name: str) -> Tensor:
+        """The bias that goes with `view(name)`."""
+        b = self.model.get_parameter("b_R" if name in GATES else f"b_{name}").detach()
+        return b.chunk(3)[GATES.index(name)] if name in GATES else b
 
 
 def _grouped(names: list[str]) -> list[str]:

@@ -44,7 +44,7 @@ from .torch_file import StoredTensor, need, one_line, read_torch_file
 FORMAT = 2
 WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before each name of "model"
 GATES = ("R_u", "R_r", "R_e")  # row thirds of R, pruned each by itself
-PRUNED = (*GATES, "O1", "O2", "O3", "O4")  # what can be pruned
+PRUNED = (*GATES, "O1", "O2", "O3", "O4", "C1", "C2", "C3")  # what can be pruned
 KEYS = {
     "format": (int,), "config": (dict,), "model": (dict,), "masks": (dict,), "step": (int,), "minutes": (float,),
     "train": (dict,), "prune": (dict,), "history": (list,), "data": (dict,), "versions": (dict,),
@@ -84,7 +84,7 @@ def read_checkpoint(path: str | Path) -> tuple[WaveRNNConfig, dict[str, Any]]:
     for name in raw["model"]:
         need(name in shapes, path, f"model.{name}: found it, wanted no such tensor")
     for name, mask in raw["masks"].items():
-        need(name in PRUNED, path, f"masks.{name}: found an unknown name, wanted R_u, R_r, R_e or O1 .. O4")
+        need(name in PRUNED, path, f"masks.{name}: found an unknown name, wanted R_u, R_r, R_e, O1 .. O4 or C1 .. C3")
         _check_tensor(path, f"masks.{name}", mask, matrix_shape(name, cfg), np.dtype(bool))
     return cfg, raw
 
