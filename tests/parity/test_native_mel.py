@@ -41,8 +41,8 @@ def test_speech(name):
         audio = load_audio(clip, cfg.sample_rate)
         wanted, ours = log_mel(audio, cfg), analyse(model, audio)
         assert ours.shape == wanted.shape
-        # above 24 kHz the clips are upsampled: bands of nothing but rounding
-        assert np.abs(ours - wanted).max() < (1e-4 if cfg.sample_rate <= 24000 else 2e-4)
+        # just above the floor of -11.5 the float32 rounding of the spectrum shows
+        assert (np.abs(ours - wanted) < np.where(wanted > -9, 1e-4, 2e-4)).all()
 
 
 def test_any_cut_gives_the_same_bits():
