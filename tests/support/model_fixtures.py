@@ -83,7 +83,8 @@ def tiny_model(
     columns[-1, :, 0] = 0  # the coarse half never sees c_t
     columns = columns.reshape(cfg.n_x, -1).astype(np.float32)
     metadata = {"step": seed, "data": "none: random weights", "licence": "Apache-2.0"}
-    return Model(cfg, matrices, columns, metadata, autocorrelations(cfg))
+    lane = 0.5 * rng.normal(size=(cfg.subscale, 3 * cfg.n_units) if cfg.subscale > 1 else (0, 0))
+    return Model(cfg, matrices, columns, metadata, autocorrelations(cfg), lane=lane.astype(np.float32))
 
 
 def autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:

@@ -166,7 +166,7 @@ class Bin:
     """A golden file taken apart for damaging."""
 
     def __init__(self, dtype: str):
-        self.bytes = bytearray(golden(dtype))
+        self.bytes = bytearray((DATA / "golden_v5_lanes.bin").read_bytes() if dtype == "lanes" else golden(dtype))
         self.header = np.frombuffer(self.bytes, HEADER, 1)[0]
         self.records = dict(zip(MATRICES, np.frombuffer(self.bytes, RECORD, 8, HEADER.itemsize)))
 
@@ -189,7 +189,21 @@ def put(target, key, value):
 DAMAGE = {
     "magic": ("int8", "magic", "magic b'RIFF", lambda b: put(b.bytes, slice(0, 4), b"RIFF")),
     "version_6": ("int8", "version", "version 6, expected 1, 2, 3, 4 or 5", lambda b: put(b.header, "version", 6)),
-    "version_5_without_denoise": ("int8", "header", "denoise 0", lambda b: put(b.header, "version", 5)),
+    "version_5_without_use": ("int8", "header", "denoise 0 and subscale 0", lambda b: put(b.header, "version", 5)),
+    **{
+        f"lanes_{field}_{value}": ("lanes", "header", text, lambda b, f=field, v=value: put(b.header, f, v))
+        for field, value, text in (
+            ("subscale", 0, "subscale 0"), ("subscale", 1, "subscale 1"), ("subscale", 3, "subscale"),
+            ("subscale", 17, "subscale"), ("subscale", 2**32 - 4, "subscale"), ("horizon", 65, "horizon"),
+            ("lookback", 0, "lookback"), ("lookback", 65, "lookback"), ("context", 33, "context"),
+            ("lpc_order", 0, "M 0x"[:2]), ("version", 4, "reserved"),
+        )
+    },
+    "lane_offset": ("lanes", "section", "section lane: offset 64", lambda b: put(b.header, "lane", 64)),
+    "lane_nan": ("lanes", "values", "section lane: NaN", lambda b: put(b.section("lane", "<f4"), 7, np.nan)),
+    "M_of_more_lags": ("lanes", "section", "section lane: offset", lambda b: put(b.header, "lookback", 4)),
+    "I_of_more_context": ("lanes", "section", "section M: offset", lambda b: put(b.header, "context", 4)),
+    "lanes_I_coarse": ("lanes", "values", "the coarse", lambda b: put(b.section("I", "<f4", 2048), 10 * 192 + 1, 1)),
     "denoise_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "denoise", 3)),
     "version_3_without_comb": ("int8", "header", "comb 0", lambda b: put(b.header, "version", 3)),
     "version_2_without_prediction": ("int8", "header", "lpc_order 0 and postfilter 0",
@@ -200,8 +214,8 @@ DAMAGE = {
     "file_bytes_too_large": ("int8", "truncated", "(file_bytes)", lambda b: put(b.header, "file_bytes", 1 << 31)),
     "reserved_0": ("int8", "header", "reserved", lambda b: put(b.header, "reserved_0", 1)),
     "mel_stats_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "mel_stats", 64)),
-    "reserved_1": ("int8", "header", "reserved", lambda b: put(b.header["reserved_1"], 3, 1)),
-    "reserved_2": ("int8", "header", "reserved", lambda b: put(b.header, "reserved_2", 1)),
+    "subscale_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "subscale", 2)),
+    "lane_in_version_1": ("int8", "header", "reserved", lambda b: put(b.header, "lane", 64)),
     "mel_stats_missing_in_version_4": ("int8", "section", "mel_stats: offset 0", lambda b: put(b.header, "version", 4)),
     "metadata_bytes_huge": ("int8", "header", "metadata_bytes", lambda b: put(b.header, "metadata_bytes", 1 << 31)),
     "mel_name_unterminated": ("int8", "header", "mel_name", lambda b: put(b.header, "mel_name", b"x" * 32)),

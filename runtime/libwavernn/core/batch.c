@@ -72,37 +72,6 @@ static void unlock(wv_batch *b) {
 #endif
 }
 
-static size_t lay_out(const wv_batch *b, wv_lanes *lanes, char *base, size_t used) {
-    const wv_model *m = b->model;
-    const size_t n = (size_t)b->n_lanes, n_units = (size_t)m->n_units, n_out = (size_t)m->n_out;
-    if (m->matrix[WV_R].dtype == WV_I8) {
-        lanes->h_q = wv_take(base, &used, n * n_units);
-        lanes->a_q10 = wv_take(base, &used, 3 * n * n_units * sizeof(int16_t));
-        lanes->q = wv_take(base, &used, n * n_out);
-    } else {
-        lanes->h = wv_take(base, &used, n * n_units * sizeof(float));
-        lanes->a = wv_take(base, &used, 3 * n * n_units * sizeof(float));
-        lanes->z = wv_take(base, &used, n * n_out * sizeof(float));
-    }
-    lanes->logits = wv_take(base, &used, n * WV_LOGITS_STRIDE * sizeof(float));
-    return used;
-}
-
-/* Row l of the vectors becomes those of s; h moves along, the others are made anew in every sample. */
-static void point_to(const wv_model *m, wv_lanes *lanes, int32_t l, wv_lane *s) {
-    const size_t n_units = (size_t)m->n_units, row = (size_t)l;
-    if (m->matrix[WV_R].dtype == WV_I8) {
-        s->h_q = memcpy(lanes->h_q + row * n_units, s->h_q, n_units);
-        s->a_q10 = lanes->a_q10 + row * 3 * n_units;
-    } else {
-        s->h = memcpy(lanes->h + row * n_units, s->h, n_units * sizeof(float));
-        s->a = lanes->a + row * 3 * n_units;
-    }
-    s->logits = lanes->logits + row * WV_LOGITS_STRIDE;
-    s->p_softmax = (int32_t *)s->logits + 256;
-    lanes->lane[l] = s;
-}
-
 static void join(const wv_model *m, worker *w, const wv_job *job, int16_t *pcm, int32_t left) {
     const int32_t l = w->lanes.n++;
     wv_lane *s = &job->state->lane;
@@ -110,7 +79,7 @@ static void join(const wv_model *m, worker *w, const wv_job *job, int16_t *pcm, 
     w->job[l] = *job;
     w->left[l] = left;
     w->lanes.pcm[l] = pcm;
-    point_to(m, &w->lanes, l, s);
+    wv_point_to_row(m, &w->lanes, l, s);
 }
 
 /* Its state takes its own vectors back; the last lane moves to lane l. */
@@ -129,7 +98,7 @@ static void leave(const wv_model *m, worker *w, int32_t l) {
     s->p_softmax = own.p_softmax;
     const int32_t last = --w->lanes.n;
     if (l == last) return;
-    point_to(m, &w->lanes, l, w->lanes.lane[last]);
+    wv_point_to_row(m, &w->lanes, l, w->lanes.lane[last]);
     w->home[l] = w->home[last];
     w->job[l] = w->job[last];
     w->left[l] = w->left[last];
@@ -148,7 +117,8 @@ static int join_next(wv_batch *b, worker *w) {
         int16_t *to;
         wv_job_begin(&job, k->states[i], k->pcm[i], k->n_samples[i]);
         k->written[i] = job.left;
-        const int32_t n = wv_job_next(&job, &to);
+        int32_t n = wv_job_next(&job, &to);
+        for (; n > 0 && job.state->staircase; n = wv_job_next(&job, &to)) wv_job_draw(&job, n, to); /* has lanes of its own */
         if (n > 0) {
             join(b->model, w, &job, to, n);
             return 1;
@@ -258,7 +228,8 @@ wv_status wv_batch_new(const wv_model *model, int32_t n_lanes, int32_t n_threads
     b->n_threads = 1;
 #endif
     b->workers = calloc((size_t)b->n_threads, sizeof *b->workers);
-    const size_t each = b->workers ? lay_out(b, &b->workers->lanes, NULL, 0) : 0;
+    size_t each = 0;
+    if (b->workers) wv_lay_out_rows(model, &b->workers->lanes, n_lanes, NULL, &each);
     b->storage = b->workers ? malloc((size_t)b->n_threads * each + 63) : NULL;
     if (b->storage == NULL) {
         wv_batch_free(b);
@@ -266,7 +237,8 @@ wv_status wv_batch_new(const wv_model *model, int32_t n_lanes, int32_t n_threads
     }
     char *base = (char *)wv_padded((size_t)(uintptr_t)b->storage);
     for (int32_t i = 0; i < b->n_threads; i++) {
-        lay_out(b, &b->workers[i].lanes, base, (size_t)i * each);
+        size_t used = (size_t)i * each;
+        wv_lay_out_rows(model, &b->workers[i].lanes, n_lanes, base, &used);
         b->workers[i].batch = b;
     }
     if (!start_threads(b)) {
@@ -322,6 +294,7 @@ wv_status wv_batch_pull(wv_batch *b, wv_state *const states[], size_t n_states, 
 wv_status wv_batch_bench_stage(wv_batch *b, wv_state *const states[], size_t n_states, wv_stage stage, size_t n_times) {
     if (b == NULL || states == NULL || n_states < 1 || n_states > (size_t)b->n_lanes) return WV_ERR_ARGUMENT;
     if (stage < WV_STAGE_SAMPLE || stage > WV_STAGE_CONDITION || !check_states(b, states, n_states)) return WV_ERR_ARGUMENT;
+    if (states[0]->staircase) return WV_ERR_ARGUMENT; /* wv_bench_stage has all its lanes */
     worker *w = b->workers;
     choose_kernels(w, states[0]->kernels);
     int16_t pcm[WV_MAX_LANES];

@@ -3,7 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../kernels/scalar.h"
 #include "state.h"
+
+/* Offsets of the samples that lane l sees, the nearest first, of two as near the past one first; returns how many */
+static int32_t neighbours(const wv_model *m, int32_t l, int16_t *seen) {
+    const int32_t B = m->subscale, steps = max_i32(m->lookback, m->horizon) + 1;
+    int32_t n = 0;
+    for (int32_t distance = 1; distance < steps * B; distance++)
+        for (int32_t d = -distance; d <= distance && n < m->lpc_order; d += 2 * distance) {
+            const int32_t other = (l + d + steps * B) % B, step = (l + d + steps * B) / B - steps;
+            if ((other == l ? d < 0 : other < l && step <= m->horizon) && step >= -m->lookback) seen[n++] = (int16_t)d;
+        }
+    return n;
+}
+
+int32_t wv_neighbours(wv_model *m) {
+    int32_t lags = 0;
+    for (int32_t l = 0; l < m->subscale; l++) {
+        int32_t first = 0, last = 0;
+        m->n_seen[l] = neighbours(m, l, m->seen[l]);
+        for (int32_t j = 0; j < m->n_seen[l]; j++) {
+            first = m->seen[l][j] < first ? m->seen[l][j] : first;
+            last = max_i32(last, m->seen[l][j]);
+        }
+        lags = max_i32(lags, last - first);
+    }
+    return lags;
+}
 
 /* Whether an ISA of this library reads wv_fours */
 #if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512VNNI)
@@ -38,6 +65,15 @@ static int32_t quantize_I(const float *I, int32_t n, int32_t lpc_order, int16_t 
         I_q[i] = (int16_t)(v > 32767.0 ? 32767.0 : v < -32767.0 ? -32767.0 : v);
     }
     return shift;
+}
+
+/* What lanes add to g, in Q10, by the rule of the products */
+static void lane_q10(const float *lane, int32_t n, int16_t *q10) {
+    for (int32_t i = 0; i < n; i++) {
+        float v = lane[i] * 1024.0f + 32768.5f;
+        v = v > 0.0f ? v : 0.0f;
+        q10[i] = (int16_t)((int32_t)(v < 65535.0f ? v : 65535.0f) - 32768);
+    }
 }
 
 /* The block rows by their numbers of blocks, those of one number in their order; count : (most + 2,) scratch */
@@ -100,15 +136,20 @@ static size_t derive_matrix(wv_matrix *m, char *base) {
 }
 
 wv_status wv_derive(wv_model *m) {
-    size_t used = 0, n_I = 3 * (size_t)m->n_units * (size_t)m->n_x;
+    size_t used = 0, n_I = 3 * (size_t)m->n_units * (size_t)m->n_x, n_lane = 3 * (size_t)m->n_units * (size_t)m->subscale;
     for (int i = 0; i < WV_N_MATRICES; i++)
         if (m->matrix[i].dtype == WV_I8) used += derive_matrix(&m->matrix[i], NULL);
-    m->derived = malloc(used + n_I * sizeof(int16_t) + 63);
+    m->derived = malloc(used + wv_padded(n_I * sizeof(int16_t)) + (m->lane ? n_lane * sizeof(int16_t) : 0) + 63);
     if (m->derived == NULL) return WV_ERR_MEMORY;
     char *base = (char *)wv_padded((size_t)(uintptr_t)m->derived);
     for (int i = 0; i < WV_N_MATRICES; i++)
         if (m->matrix[i].dtype == WV_I8) base += derive_matrix(&m->matrix[i], base);
     m->I_q = (int16_t *)base;
     m->I_shift = quantize_I(m->I, (int32_t)n_I, m->lpc_order, (int16_t *)base);
+    if (m->lane) {
+        base += wv_padded(n_I * sizeof(int16_t));
+        m->lane_q10 = (int16_t *)base;
+        lane_q10(m->lane, (int32_t)n_lane, (int16_t *)base);
+    }
     return WV_OK;
 }

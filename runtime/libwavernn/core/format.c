@@ -45,9 +45,9 @@ typedef struct {
     double fmin, fmax, log_floor;
     uint32_t I, metadata, metadata_bytes, lpc_order, M, postfilter, band, weight, mel_stats;
     float comb;
-    uint32_t reserved_1[4];
+    uint32_t subscale, horizon, lookback, context;
     float denoise;
-    uint32_t reserved_2;
+    uint32_t lane;
 } header;
 
 /* FORMAT.md, "Matrix record" */
@@ -117,14 +117,15 @@ static wv_status read_config(const header *h, struct wv_model *m)
 {
     const int has_comb = !all_zero(&h->comb, sizeof h->comb);
     const int has_denoise = !all_zero(&h->denoise, sizeof h->denoise);
-    NEED((h->reserved_0 | h->reserved_2) == 0 && all_zero(h->reserved_1, sizeof h->reserved_1), WV_ERR_HEADER);
+    const uint32_t lanes = h->subscale | h->horizon | h->lookback | h->context | h->lane;
+    NEED(h->reserved_0 == 0, WV_ERR_HEADER);
     NEED(h->version > 1 || (h->lpc_order | h->M | h->postfilter | h->band | h->weight) == 0, WV_ERR_HEADER);
     NEED(h->version > 2 || !has_comb, WV_ERR_HEADER);
     NEED(h->version > 3 || h->mel_stats == 0, WV_ERR_HEADER);
-    NEED(h->version > 4 || !has_denoise, WV_ERR_HEADER);
+    NEED(h->version > 4 || (!has_denoise && lanes == 0), WV_ERR_HEADER);
     NEED(h->version != 2 || h->lpc_order > 0 || h->postfilter > 0, WV_ERR_HEADER);
     NEED(h->version != 3 || has_comb, WV_ERR_HEADER);
-    NEED(h->version != 5 || has_denoise, WV_ERR_HEADER);
+    NEED(h->version != 5 || has_denoise || h->subscale > 0, WV_ERR_HEADER);
     NEED(!has_comb || (h->postfilter > 0 && COMB_MIN <= h->comb && h->comb <= 1), WV_ERR_HEADER);
     NEED(!has_denoise || (h->postfilter > 0 && DENOISE_MIN <= h->denoise && h->denoise <= DENOISE_MAX), WV_ERR_HEADER);
     NEED(h->lpc_order > 0 || h->M == 0, WV_ERR_HEADER);
@@ -152,6 +153,12 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(in_range(h->cond_width, 1, 31) && h->cond_width % 2 == 1, WV_ERR_HEADER);
     NEED(in_range(h->n_sub, 1, 64) && h->hop_length % h->n_sub == 0, WV_ERR_HEADER);
     NEED(h->lpc_order <= 64, WV_ERR_HEADER);
+    NEED(h->subscale > 0 || lanes == 0, WV_ERR_HEADER);
+    if (h->subscale > 0) {
+        NEED(in_range(h->subscale, 2, WV_MAX_LANES) && h->hop_length / h->n_sub % h->subscale == 0, WV_ERR_HEADER);
+        NEED(h->horizon <= 64 && in_range(h->lookback, 1, 64) && h->context <= WV_MAX_CONTEXT, WV_ERR_HEADER);
+        NEED(h->lpc_order > 0, WV_ERR_HEADER);
+    }
     NEED(0 <= h->preemphasis && (float)h->preemphasis < 1, WV_ERR_HEADER);
 
     m->n_units = (int32_t)h->n_units;
@@ -163,7 +170,12 @@ static wv_status read_config(const header *h, struct wv_model *m)
     m->postfilter = (int32_t)h->postfilter;
     m->comb = h->comb;
     m->denoise = h->denoise;
-    m->n_x = h->lpc_order > 0 ? WV_N_X : 3;
+    m->n_x = h->lpc_order > 0 ? WV_N_X + (int32_t)h->context : 3;
+    m->subscale = h->subscale > 0 ? (int32_t)h->subscale : 1;
+    m->horizon = (int32_t)h->horizon;
+    m->lookback = (int32_t)h->lookback;
+    m->context = (int32_t)h->context;
+    m->lags = m->subscale > 1 ? wv_neighbours(m) : m->lpc_order;
     m->preemphasis = (float)h->preemphasis;
     m->sample_rate = (int32_t)h->sample_rate;
     m->n_fft = (int32_t)h->n_fft;
@@ -346,7 +358,8 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     cursor c = {data, HEADER_BYTES, n_bytes};
     memcpy(r, c.data + sizeof h, sizeof r);
     const uint64_t I_bytes = 4 * 3 * (uint64_t)m->n_x * h.n_units;
-    const uint64_t n_bins = h.n_fft / 2 + 1, M_bytes = 4 * ((uint64_t)h.lpc_order + 1) * h.n_mels;
+    const uint64_t n_bins = h.n_fft / 2 + 1, M_bytes = 4 * ((uint64_t)m->lags + 1) * h.n_mels;
+    const uint64_t lane_bytes = 4 * 3 * (uint64_t)h.subscale * h.n_units;
     const int int8 = r[WV_C2].dtype == WV_I8; /* C2 and all after it are int8, or none is */
     for (int i = 0; i < WV_N_MATRICES; i++) {
         uint32_t rows, cols;
@@ -356,12 +369,15 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
     TRY(check_place(&c, h.I, I_bytes));
     if (h.lpc_order > 0)
         TRY(check_place(&c, h.M, M_bytes));
+    if (h.subscale > 0)
+        TRY(check_place(&c, h.lane, lane_bytes));
     if (h.postfilter > 0) {
         TRY(check_place(&c, h.band, 4 * n_bins));
         TRY(check_place(&c, h.weight, 4 * 3 * n_bins));
     }
     const uint64_t stats_bytes = 4 * 2 * (uint64_t)h.n_mels;
-    if (h.version > 3)
+    const int has_stats = h.version == 4 || h.denoise > 0 || h.mel_stats > 0;
+    if (has_stats)
         TRY(check_place(&c, h.mel_stats, stats_bytes));
     TRY(check_place(&c, h.metadata, h.metadata_bytes));
     NEED(c.position == c.end, WV_ERR_SECTION);
@@ -381,6 +397,11 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
         for (uint32_t b = 0; b < h.n_mels; b++) /* a power of more than nothing: kernels divide by their sum */
             NEED(m->M[b] >= M_MIN, WV_ERR_VALUES);
     }
+    if (h.subscale > 0) {
+        TRY(view(&c, h.lane, lane_bytes, &section));
+        TRY(check_finite(section, lane_bytes / 4));
+        m->lane = section;
+    }
     if (h.postfilter > 0) {
         TRY(view(&c, h.band, 4 * n_bins, &section));
         m->band = section;
@@ -391,7 +412,7 @@ static wv_status parse(const void *data, size_t n_bytes, struct wv_model *m)
         for (uint64_t k = 0; k < 3 * n_bins; k++)
             NEED(m->weight[k] >= 0 && m->weight[k] <= 1, WV_ERR_VALUES);
     }
-    if (h.version > 3) {
+    if (has_stats) {
         TRY(view(&c, h.mel_stats, stats_bytes, &section));
         TRY(check_finite(section, stats_bytes / 4));
         m->mel_stats = section;
@@ -443,7 +464,7 @@ wv_status wv_model_info(const wv_model *model, wv_info *info)
     info->hop_length = model->hop_length;
     info->n_mels = model->n_mels;
     info->n_units = model->n_units;
-    info->lookahead = model->cond_width / 2;
+    info->lookahead = model->cond_width / 2 + wv_subscale_frames(model);
     info->dtype = model->matrix[WV_R].dtype;
     memcpy(info->mel_name, model->mel_name, sizeof info->mel_name);
     info->postfilter = model->postfilter;

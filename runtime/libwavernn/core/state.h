@@ -19,6 +19,7 @@ struct wv_state {
     int32_t ready;          /* samples of filter.pcm that have not been pulled, its last ones */
     uint64_t n_out;         /* samples pulled, with the filter */
     wv_filter filter;
+    wv_staircase *staircase; /* of a subscale voice, else NULL */
     void *storage;
     int32_t in_batch;       /* whether a wv_batch_pull has it */
 };
@@ -36,6 +37,14 @@ void wv_job_begin(wv_job *job, wv_state *state, int16_t *pcm, size_t n_samples);
 int32_t wv_job_next(wv_job *job, int16_t **to);
 /* n of them were drawn, or all */
 void wv_job_drawn(wv_job *job, int32_t n);
+
+/* Of what wv_job_next gave, n samples to where it said; then wv_job_drawn */
+void wv_job_draw(wv_job *job, int32_t n, int16_t *to);
+
+/* rows.c: vectors of n_lanes lanes, by wv_take; */
+void wv_lay_out_rows(const wv_model *m, wv_lanes *lanes, int32_t n_lanes, char *base, size_t *used);
+/* row l of them becomes those of s; h moves along, the others are made anew in every sample. */
+void wv_point_to_row(const wv_model *m, wv_lanes *lanes, int32_t l, wv_lane *s);
 
 /* Hands out 64-byte aligned parts of `base`, or only counts bytes when base is NULL. */
 static inline size_t wv_padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }

@@ -57,6 +57,44 @@ static void reset_filter(wv_filter *f) {
     f->n_in = f->n_ours = 0;
 }
 
+/* The lanes of a subscale voice; what conditions a frame is s->lane's. */
+static void lay_out_staircase(const wv_state *s, wv_staircase *c, char *base, size_t *used) {
+    const wv_model *m = s->model;
+    const int32_t behind = (m->subscale - 1) * (m->horizon + 1); /* steps of the last lane behind the first */
+    const size_t B = (size_t)m->subscale, N = (size_t)m->n_units, order = (size_t)m->lpc_order;
+    const size_t n_slots = (size_t)(behind / (m->hop_length / m->subscale) + 2), n_g = n_slots * (size_t)m->n_sub * 3 * N;
+    const uint64_t n_seen = (uint64_t)(m->subscale * (behind + m->lookback + 2));
+    const int int8 = m->matrix[WV_R].dtype == WV_I8;
+    memset(c, 0, sizeof *c);
+    c->kernels = s->kernels;
+    c->lag = m->horizon + 1;
+    while (c->signal.mask < n_seen) c->signal.mask = 2 * c->signal.mask + 1;
+    c->signal.s = wv_take(base, used, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
+    c->n_slots = (int32_t)n_slots;
+    if (int8)
+        c->g_q10 = wv_take(base, used, n_g * sizeof *c->g_q10);
+    else
+        c->g = wv_take(base, used, n_g * sizeof *c->g);
+    c->lpc = wv_take(base, used, n_slots * B * order * sizeof *c->lpc);
+    c->inverse = wv_take(base, used, n_slots * B * 2 * sizeof *c->inverse);
+    wv_lay_out_rows(m, &c->rows, m->subscale, base, used);
+    for (int32_t l = 0; l < m->subscale; l++) {
+        wv_lane *lane = &c->lane[l];
+        *lane = s->lane;
+        if (int8) {
+            lane->h_q15 = wv_take(base, used, N * sizeof *lane->h_q15);
+            lane->g_q10 = wv_take(base, used, 3 * N * sizeof *lane->g_q10);
+        } else {
+            lane->g = wv_take(base, used, 3 * N * sizeof *lane->g);
+        }
+        lane->past = wv_take(base, used, order * sizeof *lane->past);
+        lane->lpc = wv_take(base, used, order * sizeof *lane->lpc);
+        lane->inverse = wv_take(base, used, 2 * sizeof *lane->inverse);
+        lane->signal = &c->signal;
+        if (base) wv_point_to_row(m, &c->rows, l, lane);
+    }
+}
+
 static size_t lay_out(wv_state *s, char *base) {
     const wv_model *m = s->model;
     size_t used = 0, f = sizeof(float), n_units = (size_t)m->n_units;
@@ -75,11 +113,17 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.p_softmax = wv_take(base, &used, 256 * sizeof(int32_t));
     s->lane.q = wv_take(base, &used, (size_t)q_bytes);
     s->lane.past = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
-    s->lane.lpc = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
-    s->lane.inverse = wv_take(base, &used, 2 * sizeof(int64_t));
-    s->lane.work = wv_take(base, &used, (size_t)(3 * m->lpc_order + 1 + m->n_mels) * sizeof(double));
+    s->lane.lpc = wv_take(base, &used, (size_t)(m->subscale * m->lpc_order) * sizeof(int16_t));
+    s->lane.inverse = wv_take(base, &used, (size_t)m->subscale * 2 * sizeof(int64_t));
+    const int32_t solving = m->subscale > 1 ? m->lpc_order * (m->lpc_order + 4) : 2 * m->lpc_order;
+    s->lane.work = wv_take(base, &used, (size_t)(m->lags + 1 + m->n_mels + solving) * sizeof(double));
     s->frames = wv_take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
     if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
+    if (m->subscale > 1) {
+        wv_staircase counted;
+        s->staircase = wv_take(base, &used, sizeof counted);
+        lay_out_staircase(s, base ? s->staircase : &counted, base, &used);
+    }
     return used;
 }
 
@@ -90,6 +134,7 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     s->first = s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
     s->n_out = 0;
     if (s->filtered) reset_filter(&s->filter);
+    if (s->staircase) wv_staircase_reset(s->model, s->staircase, seed);
     return WV_OK;
 }
 
@@ -120,16 +165,16 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     s->model = model;
     s->kernels = kernels;
     s->filtered = options.postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2 : options.postfilter == WV_FILTER_ON;
-    s->capacity = options.max_frames + 2 * model->cond_width;
+    s->capacity = options.max_frames + 2 * model->cond_width + wv_subscale_frames(model);
     if (s->filtered) s->capacity += wv_filter_delay(model); /* no sample comes out before so many are in */
     s->storage = malloc(lay_out(s, NULL) + 63);
     if (s->storage == NULL) {
         free(s);
         return WV_ERR_MEMORY;
     }
-    lay_out(s, (char *)wv_padded((size_t)(uintptr_t)s->storage));
     const wv_fp_mode mode = wv_fp_enter();
     s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
+    lay_out(s, (char *)wv_padded((size_t)(uintptr_t)s->storage));
     if (s->filtered) wv_filter_tables(&s->filter, model->mel_stats, model->denoise);
     wv_fp_leave(mode);
     wv_reset(s, options.seed);
@@ -188,11 +233,17 @@ wv_status wv_finish(wv_state *s) {
 
 static int32_t n_ready(const wv_state *s) { return max_i32(0, s->n_frames - (s->model->cond_width - 1)); }
 
+/* Samples that could be drawn, from the first of the current frame on */
+static int64_t n_drawable(const wv_state *s) {
+    const int64_t n = (int64_t)n_ready(s) * s->model->hop_length - (s->finished ? 0 : wv_subscale_delay(s->model));
+    return n > s->sample ? n : s->sample;
+}
+
 size_t wv_available(const wv_state *s) {
     if (s == NULL) return 0;
     const int64_t hop = s->model->hop_length;
-    if (!s->filtered) return (size_t)(n_ready(s) * hop - s->sample);
-    int64_t n_hops = s->filter.n_ours + n_ready(s) - (s->finished ? 0 : 2 * s->filter.d + s->filter.c);
+    if (!s->filtered) return (size_t)(n_drawable(s) - s->sample);
+    int64_t n_hops = s->filter.n_ours + n_drawable(s) / hop - (s->finished ? 0 : 2 * s->filter.d + s->filter.c);
     return n_hops > 0 ? (size_t)(n_hops * hop) - (size_t)s->n_out : 0;
 }
 
@@ -209,7 +260,7 @@ static int hop_is_wanted(wv_job *j) {
     while (s->sample == 0) {
         for (; j->left > 0 && s->ready > 0; j->left--) *j->pcm++ = f->pcm[f->hop - s->ready--];
         if (j->left == 0) return 0;
-        if (n_ready(s) > 0) break;
+        if (n_drawable(s) >= f->hop) break;
         memset(f->pcm, 0, (size_t)f->hop * sizeof *f->pcm); /* after the last hop */
         if (wv_filter_hop(f, f->mels, 0)) s->ready = f->hop;
     }
@@ -222,8 +273,9 @@ int32_t wv_job_next(wv_job *j, int16_t **to) {
     const int32_t sub_length = m->hop_length / m->n_sub;
     if (s->filtered ? !hop_is_wanted(j) : j->left == 0) return 0;
     /* 1) conditioning, at the start of a frame and of a sub-frame */
-    if (s->sample == 0) s->kernels->condition_frame(m, &s->lane, window(s, 0));
-    if (s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
+    const int alone = s->staircase == NULL; /* interleaved lanes have their own */
+    if (alone && s->sample == 0) s->kernels->condition_frame(m, &s->lane, window(s, 0));
+    if (alone && s->sample % sub_length == 0) s->kernels->condition_sub(m, &s->lane, s->sample / sub_length);
     /* 2) samples up to the end of the sub-frame */
     int32_t n = sub_length - s->sample % sub_length;
     if (!s->filtered && (size_t)n > j->left) n = (int32_t)j->left;
@@ -247,6 +299,31 @@ void wv_job_drawn(wv_job *j, int32_t n) {
     if (s->filtered && wv_filter_hop(&s->filter, centre, 1)) s->ready = m->hop_length;
 }
 
+/* n samples of the interleaved lanes, in their order */
+static void draw_staircase(wv_state *s, int32_t n, int16_t *pcm) {
+    const wv_model *m = s->model;
+    wv_staircase *c = s->staircase;
+    const int64_t begin = c->n_out - s->sample; /* of the current frame */
+    const int64_t n_steps = (begin + (int64_t)n_ready(s) * m->hop_length) / m->subscale;
+    const int64_t behind = (int64_t)(m->subscale - 1) * c->lag, last = (c->n_out + n - 1) / m->subscale; /* step that must be */
+    while (c->step <= last + behind) {
+        const int32_t frame = (int32_t)((c->step * m->subscale - begin) / m->hop_length);
+        const int enters = wv_staircase_wants_window(m, c, n_steps);
+        wv_staircase_step(m, c, &s->lane, enters ? window(s, frame) : NULL, n_steps);
+    }
+    for (int32_t i = 0; i < n; i++)
+        pcm[i] = heard(c->signal.s[(uint64_t)c->n_out++ & c->signal.mask], m->preemphasis, &c->y);
+}
+
+void wv_job_draw(wv_job *j, int32_t n, int16_t *to) {
+    wv_state *s = j->state;
+    if (s->staircase)
+        draw_staircase(s, n, to);
+    else
+        s->kernels->sample_loop(s->model, &s->lane, n, to);
+    wv_job_drawn(j, n);
+}
+
 wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
     if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
     const wv_fp_mode mode = wv_fp_enter();
@@ -254,7 +331,7 @@ wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) 
     int16_t *to;
     wv_job_begin(&job, s, pcm, n_samples);
     *written = job.left;
-    for (int32_t n; (n = wv_job_next(&job, &to)) > 0; wv_job_drawn(&job, n)) s->kernels->sample_loop(s->model, &s->lane, n, to);
+    for (int32_t n; (n = wv_job_next(&job, &to)) > 0;) wv_job_draw(&job, n, to);
     wv_fp_leave(mode);
     return WV_OK;
 }

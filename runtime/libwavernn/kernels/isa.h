@@ -19,9 +19,9 @@ static int rounds_products(void) {
     return z[0] == 0.0f && y == 0.0f;
 }
 
-#define WV_TABLE_(isa)                                                                                         \
+#define WV_TABLE_(isa)                                                                                            \
     const wv_kernels wv_kernels_##isa = {#isa,        rounds_products, reset,       condition_frame, condition_sub, \
-                                         sample_loop, stage,           lane_coarse, lane_fine,       lane_draw,     \
-                                         stage_pcm}
+                                         sample_loop, sample_bytes,    stage,       lane_coarse,     lane_fine,     \
+                                         lane_draw,   stage_pcm,       stage_sample, condition_lane}
 #define WV_TABLE(isa) WV_TABLE_(isa)
 WV_TABLE(WV_ISA);

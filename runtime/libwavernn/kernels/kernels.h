@@ -14,7 +14,8 @@
 #include "wavernn.h"
 
 enum { WV_F32 = 0, WV_F16 = 1, WV_I8 = 2 };
-enum { WV_N_X = 8 }; /* inputs of a network with linear prediction */
+enum { WV_N_X = 8 }; /* inputs of a network with linear prediction, without those of context */
+enum { WV_MAX_LANES = 16, WV_MAX_ORDER = 64, WV_MAX_CONTEXT = 32 };
 #define WV_NO_FLOOR (-3.402823466e+38f) /* y_min of a product without relu */
 
 /* Block rows of 4 int8 rows, four of them side by side, for vectors of 16 rows: a step holds a block of each. Rows of about
@@ -48,7 +49,11 @@ enum { WV_C1, WV_C2, WV_C3, WV_R, WV_O1, WV_O2, WV_O3, WV_O4, WV_N_MATRICES };
 
 struct wv_model {
     int32_t n_units, n_out, n_cond, cond_width, n_sub;
-    int32_t lpc_order, n_x;    /* 0: no linear prediction; inputs of the network: 3 or WV_N_X */
+    int32_t lpc_order, n_x;    /* 0: no linear prediction; inputs of the network: 3, or WV_N_X + context */
+    int32_t subscale, horizon, lookback, context; /* B, F, P of FORMAT.md; subscale 1: no interleaved lanes */
+    int32_t lags;              /* rows of M, less one */
+    int32_t n_seen[WV_MAX_LANES];
+    int16_t seen[WV_MAX_LANES][WV_MAX_ORDER]; /* offsets of the samples that a lane sees, the nearest first */
     float preemphasis;
     int32_t sample_rate, n_fft, hop_length, win_length, n_mels;
     double fmin, fmax, log_floor; /* of the mels; Hz, Hz, linear */
@@ -61,13 +66,21 @@ struct wv_model {
     float comb;                /* strength of the post-filter's pitch comb, 0..1; 0 is none */
     float denoise;             /* dB by which the post-filter lowers noise at most; 0 is none */
     const float *mel_stats;    /* (2, n_mels) mean and deviation of the mels of training, or NULL */
-    const float *M;            /* (lpc_order + 1, n_mels) of the linear prediction, or NULL */
+    const float *M;            /* (lags + 1, n_mels) of the linear prediction, or NULL */
+    const float *lane;         /* (subscale, 3 n_units) added to C3 b, or NULL */
     const int16_t *I_q;        /* int8 models: I in Q10 / 2^I_shift for inputs in Q15; made at load */
     int32_t I_shift;
+    const int16_t *lane_q10;   /* int8 models: lane in Q10; made at load */
     void *derived;             /* storage of what was made at load */
 };
 
-/* The mutable state of one audio stream; vectors are 64-byte aligned. A float model uses h, a, g; an int8 model,
+/* The samples of a subscale stream that its lanes see: s_t at t & mask, 0 before the first and after the last. */
+typedef struct {
+    int16_t *s;
+    uint64_t mask;
+} wv_signal;
+
+/* The mutable state of one audio stream, or of one lane of a subscale stream; vectors are 64-byte aligned. A float model uses h, a, g; an int8 model,
  * whose gates run in 16-bit fixed point, uses h_q15, a_q10, g_q10 and h_q. */
 typedef struct {
     float *h;       /* (n_units,) */
@@ -80,20 +93,20 @@ typedef struct {
     float *logits;  /* (256,) */
     int32_t *p_softmax; /* (256,) */
     int8_t *q;      /* (most columns of any matrix,) quantised input */
-    int16_t *past;  /* (lpc_order,) samples before pre-emphasis is undone, the last one last */
+    int16_t *past;  /* (lpc_order,) samples, pre-emphasised, the last one last; subscale: what the lane sees */
     int16_t *lpc;   /* (lpc_order,) of the current frame */
     int64_t *inverse; /* (2,) likewise */
-    double *work;   /* scratch of predictor */
-    float x[WV_N_X];                 /* inputs of the network */
-    int16_t x_q15[WV_N_X];           /* the same in fixed point */
+    wv_signal *signal;               /* subscale: of all lanes */
+    double *work;   /* scratch of predictor and interpolator */
+    float x[WV_N_X + WV_MAX_CONTEXT]; /* inputs of the network */
+    int16_t x_q15[WV_N_X + WV_MAX_CONTEXT];           /* the same in fixed point */
     int64_t p, d;                    /* p_t, d_{t-1} */
-    uint64_t seed, t;                /* t: samples drawn so far */
+    uint64_t seed, t;                /* t: number of the next sample */
     float log2e_over_temperature;
     float y;                         /* last de-emphasised sample */
     int32_t coarse, fine;            /* last bytes drawn */
 } wv_lane;
 
-enum { WV_MAX_LANES = 16 };
 /* Floats from the logits of a lane to those of the next. The p of a draw lie between: were they a multiple of 4096 bytes
  * from the logits of any lane, the CPU would take reads of one for reads of the other and wait. */
 enum { WV_LOGITS_STRIDE = 512 };
@@ -136,11 +149,14 @@ typedef struct {
     void (*condition_frame)(const wv_model *m, wv_lane *s, const float *window);
     void (*condition_sub)(const wv_model *m, wv_lane *s, int32_t sub);
     void (*sample_loop)(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm);
+    void (*sample_bytes)(const wv_model *m, wv_lane *s, int32_t *coarse, int32_t *fine);
     void (*stage)(const wv_model *m, wv_lane *s, const float *window, wv_stage stage, size_t n_times);
     void (*lane_coarse)(const wv_model *m, wv_lane *s);
     void (*lane_fine)(const wv_model *m, wv_lane *s, int32_t coarse);
     int32_t (*lane_draw)(wv_lane *s, int32_t shift);
     int16_t (*stage_pcm)(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine);
+    int32_t (*stage_sample)(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine);
+    void (*condition_lane)(const wv_model *m, wv_lane *s, int32_t l, const float *g, const int16_t *g_q10);
 } wv_kernels;
 
 /* Of <isa>_lanes.c: y = W x + b of n lanes, as spmm.c says */
@@ -169,7 +185,37 @@ typedef struct {
     int32_t coarse[WV_MAX_LANES], fine[WV_MAX_LANES];
 } wv_lanes;
 
-/* lanes.c: the sample loop of several streams in step, n samples each, and one stage of it for benchmarks */
+/* The lanes of a subscale stream in step, and what they share. */
+typedef struct {
+    const wv_kernels *kernels;
+    wv_lane lane[WV_MAX_LANES];
+    wv_lanes rows, lanes;                /* the vectors of all lanes; those that step */
+    wv_signal signal;
+    int32_t n_slots;                     /* frames that some lane is in: rings of what they give the lanes */
+    float *g;                            /* (n_slots, n_sub, 3 n_units) C3 b of a float model */
+    int16_t *g_q10;                      /* the same of an int8 model */
+    int16_t *lpc;                        /* (n_slots, subscale, lpc_order) */
+    int64_t *inverse;                    /* (n_slots, subscale, 2) */
+    int32_t lag;                         /* steps by which a lane is behind the one before it: horizon + 1 */
+    int64_t step;                        /* of lane 0, the next one */
+    int64_t n_out;                       /* samples that have left */
+    float y;                             /* the last of them, before it was rounded */
+} wv_staircase;
+
+/* staircase.c: back to sample 0 */
+void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed);
+/* Whether lane 0 enters a frame with the next step */
+int wv_staircase_wants_window(const wv_model *m, const wv_staircase *c, int64_t n_steps);
+/* One step of every lane that has one. n_steps : of a lane, as far as there are frames  window : of lane 0's frame where it
+ * is wanted, else NULL  frame : what conditions it; its lpc and inverse have a row for each lane */
+void wv_staircase_step(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, int64_t n_steps);
+
+/* One stage of all lanes n_times, for benchmarks */
+void wv_staircase_stage(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, wv_stage stage, size_t n_times);
+
+/* lanes.c: both bytes of every lane, */
+void wv_lanes_bytes(const wv_model *m, wv_lanes *b);
+/* the sample loop of several streams in step, n samples each, and one stage of it for benchmarks */
 void wv_lanes_loop(const wv_model *m, wv_lanes *b, int32_t n);
 void wv_lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_stage stage, size_t n_times);
 /* The lane kernels that go with an ISA's kernels */
@@ -211,6 +257,17 @@ void wv_comb_frame(const wv_comb *c, const int16_t *x, int32_t first, int32_t n)
 void wv_filter_tables(wv_filter *f, const float *mel_stats, float denoise);
 /* One hop in, one out; whether one came out. */
 int wv_filter_hop(wv_filter *f, const float *mel, int ours);
+
+/* derive.c: fills n_seen and seen; returns `lags` */
+int32_t wv_neighbours(wv_model *m);
+
+/* Samples that a subscale stream comes later: B (B - 1) (F + 1), and the frames that they are in; else 0 */
+static inline int64_t wv_subscale_delay(const struct wv_model *m) {
+    return (int64_t)m->subscale * (m->subscale - 1) * (m->horizon + 1);
+}
+static inline int32_t wv_subscale_frames(const struct wv_model *m) {
+    return (int32_t)((wv_subscale_delay(m) + m->hop_length - 1) / m->hop_length);
+}
 
 /* derive.c: fills what is made at load. WV_OK or WV_ERR_MEMORY */
 wv_status wv_derive(wv_model *model);

@@ -65,20 +65,25 @@ static void lanes_draw(wv_lanes *b, int32_t shift, int32_t *byte) {
     for (int32_t l = 0; l < b->n; l++) byte[l] = b->kernels->lane_draw(b->lane[l], shift);
 }
 
+/* Both bytes of every lane */
+void wv_lanes_bytes(const wv_model *m, wv_lanes *b) {
+    const wv_matrix *O = &m->matrix[WV_O1];
+    /* 1) R h_{t-1}, once for both halves */
+    lanes_R(m, b);
+    /* 2) the coarse half of h_t, and c_t */
+    lanes_coarse(m, b);
+    lanes_logits(m, b, 0, &O[0], &O[1]);
+    lanes_draw(b, 32, b->coarse);
+    /* 3) the fine half, and f_t */
+    lanes_fine(m, b);
+    lanes_logits(m, b, m->n_units / 2, &O[2], &O[3]);
+    lanes_draw(b, 0, b->fine);
+}
+
 /* n samples of every lane, each under one g; pcm[l] : (n,) of lane l */
 void wv_lanes_loop(const wv_model *m, wv_lanes *b, int32_t n) {
-    const wv_matrix *O = &m->matrix[WV_O1];
     for (int32_t i = 0; i < n; i++) {
-        /* 1) R h_{t-1}, once for both halves */
-        lanes_R(m, b);
-        /* 2) the coarse half of h_t, and c_t */
-        lanes_coarse(m, b);
-        lanes_logits(m, b, 0, &O[0], &O[1]);
-        lanes_draw(b, 32, b->coarse);
-        /* 3) the fine half, and f_t */
-        lanes_fine(m, b);
-        lanes_logits(m, b, m->n_units / 2, &O[2], &O[3]);
-        lanes_draw(b, 0, b->fine);
+        wv_lanes_bytes(m, b);
         /* 4) undo the pre-emphasis, round, clip */
         for (int32_t l = 0; l < b->n; l++) b->pcm[l][i] = b->kernels->stage_pcm(m, b->lane[l], b->coarse[l], b->fine[l]);
     }

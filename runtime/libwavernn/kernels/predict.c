@@ -1,5 +1,6 @@
 /* predict.c - twin of wv_runtime/engine/kernels/predict.py. Included by every ISA after sample.c. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "scalar.h"
@@ -8,21 +9,40 @@
 #define WV_NOISE_FLOOR 1.0001
 #define WV_E_MIN 1e-30
 #define WV_K_MAX 0.9999
+/* Of the normal equations of a lane */
+#define WV_D_MIN 9.5367431640625e-07
+#define WV_L_MAX 1024.0
+#define WV_A_MAX 8.0
 #define WV_SIGMA_FLOOR 4.0
 
-/* The predictor of a frame; work : (3 order + 1 + n_mels,) */
-static void predictor(int32_t order, int32_t n_mels, const float *M, const float *mel, double *work, int16_t *lpc,
-                      int64_t *inverse) {
-    double *r = work, *a = r + order + 1, *old = a + order, *power = old + order;
-    /* 1) r = M exp(2 m) */
+/* r = M exp(2 m), r_0 with the noise floor. M : (lags + 1, n_mels)  power : (n_mels,) scratch */
+static void autocorrelation(int32_t lags, int32_t n_mels, const float *M, const float *mel, double *power, double *r) {
     for (int32_t b = 0; b < n_mels; b++)
         power[b] = exp2_double(clamp_double((double)mel[b] * WV_LOG2E_2, -60.0, 60.0));
-    for (int32_t k = 0; k <= order; k++) {
+    for (int32_t k = 0; k <= lags; k++) {
         double acc = 0.0;
         for (int32_t b = 0; b < n_mels; b++) acc = acc + (double)M[k * n_mels + b] * power[b];
         r[k] = acc;
     }
     r[0] = r[0] * WV_NOISE_FLOOR;
+}
+
+/* A coefficient in Q12 */
+static inline int16_t q12(double a) {
+    return (int16_t)((int32_t)(clamp_double(a * 4096.0, -32767.0, 32767.0) + 32768.5) - 32768);
+}
+
+/* 2^24 / (sigma + 4) */
+static inline int64_t inverse_sigma(double power) {
+    return (int32_t)(16777216.0 / (sqrt(power) + WV_SIGMA_FLOOR) + 0.5);
+}
+
+/* The predictor of a frame; work : (3 order + 1 + n_mels,) */
+static void predictor(int32_t order, int32_t n_mels, const float *M, const float *mel, double *work, int16_t *lpc,
+                      int64_t *inverse) {
+    double *r = work, *a = r + order + 1, *old = a + order;
+    /* 1) r = M exp(2 m) */
+    autocorrelation(order, n_mels, M, mel, old + order, r);
     /* 2) Levinson-Durbin; E is the power of the residual */
     double E = r[0];
     for (int32_t m = 0; m < order; m++) {
@@ -38,10 +58,50 @@ static void predictor(int32_t order, int32_t n_mels, const float *M, const float
         E = E > WV_E_MIN ? E : WV_E_MIN;
     }
     /* 3) to integers */
-    for (int32_t j = 0; j < order; j++)
-        lpc[order - 1 - j] = (int16_t)((int32_t)(clamp_double(a[j] * 4096.0, -32767.0, 32767.0) + 32768.5) - 32768);
-    inverse[0] = (int32_t)(16777216.0 / (sqrt(E) + WV_SIGMA_FLOOR) + 0.5);
-    inverse[1] = (int32_t)(16777216.0 / (sqrt(r[0]) + WV_SIGMA_FLOOR) + 0.5);
+    for (int32_t j = 0; j < order; j++) lpc[order - 1 - j] = q12(a[j]);
+    inverse[0] = inverse_sigma(E);
+    inverse[1] = inverse_sigma(r[0]);
+}
+
+/* The coefficients of one lane of a subscale model for a frame; work : (n n + 4 n,) */
+static void interpolator(const double *r, int32_t n, const int16_t *offsets, double *work, int16_t *lpc, int64_t *inverse) {
+    double *D = work, *y = D + n, *z = y + n, *a = z + n, *L = a + n; /* L: column after column */
+    /* 1) A = L D L^T */
+    for (int32_t j = 0; j < n; j++) {
+        double *column = L + j * n;
+        for (int32_t i = j; i < n; i++) column[i] = r[abs(offsets[i] - offsets[j])];
+        for (int32_t k = 0; k < j; k++) {
+            const double *before = L + k * n, v_k = before[j] * D[k];
+            for (int32_t i = j; i < n; i++) column[i] = column[i] - before[i] * v_k;
+        }
+        const double least = WV_D_MIN * r[0];
+        D[j] = column[j] > least ? column[j] : least;
+        for (int32_t i = j + 1; i < n; i++) column[i] = clamp_double(column[i] / D[j], -WV_L_MAX, WV_L_MAX);
+    }
+    /* 2) L y = c; E is the power of the residual */
+    double E = r[0];
+    for (int32_t j = 0; j < n; j++) {
+        double acc = r[abs(offsets[j])];
+        for (int32_t k = 0; k < j; k++) acc = acc - L[k * n + j] * y[k];
+        y[j] = clamp_double(acc, -r[0], r[0]);
+        z[j] = y[j] / D[j];
+        E = E - y[j] * z[j];
+    }
+    /* 3) L^T a = z = y / D */
+    for (int32_t j = n - 1; j >= 0; j--) {
+        double acc = z[j];
+        for (int32_t k = j + 1; k < n; k++) acc = acc - L[j * n + k] * a[k];
+        a[j] = clamp_double(acc, -WV_A_MAX, WV_A_MAX);
+    }
+    /* 4) to integers */
+    for (int32_t j = 0; j < n; j++) lpc[j] = q12(a[j]);
+    inverse[0] = inverse_sigma(E > WV_E_MIN ? E : WV_E_MIN);
+    inverse[1] = inverse_sigma(r[0]);
+}
+
+/* What a lane sees at t: samples[(t + d) & mask] of its n offsets */
+static inline void see(const int16_t *samples, uint64_t mask, uint64_t t, const int16_t *offsets, int32_t n, int16_t *seen) {
+    for (int32_t j = 0; j < n; j++) seen[j] = samples[(t + (uint64_t)(int64_t)offsets[j]) & mask];
 }
 
 /* p_t from past : (order,), s_{t-1} last */
@@ -65,7 +125,7 @@ static inline int16_t ratio_q12(int64_t v, int64_t inverse) {
     return (int16_t)clamp_int((v * inverse + 2048) >> 12, -32767, 32767);
 }
 
-/* x_t but c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) Q15 */
+/* x_t but the context and c_t, from d_{t-1}, p_t and s_{t-1}. x : (8,) Q15 */
 static inline void inputs(int64_t d, int64_t p, int64_t s, const int64_t *inverse, int16_t *x) {
     x[0] = log_q11(d, 3);
     x[1] = log_q11(p, 5);
@@ -74,6 +134,12 @@ static inline void inputs(int64_t d, int64_t p, int64_t s, const int64_t *invers
     x[4] = ratio_q12(p, inverse[1]);
     x[5] = ratio_q12(s, inverse[1]);
     x[6] = (int16_t)((2 * ((d + WV_OFFSET) & 255) - 255) * 128);
+}
+
+/* The context of x_t: the nearest samples that a lane sees, 0 where it has fewer. seen : (n,)  x : (context,) Q15 */
+static inline void inputs_context(int64_t p, int32_t n, const int16_t *seen, const int64_t *inverse, int32_t context,
+                                  int16_t *x) {
+    for (int32_t j = 0; j < context; j++) x[j] = j < n ? ratio_q12(seen[j] - p, inverse[0]) : 0;
 }
 
 /* The input that c_t is. Q15 */

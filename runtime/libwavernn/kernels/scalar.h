@@ -33,4 +33,12 @@ static inline double exp2_double(double x) {
     return y * power;
 }
 
+/* A sample as it is heard: pre-emphasis undone, rounded, clipped. y : the last one before rounding */
+static inline int16_t heard(int32_t sample, float preemphasis, float *y) {
+    *y = (float)sample + preemphasis * *y;
+    float v = *y > -32768.0f ? *y : -32768.0f;
+    v = v < 32767.0f ? v : 32767.0f;
+    return (int16_t)((int32_t)(v + 32768.5f) - 32768);
+}
+
 #endif

@@ -3,6 +3,14 @@
 /* 0..255 -> [-1, 1] */
 static inline float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
 
+/* The coefficients of every lane: lpc and inverse of s have a row for each. */
+static void interpolators(const wv_model *m, wv_lane *s, const float *mel) {
+    double *r = s->work, *power = r + m->lags + 1, *work = power + m->n_mels;
+    autocorrelation(m->lags, m->n_mels, m->M, mel, power, r);
+    for (int32_t l = 0; l < m->subscale; l++)
+        interpolator(r, m->n_seen[l], m->seen[l], work, s->lpc + l * m->lpc_order, s->inverse + 2 * l);
+}
+
 /* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
  * window : (cond_width * n_mels,) */
 static void condition_frame(const wv_model *m, wv_lane *s, const float *window) {
@@ -16,7 +24,10 @@ static void condition_frame(const wv_model *m, wv_lane *s, const float *window) 
     tanh_inplace(m->n_sub * m->n_cond, s->b);
     if (m->lpc_order > 0) {
         const float *centre = window + m->cond_width / 2 * m->n_mels;
-        predictor(m->lpc_order, m->n_mels, m->M, centre, s->work, s->lpc, s->inverse);
+        if (m->subscale > 1)
+            interpolators(m, s, centre);
+        else
+            predictor(m->lpc_order, m->n_mels, m->M, centre, s->work, s->lpc, s->inverse);
     }
 }
 
@@ -30,6 +41,17 @@ static void condition_sub(const wv_model *m, wv_lane *s, int32_t sub) {
     } else {
         linear(C3, b, WV_NO_FLOOR, s->q, s->g);
     }
+}
+
+/* g of lane l of a subscale voice, from C3 b of the sub-frame */
+static void condition_lane(const wv_model *m, wv_lane *s, int32_t l, const float *g, const int16_t *g_q10) {
+    const int32_t n = 3 * m->n_units;
+    if (m->matrix[WV_C3].dtype == WV_I8)
+        for (int32_t i = 0; i < n; i += 16)
+            vs16_store(s->g_q10 + i, vs16_adds(vs16_load(g_q10 + i), vs16_load(m->lane_q10 + l * n + i)));
+    else
+        for (int32_t i = 0; i < n; i += 16)
+            vf16_store(s->g + i, vf16_add(vf16_load(g + i), vf16_load(m->lane + l * n + i)));
 }
 
 /* The state before the first sample. */
@@ -67,35 +89,51 @@ static inline void q15_input(wv_lane *s, int32_t j, int16_t x) {
     s->x[j] = (float)x * (1.0f / 32768.0f);
 }
 
-/* x_t but c_t, from the last sample */
+/* x_t but c_t, from the last sample, and from what a lane sees */
 static void stage_inputs(const wv_model *m, wv_lane *s) {
-    if (m->lpc_order > 0) {
-        int64_t p = predict(m->lpc_order, s->lpc, s->past);
-        inputs(s->d, p, s->past[m->lpc_order - 1], s->inverse, s->x_q15);
-        for (int32_t j = 0; j < WV_N_X - 1; j++) q15_input(s, j, s->x_q15[j]);
-        s->p = p;
-    } else {
+    if (m->lpc_order == 0) {
         byte_input(s, 0, s->coarse);
         byte_input(s, 1, s->fine);
+        return;
     }
+    int64_t p, last;
+    if (m->subscale > 1) {
+        const wv_signal *c = s->signal;
+        const int32_t l = (int32_t)(s->t % (uint64_t)m->subscale), n = m->n_seen[l];
+        see(c->s, c->mask, s->t, m->seen[l], n, s->past);
+        p = predict(n, s->lpc, s->past);
+        last = c->s[(s->t - (uint64_t)m->subscale) & c->mask];
+        inputs_context(p, n, s->past, s->inverse, m->context, s->x_q15 + WV_N_X - 1);
+    } else {
+        p = predict(m->lpc_order, s->lpc, s->past);
+        last = s->past[m->lpc_order - 1];
+    }
+    inputs(s->d, p, last, s->inverse, s->x_q15);
+    for (int32_t j = 0; j < m->n_x - 1; j++) q15_input(s, j, s->x_q15[j]);
+    s->p = p;
 }
 
 /* The last of x_t, once c_t is drawn */
 static void stage_coarse(const wv_model *m, wv_lane *s, int32_t coarse) {
     if (m->lpc_order > 0)
-        q15_input(s, WV_N_X - 1, input_coarse(coarse));
+        q15_input(s, m->n_x - 1, input_coarse(coarse));
     else
         byte_input(s, 2, coarse);
 }
 
 /* The sample that both bytes make, pre-emphasised, -32768..32767; it is the last one from now on. */
 static int32_t stage_sample(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine) {
-    s->t++;
+    const uint64_t t = s->t;
+    s->t += (uint64_t)m->subscale;
     s->coarse = coarse;
     s->fine = fine;
     if (m->lpc_order == 0) return 256 * coarse + fine - 32768;
     int64_t sample = clamp_int(s->p + (256 * coarse + fine - WV_OFFSET), -32768, 32767);
     s->d = sample - s->p;
+    if (m->subscale > 1) {
+        s->signal->s[t & s->signal->mask] = (int16_t)sample;
+        return (int32_t)sample;
+    }
     for (int32_t k = 1; k < m->lpc_order; k++) s->past[k - 1] = s->past[k];
     s->past[m->lpc_order - 1] = (int16_t)sample;
     return (int32_t)sample;
@@ -121,10 +159,7 @@ static void stage_logits(wv_lane *s, int32_t first, const wv_matrix *O_in, const
 
 /* What is heard of it */
 static int16_t stage_pcm(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine) {
-    s->y = (float)stage_sample(m, s, coarse, fine) + m->preemphasis * s->y;
-    float y = s->y > -32768.0f ? s->y : -32768.0f;
-    y = y < 32767.0f ? y : 32767.0f;
-    return (int16_t)((int32_t)(y + 32768.5f) - 32768);
+    return heard(stage_sample(m, s, coarse, fine), m->preemphasis, &s->y);
 }
 
 /* What lanes.c wants of one lane between the products: the coarse half of h_t; a byte; the fine half. */
@@ -143,24 +178,29 @@ static void lane_fine(const wv_model *m, wv_lane *s, int32_t coarse) {
     stage_gates(m, s, m->n_units / 2, m->n_x);
 }
 
-/* n samples under one g (Kalchbrenner et al. 2018, eq. 2) */
-static void sample_loop(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm) {
+/* Both bytes of a sample (Kalchbrenner et al. 2018, eq. 2) */
+static void sample_bytes(const wv_model *m, wv_lane *s, int32_t *coarse, int32_t *fine) {
     const wv_matrix *O = &m->matrix[WV_O1];
-    const int32_t half = m->n_units / 2;
+    /* 1) R h_{t-1}, once for both halves */
+    stage_R(m, s);
+    /* 2) the coarse half of h_t, and c_t */
+    uint64_t bits = random_bits(s->seed, s->t);
+    stage_inputs(m, s);
+    stage_gates(m, s, 0, m->n_x - 1);
+    stage_logits(s, 0, &O[0], &O[1]);
+    *coarse = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)(bits >> 32), s->p_softmax);
+    /* 3) the fine half, and f_t */
+    stage_coarse(m, s, *coarse);
+    stage_gates(m, s, m->n_units / 2, m->n_x);
+    stage_logits(s, m->n_units / 2, &O[2], &O[3]);
+    *fine = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)bits, s->p_softmax);
+}
+
+/* n samples under one g */
+static void sample_loop(const wv_model *m, wv_lane *s, int32_t n, int16_t *pcm) {
     for (int32_t i = 0; i < n; i++) {
-        /* 1) R h_{t-1}, once for both halves */
-        stage_R(m, s);
-        /* 2) the coarse half of h_t, and c_t */
-        uint64_t bits = random_bits(s->seed, s->t);
-        stage_inputs(m, s);
-        stage_gates(m, s, 0, m->n_x - 1);
-        stage_logits(s, 0, &O[0], &O[1]);
-        int32_t coarse = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)(bits >> 32), s->p_softmax);
-        /* 3) the fine half, and f_t */
-        stage_coarse(m, s, coarse);
-        stage_gates(m, s, half, m->n_x);
-        stage_logits(s, half, &O[2], &O[3]);
-        int32_t fine = sample_byte(s->logits, s->log2e_over_temperature, (uint32_t)bits, s->p_softmax);
+        int32_t coarse, fine;
+        sample_bytes(m, s, &coarse, &fine);
         /* 4) undo the pre-emphasis, round, clip */
         pcm[i] = stage_pcm(m, s, coarse, fine);
     }

@@ -20,6 +20,7 @@ from wv_runtime.commands.common import Command, printable
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.checks import checksum
+from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.weights import Matrix, Model
 
 
@@ -86,6 +87,14 @@ def _filter(model: Model) -> str:
     return f"mel post-filter{comb}{denoise}, {'on' if model.postfilter.on else 'off'} by default"
 
 
+def _lanes(cfg: WaveRNNConfig) -> str:
+    ms = 1000 * cfg.delay / cfg.mel.sample_rate
+    return (
+        f"lanes     {cfg.subscale} interleaved, horizon {cfg.horizon}, lookback {cfg.lookback}, context {cfg.context}; "
+        f"look-ahead {cfg.delay} samples more, {ms:.1f} ms"
+    )
+
+
 def _trained(model: Model) -> str:
     if not model.mel_stats.size:
         return "on mels of which nothing is kept"
@@ -100,6 +109,7 @@ def report(model: Model, path: str, file_bytes: int, checksum: int) -> str:
         f"{path}: WaveRNN, format {model.version}, {file_bytes:,} bytes, checksum {checksum:08x}",
         f"network   {cfg.n_units} units, n_out {cfg.n_out}, n_cond {cfg.n_cond}, cond_width {cfg.cond_width} frames, "
         f"n_sub {cfg.n_sub}, preemphasis {cfg.preemphasis:g}, lpc_order {cfg.lpc_order}",
+        *[_lanes(cfg)] * (cfg.subscale > 1),
         f"filter    {_filter(model)}",
         f"trained   {_trained(model)}",
         f"mel       {mel.name}: {mel.sample_rate} Hz, n_fft {mel.n_fft}, hop_length {mel.hop_length}, "

@@ -40,6 +40,7 @@ class Entry:
     implementation : "MODULE:CLASS" of an Engine; only its first use imports it and what it needs
     about : for help texts
     has_isas : whether `isa` chooses among several
+    interleaves : whether it speaks voices of interleaved lanes (subscale above 1)
     compiles : whether a process' first sample waits for a compiler
     same_samples : whether they are those of all others of which this is true
     timed : whether wv-bench times it
@@ -48,6 +49,7 @@ class Entry:
     implementation: str
     about: str
     has_isas: bool = False
+    interleaves: bool = False
     compiles: bool = True
     same_samples: bool = True
     timed: bool = False
@@ -60,7 +62,14 @@ class Entry:
 
 ENGINES = {
     "numba": Entry("wv_runtime.engine.numba_cpu:NumbaEngine", "compiled for this CPU by Numba", timed=True),
-    "c": Entry("wv_runtime.engine.native:NativeEngine", "libwavernn", has_isas=True, compiles=False, timed=True),
+    "c": Entry(
+        "wv_runtime.engine.native:NativeEngine",
+        "libwavernn",
+        has_isas=True,
+        interleaves=True,
+        compiles=False,
+        timed=True,
+    ),
     "cuda": Entry("wv_runtime.engine.cuda:CudaEngine", "an NVIDIA GPU, int8 models alone", timed=True),
     "onnx": Entry("wv_runtime.engine.onnx:OnnxEngine", "ONNX Runtime, with samples of its own", same_samples=False),
 }

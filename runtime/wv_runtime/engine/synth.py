@@ -33,7 +33,8 @@ class Voice:
     Raises
     ------
     ValueError
-        For an unknown backend, an isa with another backend than "c", or a model that "cuda" does not run.
+        For an unknown backend, an isa or a voice of interleaved lanes with another backend than "c", or a model that
+        "cuda" does not run.
     NativeError
         If libwavernn is missing or has no such ISA, "cuda" finds no GPU, or ONNX Runtime is not installed.
     """
@@ -46,6 +47,9 @@ class Voice:
         if isa is not None and not entry.has_isas:
             having = " or ".join(name for name, e in ENGINES.items() if e.has_isas)
             raise ValueError(f"isa: only backend {having} has a choice of ISA (the others take what is there)")
+        if model.config.subscale > 1 and not entry.interleaves:
+            having = " or ".join(name for name, e in ENGINES.items() if e.interleaves)
+            raise ValueError(f"backend: found {backend} for a voice of interleaved lanes, wanted {having}")
         if postfilter and not model.postfilter:
             raise ValueError("postfilter: found a model without its tables, wanted one of wv-export --postfilter")
         on = bool(model.postfilter and (model.postfilter.on if postfilter is None else postfilter))
@@ -63,9 +67,8 @@ class Voice:
         """Frames that must have been pushed beyond the one whose samples come out."""
         from .kernels.postfilter import filter_delay
 
-        return self.config.cond_width // 2 + (
-            filter_delay(self.config.mel, self.model.postfilter) if self.postfilter else 0
-        )
+        delay = filter_delay(self.config.mel, self.model.postfilter) if self.postfilter else 0
+        return self.config.cond_width // 2 - -self.config.delay // self.config.mel.hop_length + delay
 
     @property
     def sample_rate(self) -> int:

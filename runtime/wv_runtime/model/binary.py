@@ -42,10 +42,12 @@ from wv_runtime.model.layout import (
     MEL_STD_MIN,
     N_MATRICES,
     RECORD,
+    SUBSCALE_FIELDS,
     Section,
     padded,
     sections,
 )
+from wv_runtime.model.neighbours import n_lags
 from wv_runtime.model.weights import Model, Postfilter, read_only
 
 
@@ -120,6 +122,10 @@ def pack(model: Model) -> bytes:
     header["I"] = add(np.ascontiguousarray(model.I, "<f4").tobytes())
     if cfg.lpc_order:
         header["M"] = add(np.ascontiguousarray(model.M, "<f4").tobytes())
+    if cfg.subscale > 1:
+        for name in SUBSCALE_FIELDS:
+            header[name] = getattr(cfg, name)
+        header["lane"] = add(np.ascontiguousarray(model.lane, "<f4").tobytes())
     if model.postfilter:
         header["postfilter"] = 2 if model.postfilter.on else 1
         header["comb"], header["denoise"] = model.postfilter.comb, model.postfilter.denoise
@@ -166,13 +172,16 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
     for record, (name, shape) in zip(records, cfg.matrix_shapes().items()):
         position = check_record(record, name, shape, bool(int8 and name != "C1"), position, len(raw), where)
     I_section = Section("I", np.dtype("<f4"), cfg.n_x * 3 * cfg.n_units)
-    M_section = Section("M", np.dtype("<f4"), (cfg.lpc_order + 1) * cfg.mel.n_mels)
+    M_section = Section("M", np.dtype("<f4"), (n_lags(cfg) + 1) * cfg.mel.n_mels)
+    lane_section = Section("lane", np.dtype("<f4"), cfg.subscale * 3 * cfg.n_units)
     metadata_section = Section("metadata", np.dtype("u1"), int(header["metadata_bytes"]))
     n_bins = cfg.mel.n_fft // 2 + 1
     tables = [Section("band", np.dtype("<i4"), n_bins), Section("weight", np.dtype("<f4"), 3 * n_bins)]
-    filtered, has_stats = header["postfilter"] > 0, header["version"] > 3
+    filtered = header["postfilter"] > 0
+    has_stats = header["version"] == 4 or header["denoise"] > 0 or header["mel_stats"] > 0
     stats_section = Section("mel_stats", np.dtype("<f4"), 2 * cfg.mel.n_mels)
-    optional = (*[M_section] * bool(cfg.lpc_order), *tables * bool(filtered), *[stats_section] * bool(has_stats))
+    optional = (*[M_section] * bool(cfg.lpc_order), *[lane_section] * (cfg.subscale > 1), *tables * bool(filtered),
+                *[stats_section] * bool(has_stats))  # fmt: skip
     for s in (I_section, *optional, metadata_section):
         position = check_place(s, s.name, int(header[s.name]), position, len(raw), where)
     need(position == len(raw), "section", where, f"section metadata: ends at {position}, expected {len(raw)}")
@@ -184,9 +193,13 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
     need(not unseen.any(), "values", where, "section I: the coarse half sees c_t, expected zeros")
     M = np.zeros((0, 0), np.float32)  # noqa: N806
     if cfg.lpc_order:
-        M = view(raw, M_section, "M", int(header["M"]), where).reshape(cfg.lpc_order + 1, -1)  # noqa: N806
+        M = view(raw, M_section, "M", int(header["M"]), where).reshape(-1, cfg.mel.n_mels)  # noqa: N806
         check_finite(M, "M", where)
         need((M[0] >= np.float32(M_MIN)).all(), "values", where, f"section M: row 0 below {M_MIN}, expected powers")
+    lane = np.zeros((0, 0), np.float32)
+    if cfg.subscale > 1:
+        lane = view(raw, lane_section, "lane", int(header["lane"]), where).reshape(cfg.subscale, -1)
+        check_finite(lane, "lane", where)
     postfilter = None
     if filtered:
         band, weight = (view(raw, s, s.name, int(header[s.name]), where) for s in tables)
@@ -204,7 +217,7 @@ def parse(data: bytes | bytearray | memoryview | NDArray[np.uint8], where: str =
         legal = (mel_stats[1] >= np.float32(MEL_STD_MIN)).all()
         need(legal, "values", where, f"section mel_stats: row 1 below {MEL_STD_MIN}, expected deviations")
     metadata = read_metadata(view(raw, metadata_section, "metadata", int(header["metadata"]), where).tobytes(), where)
-    model = Model(cfg, matrices, columns, metadata, M, postfilter, mel_stats)
+    model = Model(cfg, matrices, columns, metadata, M, postfilter, mel_stats, lane)
     object.__setattr__(model, "file", raw)
     return model
 

@@ -28,6 +28,7 @@ from wv_runtime.model.layout import (
     MAX_FILE_BYTES,
     MAX_METADATA_BYTES,
     MEL_FIELDS,
+    SUBSCALE_FIELDS,
     VERSIONS,
     X_SCALE,
     Section,
@@ -71,18 +72,26 @@ def read_config(header: np.void, where: str) -> WaveRNNConfig:
     """2) are the header's fields in range?"""
     version, comb, denoise = int(header["version"]), float(header["comb"]), float(header["denoise"])
     has_comb, has_denoise = (any(header[name].tobytes()) for name in ("comb", "denoise"))
-    zero = not (header["reserved_0"] or header["reserved_1"].any() or header["reserved_2"])
     new = [int(header[name]) for name in ("lpc_order", "M", "postfilter", "band", "weight")]
-    zero &= (version > 1 or not any(new)) and (version > 2 or not has_comb) and (version > 3 or not header["mel_stats"])
-    zero &= version > 4 or not has_denoise
+    lanes = {name: int(header[name]) for name in SUBSCALE_FIELDS if header["subscale"]}
+    any_lanes = any(header[name] for name in (*SUBSCALE_FIELDS, "lane"))
+    zero = not header["reserved_0"] and (version > 1 or not any(new)) and (version > 2 or not has_comb)
+    zero &= (version > 3 or not header["mel_stats"]) and (version > 4 or not (has_denoise or any_lanes))
     need(zero, "header", where, "reserved bytes of the header, expected zeros")
     lpc_order, M, postfilter, band, weight = new  # noqa: N806
     used = version != 2 or lpc_order or postfilter
     need(bool(used), "header", where, "lpc_order 0 and postfilter 0, expected one of them above 0 in version 2")
+    legal = lanes["subscale"] > 1 if lanes else not any_lanes
+    need(legal, "header", where, f"subscale {int(header['subscale'])}, expected 0 with zeros for lanes, or 2..16")
     need(version != 3 or has_comb, "header", where, "comb 0, expected one in version 3")
     legal = not has_comb or (postfilter > 0 and COMB_MIN <= comb <= 1)
     need(legal, "header", where, f"comb {comb}, expected 0, or with a post-filter {COMB_MIN}..1")
-    need(version != 5 or has_denoise, "header", where, "denoise 0, expected one in version 5")
+    need(
+        version != 5 or has_denoise or bool(lanes),
+        "header",
+        where,
+        "denoise 0 and subscale 0, expected one of them above 0 in version 5",
+    )
     legal = not has_denoise or (postfilter > 0 and float(np.float32(DENOISE[0])) <= denoise <= DENOISE[1])
     need(legal, "header", where, f"denoise {denoise}, expected 0, or with a post-filter {DENOISE[0]}..{DENOISE[1]} dB")
     need(lpc_order > 0 or not M, "header", where, f"M {M}, expected 0 without linear prediction")
@@ -98,7 +107,7 @@ def read_config(header: np.void, where: str) -> WaveRNNConfig:
     need(text, "header", where, f"mel_name {name!r}, expected at most 31 printable ASCII bytes, then zeros")
     try:
         mel = MelConfig(name.decode("ascii"), *(header[f].item() for f in MEL_FIELDS))
-        return WaveRNNConfig(**{f: header[f].item() for f in CONFIG_FIELDS}, mel=mel)
+        return WaveRNNConfig(**{f: header[f].item() for f in CONFIG_FIELDS}, **lanes, mel=mel)
     except ValueError as e:
         raise FormatError(f"{where}: header: {e}", "header") from None
 

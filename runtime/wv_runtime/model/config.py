@@ -165,6 +165,11 @@ class WaveRNNConfig:
         return self.horizon * self.subscale
 
     @property
+    def delay(self) -> int:
+        """Samples that a subscale stream comes later than its mels: while lane 0 draws a step, the last is behind."""
+        return self.subscale * (self.subscale - 1) * (self.horizon + 1)
+
+    @property
     def sub_length(self) -> int:
         """Samples that share one conditioning vector."""
         return self.mel.hop_length // self.n_sub

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MAGIC = b"WaveRNN\n"
-# 2: linear prediction or the post-filter's tables; 3: its pitch comb; 4: statistics of the mels; 5: less noise
+# 2: linear prediction or the post-filter's tables; 3: its comb; 4: statistics of the mels; 5: subscale; less noise
 VERSIONS = (1, 2, 3, 4, 5)
 ALIGN = 64
 MAX_FILE_BYTES = 2**31 - ALIGN
@@ -63,9 +63,12 @@ HEADER = np.dtype(
         ("weight", "<u4"),
         ("mel_stats", "<u4"),
         ("comb", "<f4"),
-        ("reserved_1", "<u4", 4),
+        ("subscale", "<u4"),
+        ("horizon", "<u4"),
+        ("lookback", "<u4"),
+        ("context", "<u4"),
         ("denoise", "<f4"),
-        ("reserved_2", "<u4"),
+        ("lane", "<u4"),
     ]
 )
 # FORMAT.md, "Matrix record": 64 bytes; eight of them follow the header.
@@ -91,6 +94,7 @@ RECORD = np.dtype(
 N_MATRICES = 8
 HEADER_BYTES = HEADER.itemsize + N_MATRICES * RECORD.itemsize
 CONFIG_FIELDS = ("n_units", "n_out", "n_cond", "cond_width", "n_sub", "preemphasis", "lpc_order")
+SUBSCALE_FIELDS = ("subscale", "horizon", "lookback", "context")  # zeros where subscale is 1
 MEL_FIELDS = ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "fmin", "fmax", "log_floor")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.layout import DTYPES, sections
+from wv_runtime.model.neighbours import n_lags
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,8 @@ class Model:
 
     matrices : C1, C2, C3, R, O1, O2, O3, O4, in this order, shaped as WaveRNNConfig.matrix_shapes() says
     I        : (n_x, 3N) float32, the columns of I*, that of c_t last; the coarse half never sees c_t
-    M        : (lpc_order + 1, n_mels) float32 of the linear prediction; empty without it
+    M        : (n_lags + 1, n_mels) float32 of the linear prediction; empty without it
+    lane     : (subscale, 3N) float32, added to C3 b in each lane of a subscale voice; else empty
     metadata : a JSON object, free-form
     mel_stats : (2, n_mels) float32, mean and standard deviation of each band in training; empty if not known
     file     : the bytes that `binary.parse` found it in; None for a model made of arrays
@@ -119,17 +121,20 @@ class Model:
     M: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     postfilter: Postfilter | None = None
     mel_stats: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    lane: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     file: NDArray[np.uint8] | None = field(default=None, init=False, repr=False)  # `replace` leaves it out
 
     def __post_init__(self) -> None:
-        for name in ("I", "M", "mel_stats"):
+        for name in ("I", "M", "mel_stats", "lane"):
             object.__setattr__(self, name, read_only(getattr(self, name)))
         cfg = self.config
         if self.mel_stats.shape not in ((0, 0), (2, cfg.mel.n_mels)):
             raise ValueError(f"mel_stats: found shape {self.mel_stats.shape}, wanted (2, {cfg.mel.n_mels})")
-        wanted = (cfg.lpc_order + 1, cfg.mel.n_mels) if cfg.lpc_order else (0, 0)
-        if self.M.shape != wanted:
-            raise ValueError(f"M: found shape {self.M.shape}, wanted {wanted}")
+        M_shape = (n_lags(cfg) + 1, cfg.mel.n_mels) if cfg.lpc_order else (0, 0)  # noqa: N806
+        lane_shape = (cfg.subscale, 3 * cfg.n_units) if cfg.subscale > 1 else (0, 0)
+        for name, wanted in (("M", M_shape), ("lane", lane_shape)):
+            if getattr(self, name).shape != wanted:
+                raise ValueError(f"{name}: found shape {getattr(self, name).shape}, wanted {wanted}")
         n_bins = cfg.mel.n_fft // 2 + 1
         if self.postfilter and (self.postfilter.band.shape, self.postfilter.weight.shape) != ((n_bins,), (3, n_bins)):
             raise ValueError(f"postfilter: found shapes {self.postfilter.band.shape}, {self.postfilter.weight.shape}, "
@@ -140,7 +145,7 @@ class Model:
     @property
     def version(self) -> int:
         """Of the format: the oldest that holds this model, which is what `pack` writes."""
-        if self.postfilter and self.postfilter.denoise:
+        if self.config.subscale > 1 or (self.postfilter and self.postfilter.denoise):
             return 5
         if self.mel_stats.size:
             return 4

@@ -58,6 +58,32 @@ def exp2_double(x):
 
 
 @register_jitable(**OVERLOAD)
+def autocorrelation(M, mel, power, r):  # noqa: N803
+    """r = M exp(2 m), r_0 with the noise floor. M : (len(r) * n_mels,), power : (n_mels,) scratch, r : float64"""
+    n_mels = len(mel)
+    for b in range(n_mels):
+        power[b] = exp2_double(max(min(np.float64(mel[b]) * LOG2E_2, 60.0), -60.0))
+    for k in range(len(r)):
+        acc = 0.0
+        for b in range(n_mels):
+            acc = acc + np.float64(M[k * n_mels + b]) * power[b]
+        r[k] = acc
+    r[0] = r[0] * NOISE_FLOOR
+
+
+@register_jitable(**OVERLOAD)
+def q12(a):
+    """A coefficient in Q12, int16"""
+    return np.int16(np.int32(max(min(a * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
+
+
+@register_jitable(**OVERLOAD)
+def inverse_sigma(power):
+    """2^24 / (sigma + 4)"""
+    return np.int32(16777216.0 / (np.sqrt(power) + SIGMA_FLOOR) + 0.5)
+
+
+@register_jitable(**OVERLOAD)
 def predictor(M, mel, work, lpc, inverse):  # noqa: N803
     """The predictor of a frame.
 
@@ -129,32 +155,6 @@ def interpolator(r, offsets, work, lpc, inverse):
     for j in range(n):
         lpc[j] = q12(a[j])
     inverse[0], inverse[1] = inverse_sigma(max(E, E_MIN)), inverse_sigma(r[0])
-
-
-@register_jitable(**OVERLOAD)
-def autocorrelation(M, mel, power, r):  # noqa: N803
-    """r = M exp(2 m), r_0 with the noise floor. M : (len(r) * n_mels,), power : (n_mels,) scratch, r : float64"""
-    n_mels = len(mel)
-    for b in range(n_mels):
-        power[b] = exp2_double(max(min(np.float64(mel[b]) * LOG2E_2, 60.0), -60.0))
-    for k in range(len(r)):
-        acc = 0.0
-        for b in range(n_mels):
-            acc = acc + np.float64(M[k * n_mels + b]) * power[b]
-        r[k] = acc
-    r[0] = r[0] * NOISE_FLOOR
-
-
-@register_jitable(**OVERLOAD)
-def q12(a):
-    """A coefficient in Q12, int16"""
-    return np.int16(np.int32(max(min(a * 4096.0, 32767.0), -32767.0) + 32768.5) - 32768)
-
-
-@register_jitable(**OVERLOAD)
-def inverse_sigma(power):
-    """2^24 / (sigma + 4)"""
-    return np.int32(16777216.0 / (np.sqrt(power) + SIGMA_FLOOR) + 0.5)
 
 
 @register_jitable(**OVERLOAD)

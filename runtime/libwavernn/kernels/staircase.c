@@ -1,0 +1,128 @@
+/* staircase.c - one utterance as interleaved lanes in step, over any ISA's kernels (Kalchbrenner et al. 2018, section 4).
+ * Sample B i + l is step i of lane l; while lane 0 draws step i, lane l draws step i - l lag.
+ * Twin of wv_runtime/engine/kernels/staircase.py. */
+#include <string.h>
+
+#include "kernels.h"
+#include "scalar.h"
+
+/* What the frame of lane 0's step `step` gives each lane, for all of them to use in turn */
+static void condition_slot(const wv_model *m, wv_staircase *c, wv_lane *s, int64_t step, const float *window) {
+    const size_t B = (size_t)m->subscale, order = (size_t)m->lpc_order, n = 3 * (size_t)m->n_units, n_sub = (size_t)m->n_sub;
+    const size_t slot = (size_t)(step / (m->hop_length / m->subscale) % c->n_slots);
+    c->kernels->condition_frame(m, s, window);
+    memcpy(c->lpc + slot * B * order, s->lpc, B * order * sizeof *c->lpc);
+    memcpy(c->inverse + slot * B * 2, s->inverse, B * 2 * sizeof *c->inverse);
+    for (size_t sub = 0; sub < n_sub; sub++) {
+        c->kernels->condition_sub(m, s, (int32_t)sub);
+        if (c->g_q10)
+            memcpy(c->g_q10 + (slot * n_sub + sub) * n, s->g_q10, n * sizeof *c->g_q10);
+        else
+            memcpy(c->g + (slot * n_sub + sub) * n, s->g, n * sizeof *c->g);
+    }
+}
+
+/* Lane l enters a sub-frame with its step `step`. */
+static void enter_sub(const wv_model *m, wv_staircase *c, int32_t l, int64_t step) {
+    const size_t B = (size_t)m->subscale, order = (size_t)m->lpc_order, n = 3 * (size_t)m->n_units;
+    const int64_t n_subs = step / (m->hop_length / m->n_sub / m->subscale); /* before this one */
+    const size_t slot = (size_t)(n_subs / m->n_sub % c->n_slots), sub = (size_t)(n_subs % m->n_sub);
+    wv_lane *s = c->lane + l;
+    memcpy(s->lpc, c->lpc + (slot * B + (size_t)l) * order, order * sizeof *s->lpc);
+    memcpy(s->inverse, c->inverse + (slot * B + (size_t)l) * 2, 2 * sizeof *s->inverse);
+    const size_t g = (slot * (size_t)m->n_sub + sub) * n;
+    c->kernels->condition_lane(m, s, l, c->g ? c->g + g : NULL, c->g_q10 ? c->g_q10 + g : NULL);
+}
+
+/* n lanes from `first` on, as lanes.c takes them */
+static wv_lanes *choose_lanes(const wv_model *m, wv_staircase *c, int32_t first, int32_t n) {
+    const size_t N = (size_t)m->n_units, n_out = (size_t)m->n_out, l = (size_t)first;
+    wv_lanes *b = &c->lanes;
+    b->n = n;
+    for (int32_t i = 0; i < n; i++) b->lane[i] = c->lane + first + i;
+    if (c->g_q10) {
+        b->h_q = c->rows.h_q + l * N;
+        b->a_q10 = c->rows.a_q10 + l * 3 * N;
+        b->q = c->rows.q + l * n_out;
+    } else {
+        b->h = c->rows.h + l * N;
+        b->a = c->rows.a + l * 3 * N;
+        b->z = c->rows.z + l * n_out;
+    }
+    b->logits = c->rows.logits + l * WV_LOGITS_STRIDE;
+    return b;
+}
+
+/* By one load of the weights for all; a build without lanes steps one after the other. */
+static void lanes_bytes(const wv_model *m, wv_lanes *b) {
+#ifdef WV_LANES
+    wv_lanes_bytes(m, b);
+#else
+    for (int32_t l = 0; l < b->n; l++) b->kernels->sample_bytes(m, b->lane[l], b->coarse + l, b->fine + l);
+#endif
+}
+
+static void lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_stage which) {
+#ifdef WV_LANES
+    wv_lanes_stage(m, b, window, which, 1);
+#else
+    for (int32_t l = 0; l < b->n; l++) b->kernels->stage(m, b->lane[l], window, which, 1);
+#endif
+}
+
+void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed) {
+    c->lanes.kernels = c->kernels;
+#ifdef WV_LANES
+    c->lanes.matrices = wv_lane_kernels_of(c->kernels);
+#endif
+    memset(c->signal.s, 0, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
+    c->step = c->n_out = 0;
+    c->y = 0.0f;
+    for (int32_t l = 0; l < m->subscale; l++) {
+        c->kernels->reset(m, c->lane + l);
+        c->lane[l].seed = seed;
+        c->lane[l].t = (uint64_t)l;
+    }
+}
+
+int wv_staircase_wants_window(const wv_model *m, const wv_staircase *c, int64_t n_steps) {
+    return c->step < n_steps && c->step % (m->hop_length / m->subscale) == 0;
+}
+
+void wv_staircase_step(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, int64_t n_steps) {
+    const int32_t sub_steps = m->hop_length / m->n_sub / m->subscale;
+    int32_t first = 0, end = 0;
+    /* 1) the lanes that have a step, and their conditioning; 0 comes after the last sample */
+    if (window) condition_slot(m, c, frame, c->step, window);
+    for (; end < m->subscale; end++) {
+        const int64_t step = c->step - (int64_t)end * c->lag;
+        if (step < 0) break;
+        if (step >= n_steps) {
+            c->signal.s[(uint64_t)(step * m->subscale + end) & c->signal.mask] = 0;
+            first = end + 1;
+        } else if (step % sub_steps == 0) {
+            enter_sub(m, c, end, step);
+        }
+    }
+    /* 2) both bytes of each, then its sample */
+    if (first < end) {
+        wv_lanes *b = choose_lanes(m, c, first, end - first);
+        lanes_bytes(m, b);
+        for (int32_t l = 0; l < b->n; l++) b->kernels->stage_sample(m, b->lane[l], b->coarse[l], b->fine[l]);
+    }
+    c->step++;
+}
+
+void wv_staircase_stage(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, wv_stage which,
+                        size_t n_times) {
+    wv_lanes *b = choose_lanes(m, c, 0, m->subscale);
+    c->step = (int64_t)(m->subscale - 1) * c->lag; /* from where on all lanes step */
+    for (size_t i = 0; i < n_times; i++) {
+        if (which == WV_STAGE_SAMPLE)
+            wv_staircase_step(m, c, frame, wv_staircase_wants_window(m, c, INT64_MAX) ? window : NULL, INT64_MAX);
+        else if (which == WV_STAGE_CONDITION)
+            condition_slot(m, c, frame, 0, window);
+        else
+            lanes_stage(m, b, window, which);
+    }
+}
