@@ -58,6 +58,7 @@ class Result:
     jump: tuple[float, float]  # largest of the copy, of the recording; full scale is 1
     scores: dict[str, Scores]
     audio: dict[str, NDArray[Any]] = field(repr=False)
+    nll_lanes: tuple[float, ...] = ()  # of each lane of a subscale model; nats per sample
 
 
 def find_clips(folder: Path, split: str, n: int | None = None) -> list[Clip]:
@@ -134,7 +135,9 @@ class Evaluator:
         rate = self.cfg.mel.sample_rate
         # 1) how well the model predicts the recording
         recording, mel = self.speech(clip)
-        coarse, fine = nll(self.model, true_samples(recording, self.cfg), mel).mean(axis=0)
+        both = nll(self.model, true_samples(recording, self.cfg), mel)
+        coarse, fine = both.mean(axis=0)
+        lanes = both.sum(1).reshape(-1, self.cfg.subscale).mean(axis=0).tolist() if self.cfg.subscale > 1 else ()
         # 2) copies of it
         score = Scorer(recording, rate, clip.text, self.settings.asr)
         audio: dict[str, NDArray[Any]] = {"recording": recording, "model": self.copy(mel)}
@@ -148,7 +151,7 @@ class Evaluator:
         # 3) what they score
         scores = {name: score(a) for name, a in audio.items() if name != "recording"}
         jump = largest_jump(audio["model"]), largest_jump(recording)
-        return Result(clip, (float(coarse), float(fine)), len(recording), jump, scores, audio)
+        return Result(clip, (float(coarse), float(fine)), len(recording), jump, scores, audio, tuple(lanes))
 
 
 _evaluator: Evaluator  # one per process
@@ -179,8 +182,8 @@ def evaluate_all(evaluator: Evaluator, clips: list[Clip], jobs: int = 1) -> Iter
 def means(results: list[Result]) -> dict[str, Any]:
     """{"mean": the model's scores, "baselines": {name: scores}}: plain means over the clips that have the score.
 
-    The likelihoods are means over samples; jump_ratio_max is the largest jump of all copies over that of all
-    recordings.
+    The likelihoods are means over samples, "nll_lanes" those of a subscale model's lanes; jump_ratio_max is the
+    largest jump of all copies over that of all recordings.
     """
     weights = [r.n_samples for r in results]
     coarse, fine = (float(np.average([r.nll[i] for r in results], weights=weights)) for i in (0, 1))
@@ -191,7 +194,8 @@ def means(results: list[Result]) -> dict[str, Any]:
         **scores.pop("model"),
         "jump_ratio_max": copies / recordings if recordings else None,
     }
-    return {"mean": mean, "baselines": scores}
+    lanes = np.average([r.nll_lanes for r in results], axis=0, weights=weights).tolist()
+    return {"mean": mean, "baselines": scores, **({"nll_lanes": lanes} if lanes else {})}
 
 
 def differences(results: list[Result]) -> dict[str, dict[str, list[float] | None]]:
@@ -228,7 +232,7 @@ def clip_entry(result: Result, rate: int) -> dict[str, Any]:
     scores = dict(result.scores)
     return {
         "id": result.clip.id, "audio_s": result.n_samples / rate, **_likelihood(*result.nll), **scores.pop("model"),
-        "baselines": scores,
+        "baselines": scores, **({"nll_lanes": list(result.nll_lanes)} if result.nll_lanes else {}),
     }  # fmt: skip
 
 

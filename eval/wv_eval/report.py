@@ -36,6 +36,7 @@ def table(report: dict[str, Any]) -> str:
         f"({report['built_in_temperature']:g} of the file x {report['temperature']:g})",
         f"NLL {mean['nll_nats']:.4f} nats per sample ({mean['nll_coarse']:.4f} coarse + {mean['nll_fine']:.4f} fine), "
         f"{mean['bits_per_sample']:.4f} bits",
+        *([f"NLL by lane: {' '.join(f'{nll:.3f}' for nll in report['nll_lanes'])}"] if "nll_lanes" in report else []),
         "",
         f"{'':<13}" + "".join(f"{head:>11}" for head, _ in COLUMNS.values()),
     ]

@@ -102,8 +102,6 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     CheckpointError
         If the checkpoint lacks what int8 needs.
     """
-    if ckpt.config.subscale > 1:
-        raise CheckpointError(f"{ckpt.path}: found subscale {ckpt.config.subscale}, wanted 1: .bin has no lanes yet")
     w = ckpt.weights
     m: dict[str, Matrix] = {}
 
@@ -129,7 +127,8 @@ def to_model(ckpt: Checkpoint, dtype: str, dense_block: tuple[int, int] | None =
     columns = np.ascontiguousarray(to_f32(w["I"].T))
     M = prediction_matrix(ckpt.config) if ckpt.config.lpc_order else np.zeros((0, 0), np.float32)  # noqa: N806
     mel_stats = np.stack([to_f32(w["mel_mean"]), to_f32(w["mel_std"])])
-    return Model(ckpt.config, m, columns, metadata, M, mel_stats=mel_stats)
+    lane = to_f32(w["lane"]) if ckpt.config.subscale > 1 else np.zeros((0, 0), np.float32)
+    return Model(ckpt.config, m, columns, metadata, M, mel_stats=mel_stats, lane=lane)
 
 
 def with_metadata(model: Model, **changes: Any) -> Model:

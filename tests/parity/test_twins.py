@@ -35,16 +35,18 @@ PYTHON_ONLY = {
     "filter_hops",
     "condition",
     "teacher_force",
+    "teacher_force_lane",
+    "add_lane",
     "interpolate",
 }
 C_ONLY = {
     "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32", "by_length",
-    "derive_matrix", "neighbours", "lane_q10", "interpolators", "condition_lane", "sample_bytes", "see",
+    "derive_matrix", "neighbours", "interpolators", "condition_lane", "sample_bytes", "see",
 }  # fmt: skip
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict", "fours",
-                   "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
+                   "lane_q10", "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
                    "stage_pcm", "autocorrelation", "interpolator", "inputs_context", "lane_coarse", "lane_draw",
                    "lane_fine", "lanes_R", "lanes_logits", "lanes_coarse", "lanes_fine", "lanes_draw"}  # fmt: skip
 

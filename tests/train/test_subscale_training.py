@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,16 @@ torch = pytest.importorskip("torch")
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("librosa")
 
-from model_fixtures import tiny_config  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from model_fixtures import tiny_config, tiny_mel  # noqa: E402
+from wv_export.convert import read_checkpoint, to_model  # noqa: E402
+from wv_runtime.engine.numba_cpu import teacher_forced  # noqa: E402
+from wv_runtime.engine.onnx_graph import conditioning, step  # noqa: E402
+from wv_runtime.model import binary as bin_format  # noqa: E402
+from wv_runtime.model.checkpoint import FORMAT  # noqa: E402
 from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
 from wv_train import cli  # noqa: E402
-from wv_train.checkpoint import load_checkpoint, load_model  # noqa: E402
+from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint  # noqa: E402
 from wv_train.dataset import load_data, valid_frames  # noqa: E402
 from wv_train.grow import grown  # noqa: E402
 from wv_train.lanes import Lanes  # noqa: E402
@@ -146,6 +154,63 @@ def test_a_run_with_lanes_trains_stops_resumes_and_grows(speech, tmp_path, comma
             torch.testing.assert_close(z, wanted, atol=1e-4, rtol=0)
     code, err = command(cli.main, speech, "-o", tmp_path / "c.pt", "--init-from", once, *QUICK, "--subscale", 2)[::2]
     assert code == 2 and "subscale: found 2, wanted 4, the pruned checkpoint's" in err
+
+
+def exported(net, folder, dtype):
+    """The Model that wv-export makes of a network, written and read again."""
+    ckpt = {
+        "format": FORMAT, "config": asdict(net.cfg), "model": net.state_dict(), "masks": {}, "step": 1, "minutes": 0.0,
+        "train": {}, "prune": {}, "history": [], "data": {}, "versions": {}, "optimizer": None, "rng": None,
+        "states": None,
+    }  # fmt: skip
+    save_checkpoint(folder / "m.pt", ckpt)
+    return bin_format.parse(bin_format.pack(to_model(read_checkpoint(str(folder / "m.pt")), dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["f32", "int8"])
+def test_kernels_agree_with_torch(dtype, tmp_path):
+    """The same logits of true samples, whose number no lane divides; int8 as torch rounds it."""
+    net, mel = network(), torch.from_numpy(tiny_mel(CFG, 9) - 2)
+    net.relu_max.fill_(4.0)
+    net.int8 = dtype == "int8"
+    n = 9 * CFG.mel.hop_length
+    samples = np.zeros(CFG.n_past + n + CFG.n_future, np.int16)
+    samples[CFG.n_past :][:n] = 300 * np.sin(np.arange(n) / 3)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(samples[None]), F.pad(mel[None], (1, 1), mode="replicate"))
+    model = exported(net, tmp_path, dtype)
+    given = samples[CFG.n_past - 1 :][: n - 2]  # the zero before the first, and three fewer than there are
+    *found, byte = teacher_forced(model, given, mel.numpy())
+    assert byte.shape == (n - 3, 2)
+    for a, b in zip(found, wanted, strict=True):
+        seen = slice(0, n - 3 - CFG.n_future)  # the last samples see others that are 0 here
+        difference = np.abs(a[seen] - b[0, seen].numpy())
+        most, mean = (2e-3, 1e-3) if dtype == "f32" else (0.3, 0.03)
+        assert difference.max() < most and difference.mean() < mean
+
+
+def test_onnx_graphs_agree_with_torch(tmp_path):
+    """All lanes as one batch, each with its own g."""
+    pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    net, (samples, mel) = network(), window()
+    model = exported(net, tmp_path, "f32")
+    inner = mel[:1, :, 1:-1]
+    with torch.no_grad():
+        x, _ = net.inputs(samples[:1], mel[:1])
+        wanted = net.output(net.states(x, F.pad(inner, (1, 1), mode="replicate"))[0])
+    run_condition, run_step = (
+        ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run
+        for graph in (conditioning(model), step(model))
+    )
+    (g,) = run_condition(["g"], {"mel": inner[0].numpy()})
+    assert g.shape == (CFG.subscale, 3 * CFG.n_sub, 3 * CFG.n_units)
+    steps_per_sub = CFG.sub_length // CFG.subscale
+    h, names = np.zeros((CFG.subscale, CFG.n_units), np.float32), ["h_next", "logits_c", "logits_f"]
+    for i in range(len(x)):
+        h, *found = run_step(names, {"x": x[i].numpy(), "h": h, "g": g[:, i // steps_per_sub]})
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b[:, i].numpy(), atol=1e-4)
 
 
 def test_shapes_of_lanes_that_cannot_be_are_one_line(speech, tmp_path, command):

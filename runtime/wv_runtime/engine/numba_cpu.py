@@ -140,9 +140,9 @@ class NumbaStream:
 def teacher_forced(
     model: Model, samples: NDArray[np.int16], mel: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Logits of each sample given the true ones before it, on the Numba kernels, and the bytes that it is.
+    """Logits of each sample given the true ones drawn before it, on the Numba kernels, and the bytes that it is.
 
-    samples : (n + 1,) int16, pre-emphasised; sample 0 only feeds the first step
+    samples : (n + 1,) int16, pre-emphasised; sample 0 only feeds the first step, in a subscale model not even this
     mel     : (n_mels, n_frames) float32 with n <= n_frames * hop_length; edge frames are repeated
 
     Returns logits_c, logits_f : (n, 256) float32, byte : (n, 2) uint8, coarse and fine
@@ -159,6 +159,8 @@ def teacher_forced(
     frames = mel_frames(mel, cfg.mel.n_mels)
     if n > len(frames) * cfg.mel.hop_length:
         raise MelError(f"mel: found {len(frames)} frames, wanted {-(-n // cfg.mel.hop_length)} for {n} samples")
+    if cfg.subscale > 1:
+        return _forced_lanes(model, samples[1:], frames)
     frames = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge")
     logits_c, logits_f = np.empty((n, 256), np.float32), np.empty((n, 256), np.float32)
     byte = np.empty((n, 2), np.uint8)
@@ -168,3 +170,32 @@ def teacher_forced(
             byte, logits_c, logits_f,
         )  # fmt: skip
     return logits_c, logits_f, byte
+
+
+def _forced_lanes(
+    model: Model, samples: NDArray[np.int16], frames: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """`teacher_forced` of a subscale model, one lane after the other. samples : (n,)    frames : (n_frames, n_mels)"""
+    from wv_runtime.engine.kernels import derive, network, wavernn
+    from wv_runtime.engine.kernels.fp_mode import defined_mode
+
+    from .teacher import true_inputs
+
+    cfg, n = model.config, len(samples)
+    n_frames = -(-n // cfg.mel.hop_length)
+    given = np.zeros(cfg.n_past + n_frames * cfg.mel.hop_length + cfg.n_future, np.int16)
+    given[cfg.n_past :][:n] = samples
+    windows = np.pad(frames, [(cfg.cond_width // 2,) * 2, (0, 0)], mode="edge").reshape(-1)
+    with defined_mode():
+        x, byte = true_inputs(cfg, model.M, given[None], frames[None, :n_frames].transpose(0, 2, 1))
+        net, logits = network.make_net(model), np.empty((2, cfg.subscale, len(x), 256), np.float32)
+        for l in range(cfg.subscale):  # noqa: E741
+            s = network.make_state(model)
+            s = s._replace(x=np.zeros(cfg.n_x, s.x.dtype))
+            lane = derive.lane_q10(model.lane[l]) if s.g.dtype == np.int16 else model.lane[l]
+            in_order = np.ascontiguousarray(x[:, l])
+            wavernn.teacher_force_lane(
+                net, s, lane.copy(), windows, cfg.sub_length // cfg.subscale, in_order, logits[0, l], logits[1, l]
+            )
+    logits_c, logits_f = logits.swapaxes(1, 2).reshape(2, -1, 256)[:, :n]
+    return logits_c, logits_f, byte.transpose(1, 2, 0).reshape(-1, 2)[:n]

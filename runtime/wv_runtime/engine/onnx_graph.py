@@ -4,7 +4,8 @@
     step           x (B, n_x), h (B, N), g (B, 3N)               -> h_next (B, N), logits_c (B, 256), logits_f (B, 256)
 
 x is [c_{t-1}, f_{t-1}, c_t], each byte as byte / 127.5 - 1, or the 8 inputs of linear prediction
-(wv_runtime/engine/kernels/predict.py) as Q15 / 32768, and row t of g serves hop_length / n_sub samples.
+and the context (wv_runtime/engine/kernels/predict.py) as Q15 / 32768, and row t of g serves hop_length / n_sub
+samples. A subscale model's g is (subscale, F * n_sub, 3N), that of each lane; its lanes step each by themselves.
 logits_c does not depend on c_t: run the step with any c_t, draw the coarse byte from logits_c, put it into x, run
 the step again for logits_f and h_next. Teacher-forced, one run a sample is enough.
 
@@ -46,8 +47,13 @@ def conditioning(model: Model) -> Any:
     graph.node("Transpose", ["a_transposed"], "a", perm=[1, 0])
     graph.node("Tanh", [graph.linear(model, "C2", "a")], "b_frames")
     graph.node("Reshape", ["b_frames", graph.constant("shape", np.array([-1, cfg.n_cond]))], "b")
-    graph.node("Identity", [graph.linear(model, "C3", "b")], "g")
-    return graph.model(model, "conditioning", {"mel": [cfg.mel.n_mels, "F"]}, {"g": ["F * n_sub", 3 * cfg.n_units]})
+    g, shape = graph.linear(model, "C3", "b"), ["F * n_sub", 3 * cfg.n_units]
+    if cfg.subscale > 1:
+        graph.node("Add", [g, graph.constant("lane", model.lane[:, None])], "g")
+        shape = [cfg.subscale, *shape]
+    else:
+        graph.node("Identity", [g], "g")
+    return graph.model(model, "conditioning", {"mel": [cfg.mel.n_mels, "F"]}, {"g": shape})
 
 
 def step(model: Model) -> Any:
@@ -122,7 +128,8 @@ class _Graph:
         proto.ir_version = 8  # the one of opset 17, so that older runtimes read it
         settings = {
             "sample_rate": cfg.mel.sample_rate, "hop_length": cfg.mel.hop_length, "n_sub": cfg.n_sub,
-            "preemphasis": cfg.preemphasis, "lpc_order": cfg.lpc_order, "mel": cfg.mel.name,
+            "preemphasis": cfg.preemphasis, "lpc_order": cfg.lpc_order, "mel": cfg.mel.name, "subscale": cfg.subscale,
+            "horizon": cfg.horizon, "lookback": cfg.lookback, "context": cfg.context,
         }  # fmt: skip
         helper.set_model_props(proto, {k: str(v) for k, v in settings.items()})
         self.onnx.checker.check_model(proto)

@@ -39,6 +39,12 @@ def quantize_I(I: NDArray[np.float32], lpc_order: int) -> tuple[NDArray[np.int16
     return np.clip(v, -32767, 32767).astype(np.int16), shift
 
 
+def lane_q10(lane: NDArray[np.float32]) -> NDArray[np.int16]:
+    """What lanes add to g, in Q10, by the rule of the products. Any shape."""
+    v = lane * np.float32(1024) + np.float32(32768.5)
+    return (np.clip(v, np.float32(0), np.float32(65535)).astype(np.int32) - 32768).astype(np.int16)
+
+
 class Fours(NamedTuple):
     """Block rows of 4 int8 rows, four of them side by side, for vectors of 16 rows: a step holds a block of each."""
 

@@ -295,3 +295,44 @@ def teacher_force(net, s, frames, samples, byte, logits_c, logits_f):
         stage_gates(net, s, half, n_x)
         stage_logits(s, half, net.O3, net.O4, logits_f[i])
         stage_sample(net, s, coarse, fine)
+
+
+def add_lane(s, lane):
+    """g of a lane of a subscale model. lane : (3N,), as g is kept"""
+
+
+@overload(add_lane, jit_options=OVERLOAD)
+def _(s, lane):
+    def add_lane_q(s, lane):
+        for i in range(len(lane)):
+            s.g[i] = max(min(np.int32(s.g[i]) + np.int32(lane[i]), np.int32(32767)), np.int32(-32768))
+
+    def add_lane_float(s, lane):
+        for i in range(len(lane)):
+            s.g[i] = s.g[i] + lane[i]
+
+    return add_lane_q if is_int8(s) else add_lane_float
+
+
+@kernel
+def teacher_force_lane(net, s, lane, frames, steps_per_sub, x, logits_c, logits_f):
+    """teacher_force of one lane of a subscale model, whose inputs are known.
+
+    lane : (3N,), as g is kept    frames : as in generate    x : (n, n_x) int16 Q15; s.x has room for n_x
+    logits_c, logits_f : (n, 256) float32
+    """
+    n_x = x.shape[1]
+    for i in range(len(x)):
+        if i % steps_per_sub == 0:
+            frame, sub = i // steps_per_sub // net.n_sub, i // steps_per_sub % net.n_sub
+            if sub == 0:
+                condition_frame(net, s, frames[frame * net.n_mels : (frame + net.cond_width) * net.n_mels])
+            condition_sub(net, s, sub)
+            add_lane(s, lane)
+        for j in range(n_x):
+            q15_input(s, j, x[i, j])
+        stage_R(net, s)
+        stage_gates(net, s, 0, n_x - 1)
+        stage_logits(s, 0, net.O1, net.O2, logits_c[i])
+        stage_gates(net, s, net.n_units // 2, n_x)
+        stage_logits(s, net.n_units // 2, net.O3, net.O4, logits_f[i])
