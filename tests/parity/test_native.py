@@ -229,10 +229,10 @@ def test_threads_share_a_model():
 @pytest.mark.parametrize("backend", ["numba", "c"])
 def test_other_threads_run_meanwhile(backend):
     """A long pull is one call of a kernel, which does not hold Python's lock."""
-    voice, turns = Voice(parse(DATA), backend), 0
+    voice, turns, n_frames = Voice(parse(DATA), backend), 0, 2000
     voice.warm_up()
-    stream = voice.open()
-    stream.push(tiny_mel(voice.config, 60))
+    stream = voice.open() if backend == "numba" else NativeStream(NativeModel(DATA), max_frames=n_frames)
+    stream.push(tiny_mel(voice.config, n_frames))
     thread = threading.Thread(target=stream.pull, args=[stream.available])
     thread.start()
     while thread.is_alive():
