@@ -54,7 +54,7 @@ def arm_wv_run(tmp_path_factory):
 def test_static_wv_run_is_small():
     path = BUILT / "arm-aarch64/wv_run"
     print(f"{path.name}: {path.stat().st_size} bytes")
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 450_000  # 150,000 of them are the kernels of lanes, which Subscale takes
 
 
 def run(command: list[object], *args: object) -> dict:

@@ -33,6 +33,39 @@ RUNTIME uint64_t __aeabi_idivmod(int32_t n, int32_t d) {
 
 RUNTIME int32_t __aeabi_idiv(int32_t n, int32_t d) { return (int32_t)(uint32_t)__aeabi_idivmod(n, d); }
 
+/* The same in 64 bits: a quotient in r0 and r1, a remainder in r2 and r3. C returns no such pair, so the first goes back
+ * as C does it and the second through a pointer, which assembly gives and reads. */
+__attribute__((used, visibility("hidden"))) uint64_t wv_uldivmod(uint64_t n, uint64_t d, uint64_t *rest) {
+    uint64_t quotient = 0, remainder = 0;
+    for (int bit = 63; bit >= 0; bit--) {
+        const uint64_t carry = remainder >> 63;
+        remainder = remainder << 1 | (n >> bit & 1);
+        if (carry || remainder >= d) {
+            remainder -= d;
+            quotient |= (uint64_t)1 << bit;
+        }
+    }
+    *rest = remainder;
+    return quotient;
+}
+
+__attribute__((used, visibility("hidden"))) int64_t wv_ldivmod(int64_t n, int64_t d, int64_t *rest) {
+    uint64_t remainder;
+    const uint64_t quotient = wv_uldivmod(n < 0 ? 0u - (uint64_t)n : (uint64_t)n, d < 0 ? 0u - (uint64_t)d : (uint64_t)d,
+                                          &remainder);
+    *rest = (int64_t)(n < 0 ? 0u - remainder : remainder);
+    return (int64_t)((n < 0) != (d < 0) ? 0u - quotient : quotient);
+}
+
+/* [sp] is the third argument, [sp, #8] the remainder; the stack stays on 8 bytes. */
+#define DIVMOD(name, of)                                                                                            \
+    __attribute__((naked)) RUNTIME void name(void) {                                                                \
+        __asm__("push {r4, lr}\n\tsub sp, sp, #16\n\tadd r4, sp, #8\n\tstr r4, [sp]\n\tbl " #of                      \
+                "\n\tldrd r2, r3, [sp, #8]\n\tadd sp, sp, #16\n\tpop {r4, pc}");                                     \
+    }
+DIVMOD(__aeabi_uldivmod, wv_uldivmod)
+DIVMOD(__aeabi_ldivmod, wv_ldivmod)
+
 /* The suffix says how both addresses are aligned. memset's last arguments are swapped against C. */
 #define MEMORY(suffix)                                                                                              \
     RUNTIME void __aeabi_memcpy##suffix(void *to, const void *from, size_t n) { memcpy(to, from, n); }               \

@@ -1,7 +1,7 @@
 """Kernels under numba-cuda's simulator ($NUMBA_ENABLE_CUDASIM=1), whose own threads know no warps and no grid.
 
 A thread is a greenlet. All blocks of a grid are there at once, and lanes of a warp exchange values. Warps run in random
-order, each as far as it gets: a missing barrier shows in the results. Waiting for different barriers is an error.
+order, each as far as it gets: a missing barrier is likely to show. Waiting for different barriers is an error.
 
 Usage: ``kernel = Kernel(function)``; ``kernel[n_blocks, n_threads, 0, n_bytes](*arguments)``
 """
