@@ -26,7 +26,7 @@
               "              [--strict] [--json]\n" \
               "MODEL, MEL and OUT may be pipes; - is standard input or output. Standard input that is no .npy is taken as frames of\n" \
               "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n" \
-              "Folders, --jobs, --overwrite and --mel-format are wv-run's.\n"
+              "Folders, --jobs, --overwrite, --mel-format, --dask, --play and --latency are wv-run's.\n"
 
 const char program_name[] = "wv_run";
 
