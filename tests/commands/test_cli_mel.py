@@ -70,7 +70,7 @@ BAD = {
     "out_is_directory": ([CLIP, "d.npy", "--preset", "16k"], 1, "d.npy"),
     "no_settings": ([CLIP, "out.npy"], 2, "--preset or --model"),
     "both_settings": ([CLIP, "out.npy", "--preset", "16k", "--model", "tiny.bin"], 2, "--preset or --model"),
-    "unknown_preset": ([CLIP, "out.npy", "--preset", "8k"], 2, "8k"),
+    "unknown_preset": ([CLIP, "out.npy", "--preset", "11k"], 2, "11k"),
     "not_npy": ([CLIP, "out.wav", "--preset", "16k"], 2, "ending in .npy"),
     "no_arguments": ([], 2, ""),
 }

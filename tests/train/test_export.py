@@ -391,7 +391,7 @@ BAD_CHECKPOINTS = {
     "nan": (broken("model", lambda d: d | {"b_R": d["b_R"] * torch.nan}), "model.b_R: found NaN"),
     "mel_std": (broken("model", lambda d: d | {"mel_std": 0 * d["mel_std"]}), "model.mel_std: found 0"),
     "relu_max": (broken("model", lambda d: d | {"relu_max": 0 * d["relu_max"]}), "model.relu_max: found 0.0"),
-    "mask_name": (broken("masks", lambda d: d | {"C1": d["O1"]}), "masks.C1: found an unknown name"),
+    "mask_name": (broken("masks", lambda d: d | {"I": d["O1"]}), "masks.I: found an unknown name"),
     "mask_shape": (broken("masks", lambda d: d | {"O1": d["O1"][:8]}), "masks.O1: found shape (8, 32)"),
     "mask_astray": (broken("masks", lambda d: d | {"O1": ~d["O1"]}), "non-zero weights outside the mask"),
     "no_block": (broken("prune", lambda _: {}), "prune.block.R_u: found None"),

@@ -154,6 +154,9 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(in_range(h->n_sub, 1, 64) && h->hop_length % h->n_sub == 0, WV_ERR_HEADER);
     NEED(h->lpc_order <= 64, WV_ERR_HEADER);
     NEED(h->subscale > 0 || lanes == 0, WV_ERR_HEADER);
+#ifdef WV_NO_SUBSCALE
+    NEED(h->subscale == 0, WV_ERR_VERSION);
+#endif
     if (h->subscale > 0) {
         NEED(in_range(h->subscale, 2, WV_MAX_LANES) && h->hop_length / h->n_sub % h->subscale == 0, WV_ERR_HEADER);
         NEED(h->horizon <= 64 && in_range(h->lookback, 1, 64) && h->context <= WV_MAX_CONTEXT, WV_ERR_HEADER);

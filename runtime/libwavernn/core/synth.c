@@ -115,11 +115,11 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.past = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
     s->lane.lpc = wv_take(base, &used, (size_t)(m->subscale * m->lpc_order) * sizeof(int16_t));
     s->lane.inverse = wv_take(base, &used, (size_t)m->subscale * 2 * sizeof(int64_t));
-    const int32_t solving = m->subscale > 1 ? m->lpc_order * (m->lpc_order + 4) : 2 * m->lpc_order;
+    const int32_t solving = WV_SUBSCALE(m) > 1 ? m->lpc_order * (m->lpc_order + 4) : 2 * m->lpc_order;
     s->lane.work = wv_take(base, &used, (size_t)(m->lags + 1 + m->n_mels + solving) * sizeof(double));
     s->frames = wv_take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
     if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
-    if (m->subscale > 1) {
+    if (WV_SUBSCALE(m) > 1) {
         wv_staircase counted;
         s->staircase = wv_take(base, &used, sizeof counted);
         lay_out_staircase(s, base ? s->staircase : &counted, base, &used);
@@ -134,7 +134,7 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     s->first = s->n_frames = s->n_pushed = s->finished = s->sample = s->ready = 0;
     s->n_out = 0;
     if (s->filtered) reset_filter(&s->filter);
-    if (s->staircase) wv_staircase_reset(s->model, s->staircase, seed);
+    if (WV_SUBSCALE(s->model) > 1) wv_staircase_reset(s->model, s->staircase, seed);
     return WV_OK;
 }
 
@@ -317,7 +317,7 @@ static void draw_staircase(wv_state *s, int32_t n, int16_t *pcm) {
 
 void wv_job_draw(wv_job *j, int32_t n, int16_t *to) {
     wv_state *s = j->state;
-    if (s->staircase)
+    if (WV_SUBSCALE(s->model) > 1)
         draw_staircase(s, n, to);
     else
         s->kernels->sample_loop(s->model, &s->lane, n, to);

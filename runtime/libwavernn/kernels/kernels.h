@@ -74,6 +74,13 @@ struct wv_model {
     void *derived;             /* storage of what was made at load */
 };
 
+/* Lanes of a voice. A build without Subscale refuses a voice of several, and leaves their code out. */
+#ifdef WV_NO_SUBSCALE
+#define WV_SUBSCALE(m) 1
+#else
+#define WV_SUBSCALE(m) ((m)->subscale)
+#endif
+
 /* The samples of a subscale stream that its lanes see: s_t at t & mask, 0 before the first and after the last. */
 typedef struct {
     int16_t *s;

@@ -7,7 +7,7 @@ static inline float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.
 static void interpolators(const wv_model *m, wv_lane *s, const float *mel) {
     double *r = s->work, *power = r + m->lags + 1, *work = power + m->n_mels;
     autocorrelation(m->lags, m->n_mels, m->M, mel, power, r);
-    for (int32_t l = 0; l < m->subscale; l++)
+    for (int32_t l = 0; l < WV_SUBSCALE(m); l++)
         interpolator(r, m->n_seen[l], m->seen[l], work, s->lpc + l * m->lpc_order, s->inverse + 2 * l);
 }
 
@@ -24,7 +24,7 @@ static void condition_frame(const wv_model *m, wv_lane *s, const float *window) 
     tanh_inplace(m->n_sub * m->n_cond, s->b);
     if (m->lpc_order > 0) {
         const float *centre = window + m->cond_width / 2 * m->n_mels;
-        if (m->subscale > 1)
+        if (WV_SUBSCALE(m) > 1)
             interpolators(m, s, centre);
         else
             predictor(m->lpc_order, m->n_mels, m->M, centre, s->work, s->lpc, s->inverse);
@@ -97,12 +97,12 @@ static void stage_inputs(const wv_model *m, wv_lane *s) {
         return;
     }
     int64_t p, last;
-    if (m->subscale > 1) {
+    if (WV_SUBSCALE(m) > 1) {
         const wv_signal *c = s->signal;
-        const int32_t l = (int32_t)(s->t % (uint64_t)m->subscale), n = m->n_seen[l];
+        const int32_t l = (int32_t)(s->t % (uint64_t)WV_SUBSCALE(m)), n = m->n_seen[l];
         see(c->s, c->mask, s->t, m->seen[l], n, s->past);
         p = predict(n, s->lpc, s->past);
-        last = c->s[(s->t - (uint64_t)m->subscale) & c->mask];
+        last = c->s[(s->t - (uint64_t)WV_SUBSCALE(m)) & c->mask];
         inputs_context(p, n, s->past, s->inverse, m->context, s->x_q15 + WV_N_X - 1);
     } else {
         p = predict(m->lpc_order, s->lpc, s->past);
@@ -124,13 +124,13 @@ static void stage_coarse(const wv_model *m, wv_lane *s, int32_t coarse) {
 /* The sample that both bytes make, pre-emphasised, -32768..32767; it is the last one from now on. */
 static int32_t stage_sample(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine) {
     const uint64_t t = s->t;
-    s->t += (uint64_t)m->subscale;
+    s->t += (uint64_t)WV_SUBSCALE(m);
     s->coarse = coarse;
     s->fine = fine;
     if (m->lpc_order == 0) return 256 * coarse + fine - 32768;
     int64_t sample = clamp_int(s->p + (256 * coarse + fine - WV_OFFSET), -32768, 32767);
     s->d = sample - s->p;
-    if (m->subscale > 1) {
+    if (WV_SUBSCALE(m) > 1) {
         s->signal->s[t & s->signal->mask] = (int16_t)sample;
         return (int32_t)sample;
     }
