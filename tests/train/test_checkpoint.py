@@ -140,7 +140,7 @@ def test_truncated(ckpt, tmp_path):
         ({"model": {}}, "model.C1: found nothing, wanted a tensor (16, 400)"),
         ({"masks": {"R_u": torch.ones(32, 16, dtype=torch.bool)}}, "masks.R_u: found shape (32, 16), wanted (64, 64)"),
         ({"masks": {"R_u": torch.ones(64, 64)}}, "masks.R_u: found float32, wanted bool"),
-        ({"masks": {"C1": torch.ones(16, 400, dtype=torch.bool)}}, "masks.C1: found an unknown name"),
+        ({"masks": {"I": torch.ones(16, 400, dtype=torch.bool)}}, "masks.I: found an unknown name"),
         ({"masks": {"R_u": 1}}, "masks.R_u: found int, wanted a tensor (64, 64)"),
         ({"states": 3}, "states: found int, wanted tensor or NoneType"),
     ],

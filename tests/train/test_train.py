@@ -599,9 +599,9 @@ def test_bad_use_of_checkpoints(speech, tmp_path, wv_train, monkeypatch):
     for name in ("moments.pt", "rng.pt"):
         code, err = wv_train(speech, "-o", name, "--resume", "--no-log")
         assert code == 1 and f"{name}: optimizer, rng or states do not fit the model" in err
-    save_checkpoint("masks.pt", {**load_checkpoint("m.pt"), "masks": {"C1": torch.ones(1)}})
+    save_checkpoint("masks.pt", {**load_checkpoint("m.pt"), "masks": {"I": torch.ones(1)}})
     code, err = wv_train(speech, "-o", "n.pt", "--init-from", "masks.pt")
-    assert code == 1 and "masks.pt: masks.C1: found an unknown name" in err
+    assert code == 1 and "masks.pt: masks.I: found an unknown name" in err
     (tmp_path / "cut.pt").write_bytes(before[:5000])
     code, err = wv_train(speech, "-o", "cut.pt", "--resume")
     assert code == 1 and "cut.pt: damaged" in err
