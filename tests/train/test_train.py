@@ -536,7 +536,7 @@ BAD = {
     "network shape": (["SPEECH", "--n-units", "100"], 2, "options: n_units: found 100, wanted 64..8192, by 64"),
     "block does not divide": (["SPEECH", "--sparsity", "0.5", "--block", "12x1"], 2, "block of R_u: found 12x1"),
     "block shape": (["SPEECH", "--block", "R=big"], 2, "block of R_u: found 'big'"),
-    "unknown matrix": (["SPEECH", "--sparsity", "C1=0.5"], 2, "options: sparsity: found matrix 'C1'"),
+    "unknown matrix": (["SPEECH", "--sparsity", "I=0.5"], 2, "options: sparsity: found matrix 'I'"),
     "sparsity 1": (["SPEECH", "--sparsity", "1"], 2, "sparsity of R_u: found 1.0"),
     "sparsity text": (["SPEECH", "--sparsity", "R=x"], 2, "found 'R=x', wanted VALUE or MATRIX=VALUE"),
     "no config file": (["SPEECH", "--config", "none.toml"], 2, "none.toml: No such file"),
