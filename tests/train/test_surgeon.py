@@ -84,12 +84,12 @@ def test_the_command(tmp_path, command):
     assert again.code == 0, again.err  # whole 16x4 blocks are whole 8x2 blocks
     fine, x = tmp_path / "again.pt", tmp_path / "x.pt"
     for options, message in (
-        ((model, out, *asked), f"{out}: found a file, wanted none"),
+        ((model, out, *asked), f"{out}: found a file, wanted none; --overwrite replaces it"),
         ((model, model, *asked, "--overwrite"), "the checkpoint itself, wanted another file"),
         ((model, x, *asked[:2], "--sparsity", "C1=1"), "sparsity of C1: found 1.0"),
         ((model, x, *asked, "--block", "C1=3x4"), "block of C1: found 3x4, wanted divisors of 16 x 400"),
         ((fine, x, *asked, "--block", "C1=16x4"), "not whole blocks of 16x4"),
     ):
         bad = command(wv_prune, *options)
-        assert bad.code == 1 and message in bad.err and len(bad.err.strip().splitlines()) <= 2, bad.err
+        assert bad.code == 2 and message in bad.err and len(bad.err.strip().splitlines()) <= 2, bad.err
     assert not (tmp_path / "x.pt").exists()

@@ -165,11 +165,13 @@ def load_teacher(path: Path, cfg: WaveRNNConfig) -> WaveRNN:
     return teacher
 
 
-def check_writable(path: Path, may_exist: bool) -> None:
+def check_writable(
+    path: Path, may_exist: bool, advice: str = "--resume continues a checkpoint, --overwrite replaces"
+) -> None:
     """Before hours of work: can this file be written, and is nothing lost by it?"""
     if path.is_dir():
         raise ConfigError(f"{path}: found a folder, wanted a file name")
     if path.exists() and not may_exist:
-        raise ConfigError(f"{path}: found a file, wanted none; --resume continues a checkpoint, --overwrite replaces")
+        raise ConfigError(f"{path}: found a file, wanted none; {advice}")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise WaveRNNError(f"{path}: found no writable folder {path.parent}, wanted one")

@@ -55,7 +55,7 @@ def main(
     skip_bad: bool,
 ) -> None:
     """Prune blocks of a trained network in one step, and change the weights that stay so that its outputs stay."""
-    check_writable(output, may_exist=overwrite)
+    check_writable(output, overwrite, "--overwrite replaces it")
     if output.resolve() == checkpoint.resolve():
         raise ConfigError(f"OUT.PT: found {output}, the checkpoint itself, wanted another file")
     model, ckpt = load_model(checkpoint)
