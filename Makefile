@@ -98,7 +98,7 @@ apk: $(APK) ## build and sign the Android app, from Debian's packages alone
 
 apk-assets: build/android/assets/hashes.tsv ## the voice, mels and recordings that the app bundles
 
-build/android/assets/hashes.tsv: .venv/ready $(VOICE) android_demo/apk/assets.py
+build/android/assets/hashes.tsv: .venv/ready $(VOICE) $(CHECKPOINT) android_demo/apk/assets.py
 	$(BIN)/python android_demo/apk/assets.py $(VOICE) $(dir $(CLIP)) build/android/assets
 
 $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)

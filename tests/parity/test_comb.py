@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import DATA
-from model_fixtures import golden_mel, tiny_config, tiny_mel, tiny_model
+from model_fixtures import golden_mel, tiny_config, tiny_mel, tiny_model, with_header
 from wv_runtime.commands.run import main
 from wv_runtime.engine.kernels import comb as k
 from wv_runtime.engine.kernels.jit import kernel
@@ -137,11 +137,10 @@ def test_lookahead_is_what_it_says():
     [(2, 2, 1.0), (3, 2, 0.0), (3, 2, -0.0), (3, 2, 1e-4), (3, 2, 1.5), (3, 2, np.nan), (3, 0, 1.0)],
 )
 def test_damaged_header(version, postfilter, comb):
-    raw = bytearray(bin_format.pack(model_of("int8")))
-    header = np.frombuffer(raw, HEADER, 1)[0]
+    data = bin_format.pack(model_of("int8"))
+    header = np.frombuffer(data, HEADER, 1)[0]
     assert header["version"] == 3 and header["comb"] == np.float32(0.75)
-    header["version"], header["postfilter"], header["comb"] = version, postfilter, comb
-    data = bin_format.with_checksum(bytes(raw))
+    data = with_header(data, version=version, postfilter=postfilter, comb=comb)
     for read in (bin_format.parse, NativeModel):
         with pytest.raises(FormatError) as error:
             read(data)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import DATA
-from model_fixtures import tiny_config, tiny_mel, tiny_model
+from model_fixtures import tiny_config, tiny_mel, tiny_model, with_header
 from wv_runtime.engine.kernels import postfilter as k
 from wv_runtime.engine.kernels.jit import kernel
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names
@@ -211,11 +211,10 @@ def test_damaged_tables(field, value):
     [(4, 2, 3.0), (5, 2, 0.0), (5, 2, -0.0), (5, 2, 0.05), (5, 2, 40.5), (5, 2, np.nan), (5, 0, 3.0)],
 )
 def test_damaged_header(version, postfilter, denoise):
-    raw = bytearray(bin_format.pack(model_of("int8", denoise=40.0)))
-    header = np.frombuffer(raw, HEADER, 1)[0]
+    data = bin_format.pack(model_of("int8", denoise=40.0))
+    header = np.frombuffer(data, HEADER, 1)[0]
     assert header["version"] == 5 and header["denoise"] == 40
-    header["version"], header["postfilter"], header["denoise"] = version, postfilter, denoise
-    data = bin_format.with_checksum(bytes(raw))
+    data = with_header(data, version=version, postfilter=postfilter, denoise=denoise)
     for read in (bin_format.parse, NativeModel):
         with pytest.raises(FormatError) as error:
             read(data)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from wv_runtime.model.binary import with_checksum
 from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
-from wv_runtime.model.layout import X_SCALE
+from wv_runtime.model.layout import HEADER, X_SCALE
 from wv_runtime.model.neighbours import n_lags
 from wv_runtime.model.weights import Matrix, Model
 
@@ -26,6 +27,15 @@ def tiny_config(**changes: Any) -> WaveRNNConfig:
     return WaveRNNConfig(
         **{"n_units": 64, "n_out": 32, "n_cond": 16, "cond_width": 3, "n_sub": 2, "mel": mel, **changes}
     )
+
+
+def with_header(data: bytes, **fields: Any) -> bytes:
+    """A .bin with other fields in its header, and the checksum that goes with them."""
+    raw = bytearray(data)
+    header = np.frombuffer(raw, HEADER, 1)[0]
+    for name, value in fields.items():
+        header[name] = value
+    return with_checksum(bytes(raw))
 
 
 def int8_input(name: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 /* staircase.c - one utterance as interleaved lanes in step, over any ISA's kernels (Kalchbrenner et al. 2018, section 4).
- * Sample B i + l is step i of lane l; while lane 0 draws step i, lane l draws step i - l lag.
- */
+ * Sample B i + l is step i of lane l; while lane 0 draws step i, lane l draws step i - l lag. */
 #include <string.h>
 
 #include "kernels.h"

@@ -14,7 +14,7 @@ from .simd import Q_BIAS
 
 
 def start(m: Any, q_bias: int = Q_BIAS) -> NDArray[np.int32]:
-    """(rows,) What the dot products of an int8 format.Matrix start from: the bias in units of scale.
+    """(rows,) What the dot products of an int8 weights.Matrix start from: the bias in units of scale.
 
     Where inputs are kept as q + q_bias, less q_bias times the sum of the row.
     """
@@ -57,7 +57,7 @@ class Fours(NamedTuple):
 
 
 def fours(m: Any, start: NDArray[np.int32]) -> Fours:
-    """Of an int8 format.Matrix of block_h 4. Rows of about as many blocks go together; what one has fewer are zeros."""
+    """Of an int8 weights.Matrix of block_h 4. Rows of about as many blocks go together; the rest is zeros."""
     length = np.diff(m.row_ptr)
     row = np.argsort(length, kind="stable").astype(np.int32)
     steps = length[row[3::4]]  # the longest of each four

@@ -66,7 +66,7 @@ class State(NamedTuple):
 
 
 def make_net(model: Any) -> Net:
-    """binary.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
+    """weights.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
     check_isa()
     cfg = model.config
     I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806

@@ -78,7 +78,7 @@ def filter_delay(cfg: Any, tables: Any) -> int:
 
 
 def make_filter(cfg: Any, tables: Any, mel_stats: NDArray[np.float32] = NO_STATS) -> Filter:
-    """cfg : MelConfig    tables : binary.Postfilter    mel_stats : (2, n_mels) of binary.Model, wanted for `denoise`"""
+    """cfg : MelConfig    tables : weights.Postfilter    mel_stats : (2, n_mels) of the model, wanted for `denoise`"""
     d, c = filter_reach(cfg, tables)
 
     def zeros(n: int) -> NDArray[np.float32]:

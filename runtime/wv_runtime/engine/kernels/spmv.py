@@ -4,7 +4,7 @@ y = max(W x + bias, y_min) for a W of (block_h x block_w) blocks. Vector element
 exists and every vector width gives the same bits. Layouts: FORMAT.md, "Sections".
 C twin: libwavernn/kernels/spmv.c
 
-Usage: ``linear(matrix, x, NO_FLOOR, q, y)`` inside a kernel; `tile` makes the matrix from a format.Matrix.
+Usage: ``linear(matrix, x, NO_FLOOR, q, y)`` inside a kernel; `tile` makes the matrix from a weights.Matrix.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ BLOCK_H = {tile: h for h, tile in TILES.items()}
 
 
 def tile(m: Any) -> _Tile:
-    """format.Matrix -> the tuple the kernels take, sharing its arrays."""
+    """weights.Matrix -> the tuple the kernels take, sharing its arrays."""
     is_i8 = m.values.dtype == np.int8
     values = m.values.view(np.uint16) if m.values.dtype == np.float16 else m.values
     scale, start = (m.scale, derive.start(m)) if is_i8 else (np.zeros(0, np.float32), np.zeros(0, np.int32))
