@@ -163,6 +163,7 @@ def test_formats_that_cannot_be(text, words):
         ("natural", np.zeros((80, 5), "i4"), "dtype int32, wanted floats"),
         ("natural", np.full((80, 5), np.nan), "NaN or infinite at band 0, frame 0"),
         ("natural", np.zeros((80, 0), "f4"), "0 frames"),
+        ("linear", np.zeros((80, 0), "f4"), "0 frames"),
         ("linear", np.full((80, 5), -1.0), "wanted linear mels of at least 0"),
         ("0..1", np.full((80, 5), 1.5), "values from 1.5 to 1.5, wanted 0..1"),
         ("natural", np.full((80, 5), 9.0), "wanted natural-log mels"),

@@ -162,6 +162,8 @@ def _upright(mel: NDArray[Any], path: str | Path, cfg: MelConfig) -> NDArray[Any
         mel = mel.T
     if mel.ndim != 2 or mel.shape[0] != cfg.n_mels:
         raise MelError(f"{path}: shape {shape}, wanted ({cfg.n_mels}, n_frames), transposed or of a batch of one")
+    if mel.shape[1] == 0:
+        raise MelError(f"{path}: 0 frames, wanted at least 1")
     return mel
 
 
