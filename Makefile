@@ -24,7 +24,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
 	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
 # and for the builds of `make matrix` that CI does not run
-DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
+DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-12-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
 .PHONY: arm-compilers help demo voice picture docs test test-all fuzz arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix deps-matrix check clean
 
