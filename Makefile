@@ -15,6 +15,7 @@ COMB := 0.5
 # dB by which their post-filter lowers noise
 DENOISE := 3
 MINUTES ?= 10
+JOBS ?= 2
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
@@ -138,8 +139,8 @@ types: .venv/ready ## mypy
 wheel: .venv/ready ## build the wheel and run it in a clean environment
 	$(BIN)/python -m pytest -m wheel
 
-fuzz: .venv/ready ## fuzz the readers of files and the stream for MINUTES, with clang-19; prints executions and coverage
-	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) --coverage
+fuzz: .venv/ready ## fuzz the readers of files and the stream for MINUTES at most on JOBS cores, with clang-19; prints executions and coverage
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) --jobs $(JOBS) --coverage
 
 matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
 	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
