@@ -35,17 +35,6 @@ QUICK = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def speech(tmp_path_factory):
-    """Four half seconds of a buzz in noise."""
-    folder = tmp_path_factory.mktemp("buzz")
-    rng, t = np.random.default_rng(0), np.arange(8000) / 16000
-    for i in range(4):
-        buzz = sum(np.sin(2 * np.pi * k * (90 + 20 * i) * t) / k for k in range(1, 12))
-        soundfile.write(folder / f"{i}.wav", 0.1 * buzz + 0.002 * rng.standard_normal(8000), 16000)
-    return folder
-
-
 def network(cfg=CFG):
     torch.manual_seed(0)
     net = WaveRNN(cfg).eval()

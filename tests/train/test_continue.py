@@ -1,0 +1,156 @@
+"""wv-train that stops and goes on: interrupted, out of time, from another checkpoint, grown."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("librosa")
+
+from training import PRUNED, QUICK, SHAPE, same  # noqa: E402
+from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint  # noqa: E402
+from wv_train.loop import is_best  # noqa: E402
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_step, monkeypatch, number, expected):
+    assert wv_train(speech, "-o", tmp_path / "one.pt", *SHAPE, *QUICK, *PRUNED)[0] == 0
+    before = signal.signal(number, signal.SIG_DFL)  # nohup and background jobs ignore some
+    with monkeypatch.context():
+        at_step(2, lambda: os.kill(os.getpid(), number))
+        code, err = wv_train(speech, "-o", tmp_path / "two.pt", *SHAPE, *QUICK, *PRUNED)
+    signal.signal(number, before)
+    assert code == expected and "stopped at step 3 and saved" in err and "Traceback" not in err
+    assert load_checkpoint(tmp_path / "two.pt")["step"] == 3  # the step under way was finished
+    at_step(-1, lambda: None)
+    torch.manual_seed(99)  # whatever the process did before
+    assert wv_train(speech, "-o", tmp_path / "two.pt", "--resume", "--threads", 1, "--no-log")[0] == 0
+    one, two = load_checkpoint(tmp_path / "one.pt"), load_checkpoint(tmp_path / "two.pt")
+    assert two["step"] == 8 and same(one, two)
+    assert [h["valid_nll_c"] for h in one["history"]] == [h["valid_nll_c"] for h in two["history"]]
+    assert two["train"] == one["train"] and two["prune"] == one["prune"] and two["minutes"] > 0
+    # the zero blocks are the masks, at the targets asked for
+    weights = one["model"]
+    for name, mask in one["masks"].items():
+        W = weights["R"].chunk(3)[("R_u", "R_r", "R_e").index(name)] if name[0] == "R" else weights[name]
+        assert torch.equal(W != 0, mask)
+        assert float(mask.float().mean()) == {"R": 0.25, "O": 0.5}[name[0]]
+
+
+def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):
+    """nohup wv-train .. &"""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        at_step(2, lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK)[0] == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and load_checkpoint(tmp_path / "m.pt")["step"] == 8
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_max_minutes_saves_and_goes_on(speech, tmp_path, wv_train):
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    assert wv_train(speech, "-o", one, *SHAPE, *QUICK)[0] == 0
+    assert wv_train(speech, "-o", two, *SHAPE, *QUICK, "--max-minutes", 1e-6)[0] == 0
+    stopped = load_checkpoint(two)
+    assert stopped["step"] == 0
+    torch.manual_seed(1234)
+    save_checkpoint(two, {**stopped, "rng": {"torch": torch.get_rng_state()}})
+    torch.manual_seed(0)
+    assert wv_train(speech, "-o", two, "--resume", "--threads", 1, "--no-log")[0] == 0
+    a, b = load_checkpoint(one), load_checkpoint(two)
+    torch.manual_seed(1234)
+    assert torch.equal(b["rng"]["torch"], torch.get_rng_state())  # restored, though nothing draws from it today
+    assert same(a, {**b, "rng": a["rng"]})
+
+
+def test_checkpoints_on_the_way(speech, tmp_path, wv_train, at_step):
+    seen = []
+    at_step(5, lambda: seen.append(load_checkpoint(tmp_path / "m.pt")["step"]))
+    assert wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK, "--save-minutes", 0)[0] == 0
+    assert seen == [5]
+
+
+def test_the_best_and_the_last_model_are_kept_apart(speech, tmp_path, wv_train, monkeypatch):
+    """Over an interruption, too: what was best before stays best."""
+    nll = iter([5.0, 3.0, 4.0, 6.0, 2.5, 2.75])
+    monkeypatch.setattr("wv_train.loop.Validation.__call__", lambda self: [[next(nll), 1.0]])
+    each = ("--valid-every", 2, "--steps", 6)
+    args = (speech, "-o", tmp_path / "m.pt", "--best", tmp_path / "best.pt")
+    assert wv_train(*args, *SHAPE, *QUICK, *each)[0] == 0
+    best, last = load_checkpoint(tmp_path / "best.pt"), load_checkpoint(tmp_path / "m.pt")
+    assert [e["valid_nll_c"] for e in last["history"]] == [5.0, 3.0, 4.0, 6.0]
+    assert (best["step"], last["step"]) == (2, 6) and best["optimizer"] is None
+    assert not torch.equal(best["model"]["R"], last["model"]["R"])
+    assert wv_train(*args, "--resume", "--steps", 10, "--threads", 1, "--no-log")[0] == 0
+    assert load_checkpoint(tmp_path / "best.pt")["step"] == 8
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--best", tmp_path / "x.pt", *SHAPE, *QUICK)
+    assert code == 2 and "found one file named twice" in err
+
+
+def test_what_is_sparser_is_better():
+    entry = {"sparsity": 0.5, "valid_nll_c": 3.0, "valid_nll_f": 2.0}
+    assert is_best([entry]) and is_best([entry, {**entry, "sparsity": 0.9, "valid_nll_c": 4.0}])
+    assert not is_best([{**entry, "sparsity": 0.9}, {**entry, "valid_nll_c": 1.0}])
+    assert not is_best([entry, entry]) and is_best([entry, {**entry, "valid_nll_f": 1.9}])
+
+
+def test_init_from_starts_anew_and_keeps_masks(speech, tmp_path, wv_train):
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    assert wv_train(speech, "-o", first, *SHAPE, *QUICK, *PRUNED, "--slim", tmp_path / "slim.pt")[0] == 0
+    # with nothing to train at: the weights are the first run's
+    assert wv_train(speech, "-o", second, "--init-from", tmp_path / "slim.pt", *QUICK, "--max-minutes", 1e-6)[0] == 0
+    a, b = load_checkpoint(first), load_checkpoint(second)
+    assert b["step"] == 0 and b["config"] == a["config"] and len(b["history"]) == 1
+    assert all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"])
+    more = (
+        speech,
+        "-o",
+        second,
+        "--overwrite",
+        "--init-from",
+        first,
+        *QUICK,
+        "--sparsity",
+        "R=0.9",
+        "--prune-start",
+        0,
+    )
+    assert wv_train(*more, "--prune-steps", 4)[0] == 0
+    b = load_checkpoint(second)
+    for name, mask in a["masks"].items():
+        assert not (b["masks"][name] & ~mask).any()
+    assert float(b["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
+    assert torch.equal(b["masks"]["O1"], a["masks"]["O1"]) and b["prune"]["block"]["R_u"] == "4x4"
+    moment = b["optimizer"]["momentum"]["O1"]  # of pruned weights: untouched, and out of the gradient's norm
+    assert not moment[~a["masks"]["O1"]].any() and moment.any()
+    assert wv_train(*more, "--prune-steps", 0, "--max-minutes", 1e-6)[0] == 0  # at once
+    assert float(load_checkpoint(second)["masks"]["R_r"].float().mean()) == pytest.approx(0.1, abs=0.03)
+    code, err = wv_train(speech, "-o", tmp_path / "third.pt", "--init-from", first, "--block", "16x1")
+    assert code == 2 and "options: block of R_u: found 16x1, wanted 4x4, the checkpoint's masks'" in err
+
+
+def test_a_small_model_grows_into_a_large_one(speech, tmp_path, wv_train):
+    """The same likelihood to begin with, and new units that learn and are read."""
+    small, large = tmp_path / "small.pt", tmp_path / "large.pt"
+    assert wv_train(speech, "-o", small, *SHAPE, *QUICK)[0] == 0
+    grow = ("--init-from", small, "--n-units", 128, "--n-out", 48, "--n-cond", 48)
+    assert wv_train(speech, "-o", large, *grow, *QUICK)[0] == 0
+    before, after = load_checkpoint(small)["history"][-1], load_checkpoint(large)["history"][0]
+    for name in ("valid_nll_c", "valid_nll_f"):
+        assert after[name] == pytest.approx(before[name], abs=1e-5)
+    model = load_model(large)[0]
+    assert (model.cfg.n_units, model.cfg.n_out, model.cfg.n_cond) == (128, 48, 48)
+    old_rows_new_columns = model.R.detach().view(3, 2, 64, 2, 64)[:, :, :32, :, 32:]
+    for w in (old_rows_new_columns, model.O1[:, 32:], model.O2[:, 16:], model.C3[:, 16:]):
+        assert (w != 0).float().mean() > 0.5  # all but what a dead relu hides
+    code, err = wv_train(speech, "-o", small, "--resume", "--n-units", 128)
+    assert code == 2 and "options: n_units: found 128, wanted 64, the checkpoint's" in err
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--init-from", large, "--n-units", 64)
+    assert code == 2 and "options: n_units: found 64, wanted at least 128, the checkpoint's" in err
+    assert wv_train(speech, "-o", small, "--overwrite", *SHAPE, *QUICK, *PRUNED)[0] == 0
+    code, err = wv_train(speech, "-o", tmp_path / "x.pt", "--init-from", small, "--n-units", 128)
+    assert code == 2 and "options: n_units: found 128, wanted 64, the pruned checkpoint's" in err
