@@ -39,10 +39,8 @@ public final class DemoApp extends Application {
     @Override
     public void onCreate() {
         super.onCreate();
-        session = new Session(() -> new TrackSink(this, () -> session.stop()), System::nanoTime, job -> new Thread(() -> {
-            Process.setThreadPriority(Process.THREAD_PRIORITY_URGENT_AUDIO);
-            job.run();
-        }, "wavernn"), nanos -> new PerformanceHint(hintManager(), Process.myTid(), nanos));
+        session = new Session(() -> new TrackSink(this, () -> session.stop()), () -> new RecordMicrophone(this), System::nanoTime,
+                DemoApp::audioThread, nanos -> new PerformanceHint(hintManager(), Process.myTid(), nanos));
         cpu = Cpu.parse(text("/proc/cpuinfo"));
         try {
             for (String name : getAssets().list("voices")) {
@@ -61,6 +59,13 @@ public final class DemoApp extends Application {
         } catch (IOException e) {
             // built without the assets of `make apk-assets`: the user's own files still work
         }
+    }
+
+    private static Thread audioThread(Runnable job) {
+        return new Thread(() -> {
+            Process.setThreadPriority(Process.THREAD_PRIORITY_URGENT_AUDIO);
+            job.run();
+        }, "wavernn");
     }
 
     /** A PerformanceHintManager; null before Android 12, which brought it. */

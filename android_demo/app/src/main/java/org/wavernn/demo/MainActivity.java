@@ -1,5 +1,6 @@
 package org.wavernn.demo;
 
+import android.Manifest;
 import android.content.ActivityNotFoundException;
 import android.content.ContentResolver;
 import android.content.Intent;
@@ -27,11 +28,12 @@ import org.wavernn.demo.core.Request;
 import org.wavernn.demo.core.Session;
 import org.wavernn.demo.core.Source;
 
-/** Pick a voice and mels, hear them spoken, see how fast that was, and hear the recording. */
+/** Pick a voice and mels, or record yourself; hear them spoken, see how fast that was, and hear the recording. */
 public final class MainActivity extends Screen {
     private static final int OPEN_VOICE = 1;
     private static final int OPEN_MEL = 2;
     private static final int SAVE = 3;
+    private static final int MICROPHONE = 4;
 
     private ArrayAdapter<Source> voices;
     private ArrayAdapter<Source> mels;
@@ -58,14 +60,10 @@ public final class MainActivity extends Screen {
         });
         onClick(R.id.open_voice, () -> pick(Intent.ACTION_OPEN_DOCUMENT, OPEN_VOICE));
         onClick(R.id.open_mel, () -> pick(Intent.ACTION_OPEN_DOCUMENT, OPEN_MEL));
+        onClick(R.id.record, this::record);
         onClick(R.id.save, () -> pick(Intent.ACTION_CREATE_DOCUMENT, SAVE));
         onClick(R.id.stop, () -> app().session.stop());
-        onClick(R.id.play, () -> {
-            Request request = request();
-            if (request != null) {
-                app().session.play(request);
-            }
-        });
+        onClick(R.id.play, this::play);
         onClick(R.id.recording, () -> {
             Source recording = mel() == null ? null : app().recording(mel());
             if (recording == null) {
@@ -87,6 +85,44 @@ public final class MainActivity extends Screen {
     void refresh(Progress progress) {
         this.<SoundView>findView(R.id.sound).show(progress.picture(), this.<CheckBox>findView(R.id.spectrogram).isChecked());
         findViewById(R.id.save).setEnabled(app().session.canSave());
+        setText(R.id.record, getString(app().session.recording() ? R.string.record_end : R.string.record));
+        Source recording = app().session.takeRecording();
+        if (recording != null) {
+            choose(R.id.mel, mels, recording);
+            play();
+        }
+    }
+
+    private void play() {
+        Request request = request();
+        if (request != null) {
+            app().session.play(request);
+        }
+    }
+
+    private void record() {
+        if (app().session.recording()) {
+            app().session.endRecording();
+        } else if (RecordMicrophone.allowed(this)) {
+            startRecording();
+        } else {
+            requestPermissions(new String[] {Manifest.permission.RECORD_AUDIO}, MICROPHONE);
+        }
+    }
+
+    @Override
+    public void onRequestPermissionsResult(int request, String[] permissions, int[] answers) {
+        if (request == MICROPHONE && answers.length > 0) { // none: the question was interrupted
+            startRecording(); // which says it if the answer was no
+        }
+    }
+
+    private void startRecording() {
+        if (voice() == null) {
+            say(R.string.nothing_open);
+        } else {
+            app().session.record(voice());
+        }
     }
 
     /** What is chosen; null, after saying why, if a number is none. */
@@ -113,12 +149,15 @@ public final class MainActivity extends Screen {
             say(R.string.bad_temperature);
             return null;
         }
-        Source voice = (Source) this.<Spinner>findView(R.id.voice).getSelectedItem();
-        if (voice == null || mel() == null) {
+        if (voice() == null || mel() == null) {
             say(R.string.nothing_open);
             return null;
         }
-        return app().request(voice, mel(), isa.equals(getString(R.string.best)) ? null : isa, seed, temperature);
+        return app().request(voice(), mel(), isa.equals(getString(R.string.best)) ? null : isa, seed, temperature);
+    }
+
+    private Source voice() {
+        return (Source) this.<Spinner>findView(R.id.voice).getSelectedItem();
     }
 
     private Source mel() {
@@ -159,9 +198,17 @@ public final class MainActivity extends Screen {
             app().session.save(target(uri));
             return;
         }
-        ArrayAdapter<Source> list = request == OPEN_VOICE ? voices : mels;
-        list.add(app().document(uri, name(uri))); // into app().voices or .mels: the adapter shows that list itself
-        this.<Spinner>findView(request == OPEN_VOICE ? R.id.voice : R.id.mel).setSelection(list.getCount() - 1);
+        Source document = app().document(uri, name(uri));
+        if (request == OPEN_VOICE) {
+            choose(R.id.voice, voices, document);
+        } else {
+            choose(R.id.mel, mels, document);
+        }
+    }
+
+    private void choose(int spinner, ArrayAdapter<Source> list, Source source) {
+        list.add(source); // into app().voices or .mels: the adapter shows that list itself
+        this.<Spinner>findView(spinner).setSelection(list.getCount() - 1);
     }
 
     private Session.Target target(Uri uri) {

@@ -12,20 +12,24 @@ final class MelStream implements Closeable {
     private int pushed; // frames
 
     MelStream(Request request) throws IOException {
-        byte[] model = request.voice.bytes();
-        try {
-            rnn = WaveRnn.open(model, request.options());
-        } catch (WaveRnnException e) {
-            if (e.status.equals("isa") || e.status.equals("memory")) {
-                throw e; // not the file's fault
-            }
-            throw new FileException(request.voice.name, e.getMessage());
-        }
+        rnn = open(request.voice, request.options());
         try {
             mel = MelFile.parse(request.mel.name, request.mel.bytes(), rnn);
         } catch (IOException | RuntimeException | Error e) {
             rnn.close();
             throw e;
+        }
+    }
+
+    static WaveRnn open(Source voice, WaveRnn.Options options) throws IOException {
+        byte[] model = voice.bytes();
+        try {
+            return WaveRnn.open(model, options);
+        } catch (WaveRnnException e) {
+            if (e.status.equals("isa") || e.status.equals("memory")) {
+                throw e; // not the file's fault
+            }
+            throw new FileException(voice.name, e.getMessage());
         }
     }
 

@@ -12,15 +12,20 @@ import java.util.concurrent.ThreadFactory;
  */
 public final class Session {
     private final AudioSink.Factory sinks;
+    private final Microphone.Factory microphones;
     private final Clock clock;
     private final ThreadFactory threads;
     private final PerformanceHint.Factory hints;
     private Job newest;
     private PlayJob lastPlay;
+    private MicrophoneJob lastRecording; // whose recording nobody has taken
+    private int nRecordings;
     private Progress progress = new Progress(Progress.State.IDLE);
 
-    public Session(AudioSink.Factory sinks, Clock clock, ThreadFactory threads, PerformanceHint.Factory hints) {
+    public Session(AudioSink.Factory sinks, Microphone.Factory microphones, Clock clock, ThreadFactory threads,
+            PerformanceHint.Factory hints) {
         this.sinks = sinks;
+        this.microphones = microphones;
         this.clock = clock;
         this.threads = threads;
         this.hints = hints;
@@ -35,6 +40,33 @@ public final class Session {
     /** Plays a WAV file. */
     public synchronized void playRecording(Source wav) {
         start(new RecordingJob(wav, sinks.create()));
+    }
+
+    /** Records what this voice is to copy, until endRecording(). */
+    public synchronized void record(Source voice) {
+        lastRecording = new MicrophoneJob("recording " + ++nRecordings + ".wav", voice, microphones.create());
+        start(lastRecording);
+    }
+
+    public synchronized boolean recording() {
+        return lastRecording != null && lastRecording.progress.active();
+    }
+
+    /** Keeps what was recorded; stop() forgets it. */
+    public synchronized void endRecording() {
+        if (lastRecording != null) {
+            lastRecording.enough();
+        }
+    }
+
+    /** The newest recording, a WAV file, once it is there; each is given once, null otherwise. */
+    public synchronized Source takeRecording() {
+        Source recording = lastRecording == null || lastRecording.progress.state() != Progress.State.DONE ? null
+                : lastRecording.recording();
+        if (recording != null) {
+            lastRecording = null;
+        }
+        return recording;
     }
 
     /** Measures: every ISA shortly, or one for a minute. `device` goes into the JSON as it is. */

@@ -1,10 +1,11 @@
 package org.wavernn.demo.core;
 
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 
-/** A file by name: an asset, a document that the user picked, or a test's bytes. */
+/** A file by name: an asset, a document that the user picked, or bytes in memory. */
 public abstract class Source {
     /** Longer files than this are refused before they fill the memory. */
     static final int MAX_BYTES = 256 << 20;
@@ -13,6 +14,15 @@ public abstract class Source {
 
     protected Source(String name) {
         this.name = name;
+    }
+
+    public static Source of(String name, byte[] bytes) {
+        return new Source(name) {
+            @Override
+            public InputStream open() {
+                return new ByteArrayInputStream(bytes);
+            }
+        };
     }
 
     public abstract InputStream open() throws IOException;

@@ -16,6 +16,11 @@ public final class WavFile {
         this.pcm = pcm;
     }
 
+    /** The same at another rate. */
+    WavFile at(int rate) {
+        return rate == sampleRate ? this : new WavFile(rate, Resampler.convert(pcm, sampleRate, rate));
+    }
+
     /** The canonical 44 bytes, then the samples: the bytes that wv-run writes. */
     public void write(OutputStream out) throws IOException {
         ByteBuffer file = ByteBuffer.allocate(1 << 16).order(ByteOrder.LITTLE_ENDIAN); // a piece of it

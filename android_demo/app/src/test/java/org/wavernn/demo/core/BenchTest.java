@@ -18,7 +18,7 @@ public class BenchTest {
 
     private final Session session = new Session(() -> {
         throw new AssertionError("a benchmark makes no sound");
-    }, () -> HURRY * System.nanoTime(), Thread::new, FakeSink.NO_HINTS);
+    }, () -> null, () -> HURRY * System.nanoTime(), Thread::new, FakeSink.NO_HINTS);
 
     private String run(boolean sustained) throws Exception {
         session.benchmark(TestData.request("int8.bin", "mel.npy"), sustained, Collections.singletonMap("model", "a \"test\""));
@@ -48,7 +48,7 @@ public class BenchTest {
         for (int looks = 1; looks < 40; looks++) {
             AtomicInteger left = new AtomicInteger(looks); // at the clock, until it is stopped
             Session[] stopping = {null};
-            stopping[0] = new Session(() -> null, () -> {
+            stopping[0] = new Session(() -> null, () -> null, () -> {
                 if (left.decrementAndGet() == 0) {
                     stopping[0].stop();
                 }

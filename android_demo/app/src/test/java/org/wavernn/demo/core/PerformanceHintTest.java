@@ -103,7 +103,7 @@ public class PerformanceHintTest {
         for (boolean there : new boolean[] {true, false}) {
             calls.clear();
             org.wavernn.demo.core.Session session = new org.wavernn.demo.core.Session(
-                    () -> new FakeSink(Integer.MAX_VALUE, null), System::nanoTime, Thread::new,
+                    () -> new FakeSink(Integer.MAX_VALUE, null), () -> null, System::nanoTime, Thread::new,
                     nanos -> new PerformanceHint(there ? new Manager() : null, 7, nanos));
             session.play(TestData.request("f32.bin", "mel.npy"));
             session.await();

@@ -29,7 +29,7 @@ public class SessionTest {
         FakeSink sink = new FakeSink(room, failure);
         sinks.add(sink);
         return sink;
-    }, () -> now.addAndGet(step), Thread::new, FakeSink.NO_HINTS);
+    }, () -> null, () -> now.addAndGet(step), Thread::new, FakeSink.NO_HINTS);
 
     private static final class Target extends Session.Target {
         final ByteArrayOutputStream bytes = new ByteArrayOutputStream();

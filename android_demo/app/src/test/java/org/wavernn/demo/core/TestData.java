@@ -2,7 +2,6 @@ package org.wavernn.demo.core;
 
 import static org.junit.Assert.assertNotNull;
 
-import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.IOException;
@@ -40,15 +39,6 @@ final class TestData {
             @Override
             public InputStream open() throws IOException {
                 return new FileInputStream(file(name));
-            }
-        };
-    }
-
-    static Source source(String name, byte[] bytes) {
-        return new Source(name) {
-            @Override
-            public InputStream open() {
-                return new ByteArrayInputStream(bytes);
             }
         };
     }
