@@ -14,12 +14,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import cuda, float32, int32
+from numba import cuda, float32, int32, int64
 
-from .device import arrive, block_kernel, dot4, load_far, mul, mulhrs, saturate, store_far, wait, warp_sum
+from .device import arrive, block_kernel, device, dot4, load_far, mul, mulhrs, saturate, store_far, wait, warp_sum
 from .predict import N_X
 from .sample import random_bits
 from .steps import (
+    BITS,
     BYTE,
     FREE,
     LANE_SYMBOLS,
@@ -27,6 +28,7 @@ from .steps import (
     TANH,
     TANHS,
     D,
+    K,
     P,
     X,
     Y,
@@ -46,7 +48,34 @@ from .steps import (
 
 WARPS = 8  # of a block
 BLOCKS = 2  # of a multiprocessor, at least: all blocks of the grid have to run at once
-SHARED_BYTES = 4 * FREE
+# The registers are for weights: what else a warp has of its unit's gates u, r, e is in shared memory, at its `own` word
+OWN = 32  # words
+START = 0  # (3,) of the rows of R
+SCALE = 3  # (3,) float32, of these
+I_C = 6  # (3,) I* of c_t
+I_STAR = 10  # (3, 2) longs: I* of the first four inputs, of the others
+G = 22  # (3,) the conditioning of the sub-frame
+SHARED_BYTES = 4 * (FREE + OWN * WARPS)
+
+
+@device
+def recurrent(words, floats, own, gate, d):
+    """R h of a gate, Q10, from the sum of its products"""
+    scale = floats[np.uint32(own + SCALE + gate)]
+    return to_q10(mul(np.float32(np.int32(d + words[np.uint32(own + START + gate)])), scale))
+
+
+@device
+def without_c(words, longs, own, gate, n_x):
+    """I* x of a gate over the first n_x - 1 inputs"""
+    i = np.uint32((own >> 1) + I_STAR // 2 + 2 * gate)
+    return input_sum(words, longs[i], longs[i + np.uint32(1)], np.int32(n_x - 1))
+
+
+@device
+def with_c(words, own, gate, v, x):
+    """The same with x, that of c_t"""
+    return saturate(v + mulhrs(words[np.uint32(own + I_C + gate)], x))
 
 
 class GridNet(NamedTuple):
@@ -102,8 +131,9 @@ def grid_kernel(n_units: int, n_out: int):
         lane, w = np.int32(i0 & 31), np.int32(cuda.blockIdx.x * WARPS + (i0 >> 5))
         me, unit, n_blocks, order, n_b = np.uint32(lane), np.uint32(w), np.int32(cuda.gridDim.x), net.lpc_order, n[0]
         n_x = np.int32(N_X if order > 0 else 3)
-        more, u_r, u_e = np.uint32(3 * n_units if n_x > 4 else 0), np.uint32(n_units + w), np.uint32(2 * n_units + w)
-        words, floats = cuda.shared.array(0, int32), cuda.shared.array(0, float32)
+        more, of_r = np.uint32(3 * n_units if n_x > 4 else 0), np.uint32(n_units * lane + w)  # the row of a lane's gate
+        words, longs, floats = cuda.shared.array(0, int32), cuda.shared.array(0, int64), cuda.shared.array(0, float32)
+        own = np.uint32(FREE + OWN * (i0 >> 5))
         # 1) weights to registers
         w_r, w_i, w_o = cuda.local.array(all_r, int32), cuda.local.array(all_i, int32), cuda.local.array(all_o, int32)
         s_i, s_o = cuda.local.array(k_i, int32), cuda.local.array(k_o, int32)
@@ -118,22 +148,19 @@ def grid_kernel(n_units: int, n_out: int):
             s_i[j], c_i[j] = start[3 + j, unit], scale[3 + j, unit]
         for j in range(k_o):
             s_o[j], c_o[j] = start[3 + k_i + j, unit], scale[3 + k_i + j, unit]
-        s_u, s_r, s_e, c_u, c_r, c_e = (
-            start[0, unit],
-            start[1, unit],
-            start[2, unit],
-            scale[0, unit],
-            scale[1, unit],
-            scale[2, unit],
-        )
-        u4, r4, e4 = I[unit], I[u_r], I[u_e]
-        u8, r8, e8 = I[np.uint32(more + unit)], I[np.uint32(more + u_r)], I[np.uint32(more + u_e)]
-        i_u, i_r, i_e = I_c[unit], I_c[u_r], I_c[u_e]
+        if lane < 3:
+            gate_own = np.uint32(own + lane)
+            words[gate_own + np.uint32(START)] = start[me, unit]
+            floats[gate_own + np.uint32(SCALE)] = scale[me, unit]
+            words[gate_own + np.uint32(I_C)] = I_c[of_r]
+            i_star = np.uint32((own >> 1) + I_STAR // 2 + 2 * lane)
+            longs[i_star], longs[i_star + np.uint32(1)] = I[of_r], I[np.uint32(more + of_r)]
         # 2) the state
         row, left, h_u = at[0, 0], at[0, 1], np.int32(h[0, unit])
         if left == 0:
             row, left = np.int32(row + 1), net.sub_length
-        g_u, g_r, g_e = g[np.uint32(row), unit], g[np.uint32(row), u_r], g[np.uint32(row), u_e]
+        if lane < 3:
+            words[np.uint32(own + G + lane)] = g[np.uint32(row), of_r]
         if lane == 0:
             store_far(h_bytes, unit, h_to_q(h_u) & 255)
         if i0 < 32:
@@ -141,7 +168,7 @@ def grid_kernel(n_units: int, n_out: int):
             words[PAST + me] = past[0, order - 1 - lane] if lane < order else 0
             words[PAST + 32 + me] = past[0, order - 33 - lane] if lane + 32 < order else 0
             if lane == 0:
-                words[BYTE], words[BYTE + 1] = t[0, 1], t[0, 2]
+                words[BYTE], words[BYTE + 1], floats[K] = t[0, 1], t[0, 2], k[0]
             begin_sub_frame(words, lpc, inverse, row, order, lane)
             begin_sample(words, np.int32(t[0, 1]), np.int32(t[0, 2]), lane, order)
         phase = np.int32(n_blocks)
@@ -155,9 +182,9 @@ def grid_kernel(n_units: int, n_out: int):
                 q = load_far(h_words, np.uint32(lane + 32 * j))
                 d_u, d_r, d_e = dot4(d_u, w_r[j], q), dot4(d_r, w_r[n_r + j], q), dot4(d_e, w_r[2 * n_r + j], q)
             all_lanes = np.int32(32)
-            a_u = to_q10(mul(np.float32(np.int32(warp_sum(d_u, all_lanes) + s_u)), c_u))
-            a_r = to_q10(mul(np.float32(np.int32(warp_sum(d_r, all_lanes) + s_r)), c_r))
-            a_e = to_q10(mul(np.float32(np.int32(warp_sum(d_e, all_lanes) + s_e)), c_e))
+            a_u = recurrent(words, floats, own, 0, warp_sum(d_u, all_lanes))
+            a_r = recurrent(words, floats, own, 1, warp_sum(d_r, all_lanes))
+            a_e = recurrent(words, floats, own, 2, warp_sum(d_e, all_lanes))
             if i >= 0:
                 # 7) the logits of f_t, the sample, and the inputs of the next
                 wait(bar, phase)
@@ -177,13 +204,14 @@ def grid_kernel(n_units: int, n_out: int):
                 new_row = left == 0 and i + 1 < n_b
                 if new_row:
                     row, left = np.int32(row + 1), net.sub_length
-                    g_u, g_r, g_e = g[np.uint32(row), unit], g[np.uint32(row), u_r], g[np.uint32(row), u_e]
+                    if lane < 3:
+                        words[np.uint32(own + G + lane)] = g[np.uint32(row), of_r]
                 if i0 < 32:
                     for m in range(LANE_SYMBOLS):
                         r = np.int32(LANE_SYMBOLS * lane + m)
                         floats[logit_at(r)] = load_far(z, np.uint32(r))
-                    bits = random_bits(seed[0], np.uint64(t[0, 0] + i))
-                    c, f = words[BYTE], draw(words, floats, k[0], np.uint64(bits & np.uint64(0xFFFFFFFF)), lane)
+                    bits = np.uint64(longs[BITS]) & np.uint64(0xFFFFFFFF)
+                    c, f = words[BYTE], draw(words, floats, floats[K], bits, lane)
                     sample = end_sample(words, floats, c, f, lane, order, net.preemphasis)
                     if lane == 0:
                         words[BYTE + 1] = f
@@ -202,17 +230,21 @@ def grid_kernel(n_units: int, n_out: int):
             if i >= n_b:
                 break
             # 4) the coarse half of h_t, and I* x of the fine half without c_t
-            v_u, v_r = input_sum(words, u4, u8, n_x - 1), input_sum(words, r4, r8, n_x - 1)
-            v_e = input_sum(words, e4, e8, n_x - 1)
+            if i0 == 0:
+                longs[BITS] = np.int64(random_bits(seed[0], np.uint64(t[0, 0] + i)))
+            v_u, v_r = without_c(words, longs, own, 0, n_x), without_c(words, longs, own, 1, n_x)
+            v_e = without_c(words, longs, own, 2, n_x)
             for fine in range(2):
                 first = np.int32(fine * half)
                 if first <= w and w < first + half:
                     if fine == 1:
                         x = words[np.uint32(X + n_x - 1)]
-                        v_u, v_r = saturate(v_u + mulhrs(i_u, x)), saturate(v_r + mulhrs(i_r, x))
-                        v_e = saturate(v_e + mulhrs(i_e, x))
-                    v_u, v_r = conditioned(net.I_shift, v_u, g_u), conditioned(net.I_shift, v_r, g_r)
-                    h_u = gate(words, v_u, v_r, conditioned(net.I_shift, v_e, g_e), a_u, a_r, a_e, h_u)
+                        v_u, v_r = with_c(words, own, 0, v_u, x), with_c(words, own, 1, v_r, x)
+                        v_e = with_c(words, own, 2, v_e, x)
+                    v_u = conditioned(net.I_shift, v_u, words[own + np.uint32(G)])
+                    v_r = conditioned(net.I_shift, v_r, words[own + np.uint32(G + 1)])
+                    v_e = conditioned(net.I_shift, v_e, words[own + np.uint32(G + 2)])
+                    h_u = gate(words, v_u, v_r, v_e, a_u, a_r, a_e, h_u)
                     if lane == 0:
                         store_far(h_bytes, unit, h_to_q(h_u) & 255)
                 phase = np.int32(phase + n_blocks)
@@ -255,8 +287,7 @@ def grid_kernel(n_units: int, n_out: int):
                         for m in range(LANE_SYMBOLS):
                             r = np.int32(LANE_SYMBOLS * lane + m)
                             floats[logit_at(r)] = load_far(z, np.uint32(r))
-                        bits = random_bits(seed[0], np.uint64(t[0, 0] + i))
-                        c = draw(words, floats, k[0], np.uint64(bits >> np.uint64(32)), lane)
+                        c = draw(words, floats, floats[K], np.uint64(longs[BITS]) >> np.uint64(32), lane)
                         if lane == 0:
                             words[BYTE], words[np.uint32(X + n_x - 1)] = c, coarse_input(c, order)
                     cuda.syncthreads()
