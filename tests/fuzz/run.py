@@ -6,8 +6,8 @@
 
 The target that has least of what is wanted of it gets the next slice of time. The run ends when every target has what
 is wanted, when the minutes are over, or with exit code 1 at the first finding, whose bytes lie in build/fuzz/findings.
-It prints a table of executions; with --coverage also the share of the lines of each file of C that the corpora reach,
-which stay in build/fuzz/corpus.
+It prints a table of executions; with --coverage also which lines of the readers are reached: lines.py. Corpora stay
+in build/fuzz/corpus.
 
 Usage: ``python tests/fuzz/run.py --minutes 60 [TARGET ..]``
 """
@@ -130,22 +130,6 @@ class Run:
         return "\n".join(lines)
 
 
-def coverage(folder: Path, seeds: Path) -> dict[str, str]:
-    """Share of the lines of C that the corpora reach, by file."""
-    programs = build(folder / "coverage", "")
-    raw = []
-    for target in NATIVE:
-        raw.append(folder / f"{target}.profraw")
-        os.environ["LLVM_PROFILE_FILE"] = str(raw[-1])
-        run_native(programs / f"fuzz_{target}", folder / "corpus" / target, seeds, folder / "findings", "-runs=0")
-    merged = folder / "all.profdata"
-    subprocess.run(["llvm-profdata-19", "merge", "-sparse", *raw, "-o", merged], check=True)
-    command = ["llvm-cov-19", "report", programs / "fuzz_reader", "-object", programs / "fuzz_stream"]
-    text = subprocess.run([*command, f"-instr-profile={merged}"], check=True, capture_output=True, text=True).stdout
-    lines = [line.split() for line in text.splitlines()]
-    return {words[0]: words[9] for words in lines if len(words) > 9 and words[0].endswith((".c", "TOTAL"))}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", default=list(WANTED), metavar="TARGET", help=", ".join(WANTED))
@@ -170,8 +154,9 @@ def main() -> None:
     if run.findings:
         sys.exit(1)
     if args.coverage:
-        for name, share in coverage(run.folder, run.seeds).items():
-            print(f"{share:>8} of the lines of {name}")
+        import lines  # which imports this module
+
+        lines.report(run.folder, run.seeds)
 
 
 if __name__ == "__main__":

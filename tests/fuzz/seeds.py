@@ -35,6 +35,8 @@ def models(max_blocks: int | None) -> dict[str, Model]:
         combed = replace(predicts, postfilter=replace(filtered.postfilter, comb=0.5))
         made |= {f"filter_{dtype}": filtered, f"comb_{dtype}": combed}
         made[f"stats_{dtype}"] = replace(combed, mel_stats=stats)
+        lanes = replace(lpc, subscale=2, horizon=1, lookback=2, context=1)
+        made[f"lanes_{dtype}"] = tiny_model(dtype, cfg=lanes, max_blocks=max_blocks)
         denoised = replace(predicts, postfilter=replace(combed.postfilter, denoise=12.0), mel_stats=stats)
         made[f"denoise_{dtype}"] = denoised
     for h in (4, 16):
