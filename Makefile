@@ -27,7 +27,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 # and for the builds of `make matrix` that CI does not run
 DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-12-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
-.PHONY: arm-compilers help demo voice picture docs test test-all fuzz arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel matrix deps-matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all fuzz coverage arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel wheels matrix deps-matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -139,8 +139,16 @@ types: .venv/ready ## mypy
 wheel: .venv/ready ## build the wheel and run it in a clean environment
 	$(BIN)/python -m pytest -m wheel
 
+wheels: .venv/ready ## wheels for x86-64 and AArch64 in dist/, checked by auditwheel, and what they were built and tested with
+	$(BIN)/pip install --quiet --editable '.[release]'
+	$(BIN)/python release/wheels.py dist
+	WV_WHEELS=dist $(BIN)/python -m pytest -m wheel -rs tests/packaging/test_wheels.py
+
 fuzz: .venv/ready ## fuzz the readers of files and the stream for MINUTES at most on JOBS cores, with clang-19; prints executions and coverage
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) --jobs $(JOBS) --coverage
+
+coverage: .venv/ready ## lines of the readers of files in C and in Python that tests and fuzzing reach: 98 % at least
+	$(BIN)/python tests/fuzz/run.py reader stream --minutes 1 --jobs $(JOBS) --coverage
 
 matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
 	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
