@@ -15,6 +15,8 @@ COMB := 0.5
 # dB by which their post-filter lowers noise
 DENOISE := 3
 MINUTES ?= 10
+# Tests run in as many processes as there are cores, a file in one of them
+PARALLEL := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 JOBS ?= 2
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
@@ -68,10 +70,10 @@ docs: .venv/ready ## build the documentation in build/docs, with the page of `ma
 	WV_VOICE=$(VOICE) WV_WEB=build/web/site $(BIN)/mkdocs build --strict
 
 test: .venv/ready ## set up what is needed and run the tests but the slow ones
-	$(BIN)/python -m pytest -m 'not (slow or wheel or matrix)'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not (slow or wheel or matrix)'
 
 test-all: .venv/ready ## run every test but that of the wheel
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # musl makes wv_run a third of the size that glibc does; without Debian's mirror it is linked with glibc
 build/musl/musl-gcc.specs: android_demo/apk/fetch_debs.py

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 from model_fixtures import tiny_mel, tiny_model
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
@@ -55,10 +56,23 @@ def build_c(folder: Path, *flags: str) -> Path:
     return folder / "libwavernn/build"
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> Path:
+    """A folder that `make(folder)` fills, once a test run; the other processes of the run wait for it and share it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (done := folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def c_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build folder with libwavernn.so, libwavernn.a and wv_run."""
-    return build_c(tmp_path_factory.mktemp("c"))
+    """A build folder with libwavernn.so, libwavernn.a and wv_run. Tests do not write to it."""
+    return once(tmp_path_factory, "c", build_c) / "libwavernn/build"
 
 
 @pytest.fixture

@@ -84,7 +84,8 @@ def kernel_of(name: str) -> tuple[Any, Any, tuple[int, ...]]:
     state = (i32[:, ::1], i64[:, ::1], f32[:, ::1], i16[:, ::1], i16[:, ::1], i16[:, ::1])
     stream = (u64[::1], f32[::1], i32[::1], *conditioning, *state)
     if name == "grid_block":
-        net = grid.GridNet(*map(np.int32, (0, 1, 0)), *map(np.float32, [1] * 5))
+        number, scale = np.int32(1), np.float32(1)
+        net = grid.GridNet(number, number, number, scale, scale, scale, scale, scale)
         weights = (*[i32[:, :, ::1]] * 3, i32[:, ::1], f32[:, ::1], i64[::1], i16[::1])
         exchanged = (*(i32[::1], t.uint8[::1]) * 2, f32[::1], i32[::1])
         types = t.void(typeof(net), *weights, *exchanged, *stream)

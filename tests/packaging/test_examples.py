@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LIBWAVERNN, ROOT, build_c
+from conftest import LIBWAVERNN, ROOT
 from model_fixtures import tiny_mel, tiny_model
 from wv_runtime import load
 from wv_runtime.features.mel_file import load_mel
@@ -30,11 +30,11 @@ def sh(*command: object, **options) -> str:
 
 
 @pytest.fixture(scope="session")
-def prefix(tmp_path_factory) -> Path:
+def prefix(c_build, tmp_path_factory) -> Path:
     """Where `cmake --install` put the library."""
     folder = tmp_path_factory.mktemp("installed")
-    sh(CMAKE, "--install", build_c(folder), "--prefix", folder / "prefix")
-    return folder / "prefix"
+    sh(CMAKE, "--install", c_build, "--prefix", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def build(b: Build, folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "n_hostile"),
     [
-        *(pytest.param(name, N_HOSTILE, marks=pytest.mark.slow if QUICK[name].emulator else ()) for name in QUICK),
+        *(pytest.param(name, N_HOSTILE, marks=pytest.mark.slow) for name in QUICK),
         *(pytest.param(name, 200, marks=pytest.mark.matrix) for name in (*QUICK, *SLOW)),
     ],
 )

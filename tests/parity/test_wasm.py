@@ -25,6 +25,8 @@ from wv_runtime.features.mel_check import ADVICE
 from wv_runtime.features.mel_file import load_mel, save_mel
 from wv_runtime.model import binary as bin_format
 
+pytestmark = pytest.mark.slow
+
 WEB = Path(__file__).parents[2] / "web_demo"
 sys.path.insert(0, str(WEB))
 import build as web_build  # noqa: E402

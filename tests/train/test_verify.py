@@ -43,6 +43,7 @@ def here(saved, monkeypatch):
     monkeypatch.chdir(saved)
 
 
+@pytest.mark.slow
 def test_four_runtimes_agree(command, here):
     done = command(main, "model.pt", "out.bin", "--onnx", "net.onnx", *CLIP)
     assert done.code == 0, done

@@ -99,6 +99,7 @@ def test_every_isa_and_a_picture(folder, command):
     assert isas == _native.isa_names() and (folder / "stages.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_lanes_and_threads(folder, command):
     args = ["tiny.bin", "--lanes", "1,3", "--threads", 2, "--repeats", 1, "--slice-ms", 0.02, "--plot", "lanes.png"]
     found = json.loads(command(bench.main, *args, "--json").out)["results"]
