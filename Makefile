@@ -29,7 +29,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 # and for the builds of `make matrix` that CI does not run
 DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-12-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
-.PHONY: arm-compilers help demo voice picture docs test test-all fuzz coverage arm arm-bench apk apk-assets apk-test web web-test deps bench gpu-check lint types wheel wheels matrix deps-matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all fuzz coverage arm arm-bench apk apk-assets apk-test web web-test web-bench deps bench gpu-check lint types wheel wheels matrix deps-matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -116,9 +116,13 @@ web: .venv/ready ## the web demo in build/web: site/ is the page, package/ the n
 web-test: .venv/ready ## test the web demo in headless Chromium; its screenshots go to build/web/screenshots
 	WV_NEED_WEB=1 $(BIN)/python -m pytest -rs tests/parity/test_wasm.py tests/packaging/test_web.py
 
+web-bench: web ## times real time of one minute of audio in headless Chromium, on one core
+	node web_demo/test/bench.mjs build/web/site
+
 deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` want, as root on Debian 12
 	apt-get -qq update
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
+	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends npm
 
 deps-matrix: deps ## install the other compilers of `make matrix`, and wine
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN_MATRIX)

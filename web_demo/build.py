@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import html
 import importlib.util
 import json
 import os
@@ -90,8 +91,8 @@ def published(voice_path: Path, mel: np.ndarray, cfg: Any) -> str | None:
     return demo.with_suffix(".sha256").read_text().strip() if same else None
 
 
-def assets(voice_path: Path, clips: Path, out: Path) -> None:
-    """The voice, the clips as mels and recordings, their copies, and bundle.json, which lists them."""
+def assets(voice_path: Path, clips: Path, out: Path) -> list[dict[str, Any]]:
+    """The voice, the clips as mels and recordings, their copies, and bundle.json, which lists them: returned."""
     out.mkdir(parents=True)
     shutil.copy(voice_path, out / "voice.bin")
     voice = load(voice_path, "c")
@@ -117,6 +118,29 @@ def assets(voice_path: Path, clips: Path, out: Path) -> None:
                        "recording": f"assets/{path.stem}.wav", "systems": systems, "sha256": sha256})  # fmt: skip
     bundle = {"name": voice_path.parent.name, "voice": "assets/voice.bin", "clips": listed}
     (out / "bundle.json").write_text(json.dumps(bundle, indent=1))
+    return listed
+
+
+def fill(path: Path, **values: object) -> None:
+    """Put values in the place of {{names}}."""
+    text = path.read_text()
+    for name, value in values.items():
+        text = text.replace("{{" + name + "}}", str(value))
+    path.write_text(text)
+
+
+def choices(clips: list[dict[str, Any]]) -> dict[str, str]:
+    """HTML of what there is to choose from: it stands in the page, so that nothing moves when the voice has come."""
+    radios = (
+        f'<label><input type="radio" name="clip" value="{html.escape(clip["id"])}"{" checked" if i == 0 else ""}>'
+        f"{html.escape(clip['text'])}</label>"
+        for i, clip in enumerate(clips)
+    )
+    titles = ["Recording", "This network", *(s["title"] for s in clips[0]["systems"].values())]
+    return {
+        "clips": "".join(radios),
+        "systems": "".join(f"<button disabled>{html.escape(t)}</button>" for t in titles),
+    }
 
 
 def site(made: Path, voice: Path, clips: Path, out: Path) -> None:
@@ -124,12 +148,12 @@ def site(made: Path, voice: Path, clips: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(HERE / "page", out)
     shutil.copytree(made, out / "wavernn", ignore=shutil.ignore_patterns("*.md", "*.d.ts", "package.json", "LICENSE"))
-    assets(voice, clips, out / "assets")
-    worker = (out / "sw.js").read_text()
+    limits = dict(re.findall(r"^const (MAX_\w+) = (\d+);", (out / "app.js").read_text(), re.M))
+    fill(out / "index.html", **limits, **choices(assets(voice, clips, out / "assets")))
     files = sorted(p for p in out.rglob("*") if p.is_file() and p.name != "sw.js")
     build = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
     names = json.dumps(["./", *(p.relative_to(out).as_posix() for p in files)])
-    (out / "sw.js").write_text(worker.replace("{{build}}", f"wavernn-{build}").replace("{{files}}", names))
+    fill(out / "sw.js", build=f"wavernn-{build}", files=names)
 
 
 def main() -> None:

@@ -87,6 +87,8 @@ export interface LoadOptions {
   module?: string | BufferSource;
   /** What opens the messages of errors. Default: the file's name. */
   name?: string;
+  /** Folder of the package's files, with a slash at its end, where a bundler has made one file of its modules. Default: beside them. */
+  base?: string | URL;
 }
 
 export function fetchBytes(url: string | URL): Promise<Uint8Array>;

@@ -6,7 +6,8 @@ export interface FeedOptions {
 
 /** Plays chunks of samples without gaps. */
 export class Player {
-  static open(context: BaseAudioContext, destination?: AudioNode): Promise<Player>;
+  /** base: folder of the package's files, as for load(). */
+  static open(context: BaseAudioContext, destination?: AudioNode, options?: { base?: string | URL }): Promise<Player>;
   readonly context: BaseAudioContext;
   readonly node: AudioWorkletNode;
   /** Samples. */

@@ -6,9 +6,9 @@
  *     await player.play(voice.stream(mels));
  */
 export class Player {
-  /** For an AudioContext, or an OfflineAudioContext with feed(). */
-  static async open(context, destination = context.destination) {
-    await context.audioWorklet.addModule(new URL("./player-worklet.js", import.meta.url));
+  /** For an AudioContext, or an OfflineAudioContext with feed(). base: as for load() */
+  static async open(context, destination = context.destination, { base } = {}) {
+    await context.audioWorklet.addModule(base ? new URL("player-worklet.js", base) : new URL("./player-worklet.js", import.meta.url));
     const player = new Player();
     player.context = context;
     player.node = new AudioWorkletNode(context, "wavernn-player", { numberOfInputs: 0, outputChannelCount: [1] });

@@ -4,9 +4,10 @@
 import { WaveRNNError } from "./library.js";
 
 export class RemoteVoice {
-  static async open(module, bytes, where) {
+  static async open(module, bytes, where, base) {
     const voice = new RemoteVoice();
-    voice._worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    voice._worker = base ? new Worker(new URL("worker.js", base), { type: "module" })
+      : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     voice._waiting = new Map();
     voice._n = 0;
     voice._worker.onmessage = ({ data }) => voice._settle(data);

@@ -7,11 +7,14 @@ import { wavBlob } from "./wav.js";
 
 const $ = (id) => document.getElementById(id);
 const MAX_RECORD_S = 10;
+const MAX_FILE_MB = 64;
+const MAX_AUDIO_S = 120;
 const OWN = "own";
 
 let voice;
 let voiceName; // of the bundled voice, whose hashes are known
 let clips = [];
+const savings = new Map(); // what a button saves: {blob, name}
 let own; // {text, mels, recording}
 let sound; // {player, view, context}
 let running = 0;
@@ -51,15 +54,6 @@ function chosen() {
   return id === OWN ? own : clips.find((clip) => clip.id === id);
 }
 
-function addChoice(id, text, checked) {
-  const label = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "clip", value: id, checked });
-  input.addEventListener("change", showSystems);
-  label.append(input, text);
-  $("clips").append(label);
-  return label;
-}
-
 function showSystems() {
   const systems = [["wavernn", "This network"], ...Object.entries(chosen().systems ?? {}).map(([id, { title }]) => [id, title])];
   if (chosen().recording) systems.unshift(["recording", "Recording"]);
@@ -74,8 +68,8 @@ function showSystems() {
 
 function useOwn(text, mels, recording) {
   own = { text, mels, recording };
-  document.querySelector(`input[value="${OWN}"]`)?.parentElement.remove();
-  addChoice(OWN, text, true);
+  $("own").textContent = text;
+  Object.assign(document.querySelector(`input[value="${OWN}"]`), { disabled: false, checked: true });
   showSystems();
 }
 
@@ -97,6 +91,7 @@ async function play(system, chunks, onChunk) {
   for (const button of $("compare").children) button.setAttribute("aria-pressed", String(button.dataset.system === system));
   $("stop").disabled = false;
   view.start();
+  $("sound").scrollIntoView({ block: "nearest" });
   try {
     return await player.play(chunks, { onChunk });
   } finally {
@@ -126,24 +121,39 @@ async function speak() {
     if (!parts.length) fact("first", `${Math.round(performance.now() - start)} ms`);
     parts.push(pcm);
     const { samples, computeMs, isa } = stream.stats;
-    fact("speed", `${((1000 * samples) / voice.info.sampleRate / computeMs).toFixed(1)} × real time`);
+    fact("speed", `${((1000 * samples) / voice.info.sampleRate / computeMs).toFixed(1)} ×`);
     fact("isa", isa);
   });
   if (!whole) return;
   const pcm = joined(parts);
   await check(clip, pcm);
-  $("save").href = URL.createObjectURL(wavBlob(pcm, voice.info.sampleRate));
-  $("save").hidden = false;
+  offer("save", wavBlob(pcm, voice.info.sampleRate), "wavernn.wav");
   const gaps = sound.player.gaps;
   say(`Done: ${(pcm.length / voice.info.sampleRate).toFixed(1)} s${gaps ? `, ${gaps} gaps: this device is too slow` : ""}.`);
+}
+
+/** From now on this button saves the blob. */
+function offer(button, blob, name) {
+  savings.set(button, { blob, name });
+  $(button).disabled = false;
+}
+
+function save({ currentTarget }) {
+  const { blob, name } = savings.get(currentTarget.id);
+  const url = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // a browser may still read it after click()
 }
 
 async function check(clip, pcm) {
   const hash = await voice.sha256(pcm);
   $("hash").textContent = hash;
-  if (!clip.sha256 || !voiceName) fact("bits", "no hash known");
-  else if (hash === clip.sha256) fact("bits", "✔ yes, all of them", "good");
-  else fact("bits", "✘ no: please report it", "bad");
+  if (!clip.sha256 || !voiceName) fact("bits", "not known");
+  else if (hash === clip.sha256) fact("bits", "✔ yes", "good");
+  else {
+    fact("bits", "✘ no", "bad");
+    throw new Error(`The samples have SHA-256 ${hash}, wanted ${clip.sha256}. Please report it, with your browser and device.`);
+  }
 }
 
 async function playCopy(system, title) {
@@ -165,6 +175,7 @@ async function decode(bytes, name) {
   } catch {
     throw new Error(`${name}: found no audio that this browser can read, wanted a WAV, MP3, OGG or M4A file`);
   }
+  if (buffer.duration > MAX_AUDIO_S) throw new Error(`${name}: found ${Math.round(buffer.duration)} s of audio, wanted at most ${MAX_AUDIO_S} s`);
   const mono = new Float32Array(buffer.length);
   for (let c = 0; c < buffer.numberOfChannels; c++) buffer.getChannelData(c).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
   return mono;
@@ -172,7 +183,12 @@ async function decode(bytes, name) {
 
 // ---- files and the microphone
 
-const read = async (file) => new Uint8Array(await file.arrayBuffer());
+/** The bytes of a file, unless it is so large that reading it would hold up the page. */
+async function read(file) {
+  const mb = Math.ceil(file.size / 2 ** 20);
+  if (mb > MAX_FILE_MB) throw new Error(`${file.name}: found ${mb} MB, wanted at most ${MAX_FILE_MB} MB`);
+  return new Uint8Array(await file.arrayBuffer());
+}
 
 async function openVoice(file) {
   const next = await load(await read(file), { worker: true, name: file.name });
@@ -229,6 +245,11 @@ async function record() {
 
 // ---- benchmark
 
+function fill(row, ...texts) {
+  texts.forEach((text, i) => ((row.cells[i] ?? row.insertCell()).textContent = text));
+  return row;
+}
+
 async function benchmark() {
   const clip = chosen();
   clip.mels ??= await voice.readMels(await fetchBytes(clip.npy), clip.npy);
@@ -236,22 +257,21 @@ async function benchmark() {
   const results = [];
   const body = $("results").tBodies[0];
   body.replaceChildren();
+  const rows = voice.info.isas.map((isa) => fill(body.insertRow(), isa, "…", "…")); // all now: nothing moves later
   $("results").hidden = false;
   try {
-    for (const isa of voice.info.isas) {
+    for (const [i, isa] of voice.info.isas.entries()) {
       say(`Measuring ${isa} …`);
       const [result] = await voice.bench(clip.mels, { isas: [isa] });
       results.push(result);
-      const row = body.insertRow();
-      for (const text of [isa, (1 / result.rtf).toFixed(2), Math.round(result.samples_per_s).toLocaleString("en")]) row.insertCell().textContent = text;
+      fill(rows[i], isa, (1 / result.rtf).toFixed(2), Math.round(result.samples_per_s).toLocaleString("en"));
     }
   } finally {
     $("bench").disabled = false;
   }
   const device = { user_agent: navigator.userAgent, cores: navigator.hardwareConcurrency ?? null };
   const report = JSON.stringify({ machine: null, device, results });
-  $("bench-save").href = URL.createObjectURL(new Blob([report], { type: "application/json" }));
-  $("bench-save").hidden = false;
+  offer("bench-save", new Blob([report], { type: "application/json" }), "wavernn-bench.json");
   window.benchmarkReport = report;
   say("Benchmark done.");
 }
@@ -263,7 +283,6 @@ const describe = (name) => `${name}: ${voice.info.nUnits} units, ${voice.info.dt
 async function start() {
   const bundle = JSON.parse(new TextDecoder().decode(await fetchBytes("assets/bundle.json")));
   clips = bundle.clips;
-  clips.forEach((clip, i) => addChoice(clip.id, clip.text, i === 0));
   showSystems();
   voice = await load(bundle.voice, { worker: true });
   voiceName = bundle.name;
@@ -274,6 +293,8 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
+$("clips").addEventListener("change", showSystems);
+for (const id of ["save", "bench-save"]) $(id).addEventListener("click", save);
 $("speak").addEventListener("click", shown(speak));
 $("stop").addEventListener("click", () => { sound?.player.stop(); say("Stopped."); });
 $("record").addEventListener("click", shown(record));

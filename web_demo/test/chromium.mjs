@@ -63,13 +63,15 @@ export class Browser {
     });
   }
 
-  async open(url, { width = 1280, height = 900, dark = false, mobile = false } = {}) {
+  /** A page at this size; `script` runs in it before the page's own. */
+  async open(url, { width = 1280, height = 900, dark = false, mobile = false } = {}, script = "") {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const page = new Page(this, sessionId, targetId);
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await page.send(`${domain}.enable`);
     await page.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: mobile ? 2 : 1, mobile });
     await page.send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }] });
+    if (script) await page.send("Page.addScriptToEvaluateOnNewDocument", { source: script });
     await page.go(url);
     return page;
   }

@@ -155,7 +155,7 @@ static wv_status read_config(const header *h, struct wv_model *m)
     NEED(h->lpc_order <= 64, WV_ERR_HEADER);
     NEED(h->subscale > 0 || lanes == 0, WV_ERR_HEADER);
 #ifdef WV_NO_SUBSCALE
-    NEED(h->subscale == 0, WV_ERR_VERSION);
+    NEED(h->subscale == 0, WV_ERR_SUBSCALE);
 #endif
     if (h->subscale > 0) {
         NEED(in_range(h->subscale, 2, WV_MAX_LANES) && h->hop_length / h->n_sub % h->subscale == 0, WV_ERR_HEADER);

@@ -20,6 +20,7 @@ static const struct {
     [WV_ERR_MEL] = {"mel", "mel value is NaN or infinite"},
     [WV_ERR_FINISHED] = {"finished", "frames pushed after wv_finish"},
     [WV_ERR_ISA] = {"isa", "ISA unknown, or missing in this build or CPU"},
+    [WV_ERR_SUBSCALE] = {"subscale", "a Subscale voice, which this build leaves out: wv-run speaks it"},
 };
 
 static int known(wv_status status)

@@ -60,6 +60,7 @@ typedef enum {
     WV_ERR_MEL,         /* a pushed mel value is NaN or infinite */
     WV_ERR_FINISHED,    /* pushed after wv_finish */
     WV_ERR_ISA,         /* the ISA asked for is unknown, or this build or CPU lacks it */
+    WV_ERR_SUBSCALE,    /* a Subscale voice, in a build with WV_NO_SUBSCALE */
 } wv_status;
 
 typedef struct wv_model wv_model;
