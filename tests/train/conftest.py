@@ -34,12 +34,12 @@ def wv_train(command):
 
 @pytest.fixture
 def at_step(monkeypatch):
-    """at_step(n, do): call `do` while step n is under way."""
+    """at_step(n, do): call `do` while step n is under way; the last call counts."""
     from wv_train.lanes import Lanes
 
-    def arrange(n, do):
-        draw = Lanes.draw
+    draw = Lanes.draw
 
+    def arrange(n, do):
         def hooked(self, seed, step, *args):
             if step == n:
                 do()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import signal
 
@@ -38,6 +40,50 @@ def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_
         W = weights["R"].chunk(3)[("R_u", "R_r", "R_e").index(name)] if name[0] == "R" else weights[name]
         assert torch.equal(W != 0, mask)
         assert float(mask.float().mean()) == {"R": 0.25, "O": 0.5}[name[0]]
+
+
+def test_one_command_starts_and_goes_on(speech, tmp_path, wv_train, at_step, monkeypatch):
+    """--continue on a machine that is taken away and on the next, which has the slim checkpoint alone; --runs"""
+    monkeypatch.chdir(tmp_path)
+    assert wv_train(speech, "-o", "one.pt", *SHAPE, *QUICK)[0] == 0
+    command = (speech, "-o", "two.pt", "--continue", "--slim", "slim.pt", "--runs", "runs.tsv", *SHAPE, *QUICK)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with monkeypatch.context():
+        at_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert wv_train(*command)[0] == 143
+    signal.signal(signal.SIGTERM, before)
+    at_step(-1, lambda: None)
+    assert wv_train(*command)[0] == 0
+    assert same(load_checkpoint("one.pt"), load_checkpoint("two.pt"))
+    command = (speech, "-o", "three.pt", "--continue", "--init-from", "slim.pt", "--runs", "runs.tsv", *QUICK)
+    assert wv_train(*command)[0] == 0
+    runs = read_runs("runs.tsv")
+    assert [(r["output"], r["first_step"], r["step"], r["signal"]) for r in runs] == [
+        ("two.pt", "0", "3", "15"), ("two.pt", "3", "8", "0"), ("three.pt", "0", "8", "0"),
+    ]  # fmt: skip
+    last = load_checkpoint("three.pt")["history"][-1]
+    assert float(runs[2]["valid_nll"]) == pytest.approx(last["valid_nll_c"] + last["valid_nll_f"], abs=1e-4)
+    found = json.loads(runs[0]["settings"])
+    assert found["model"] == {"n_units": 64, "n_out": 16, "n_cond": 16}
+    assert found["train"]["window"] == 320 and "lr" not in found["train"] and "sparsity" not in found["prune"]
+
+
+def read_runs(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.mark.parametrize(("options", "code", "wanted"), [
+    (["--runs", "a.txt"], 1, "a.txt: found 'my notes' as its first line, wanted a table of --runs"),
+    (["--runs", "m.pt"], 2, "found one file named twice among -o, --slim, --best, --plot and --runs"),
+    (["--continue", "--overwrite"], 2, "found both --continue and --overwrite, wanted one of them"),
+])  # fmt: skip
+def test_what_is_not_a_table_of_runs(options, code, wanted, speech, tmp_path, wv_train, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("my notes\n")
+    found, err = wv_train(speech, "-o", "m.pt", *options, *SHAPE, *QUICK)
+    assert found == code and wanted in err and (tmp_path / "a.txt").read_text() == "my notes\n"
+    assert not (tmp_path / "m.pt").exists()
 
 
 def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):

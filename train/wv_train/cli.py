@@ -22,6 +22,7 @@ from .loop import Run, train
 from .model import WaveRNN
 from .options import given_settings, setting_flags
 from .report import closing_line, plot_history
+from .runs import add_run, check_table
 from .settings import ConfigError, gather
 from .team import Team
 
@@ -33,6 +34,7 @@ PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=PATH, required=True, help="checkpoint to write (model.pt)")
 @click.option("--config", type=PATH, help="TOML file with [model], [train], [prune]; flags override it")
 @click.option("--resume", is_flag=True, help="continue the checkpoint at --output exactly")
+@click.option("--continue", "going_on", is_flag=True, help="--resume if there is a checkpoint at --output, else start")
 @click.option(
     "--init-from", type=PATH, help="start a new schedule from this checkpoint's weights and masks; a dense one can grow"
 )
@@ -48,6 +50,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--best", type=PATH, help="also write the model of the best validation here, without optimizer state")
 @click.option("--keep", type=click.IntRange(min=0), default=0, help="also keep the last so many checkpoints, by step")
 @click.option("--plot", type=PATH, help="write the learning curve here (PNG)")
+@click.option("--runs", type=PATH, help="add a line on this run to this table (TSV)")
 @setting_flags
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="auto: a GPU if there is one"
@@ -65,6 +68,7 @@ def main(
     output: Path,
     config: Path | None,
     resume: bool,
+    going_on: bool,
     init_from: Path | None,
     teacher: Path | None,
     overwrite: bool,
@@ -73,6 +77,7 @@ def main(
     best: Path | None,
     keep: int,
     plot: Path | None,
+    runs: Path | None,
     device: str,
     bf16: bool | None,
     threads: int | None,
@@ -87,11 +92,18 @@ def main(
     given = given_settings(flags)
     if resume and init_from:
         raise ConfigError("options: found both --resume and --init-from, wanted one of them")
+    if going_on and overwrite:
+        raise ConfigError("options: found both --continue and --overwrite, wanted one of them")
+    if going_on and output.exists():
+        resume, init_from = True, None
     for path in filter(None, (output, slim, best, plot)):
-        check_writable(path, may_exist=resume or overwrite)
-    written = [path.resolve() for path in (output, slim, best, plot) if path]
+        check_writable(path, may_exist=resume or going_on or overwrite)
+    if runs:
+        check_writable(runs, may_exist=True)
+        check_table(runs)
+    written = [path.resolve() for path in (output, slim, best, plot, runs) if path]
     if len(set(written)) < len(written):
-        raise ConfigError("options: found one file named twice among -o, --slim, --best and --plot")
+        raise ConfigError("options: found one file named twice among -o, --slim, --best, --plot and --runs")
     earlier = output if resume else init_from
     before = load_model(earlier)[1] if earlier else None
     if resume and before and before["optimizer"] is None:
@@ -144,6 +156,8 @@ def main(
         save_checkpoint(slim, slimmed(last))
     if plot:
         plot_history({output.stem: last["history"]}, plot)
+    if runs:
+        add_run(runs, output, last, before["step"] if resume and before else 0, ended)
     click.echo(closing_line(output, last, ended), err=True)
     if ended.by_signal:
         raise click.exceptions.Exit(128 + ended.by_signal)
