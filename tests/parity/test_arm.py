@@ -99,6 +99,11 @@ def test_arm_gives_the_same_pcm(processor, cpu, isa, arm_wv_run, c_build, tmp_pa
         args = [DATA / golden, "m.npy", "-o", "o.wav", "--seed", 3, "--chunk-frames", 1]
         assert run([qemu, "-cpu", cpu, program], *args)["sha256"] == run([c_build / "wv_run"], *args)["sha256"]
     args[0] = "m.bin"
+    for dtype in ("f32", "f16", "int8"):  # Subscale
+        cfg = tiny_config(lpc_order=6, subscale=5, horizon=2, lookback=3, context=3)
+        bin_format.save(tiny_model(dtype, cfg=cfg), "m.bin")
+        interleaved = run([qemu, "-cpu", cpu, program], *args)["sha256"]
+        assert interleaved == run([c_build / "wv_run"], *args)["sha256"], dtype
     bin_format.save(extreme_model(), "m.bin")
     extreme = run([qemu, "-cpu", cpu, program], *args)["sha256"]
     assert extreme == run([c_build / "wv_run"], *args)["sha256"]

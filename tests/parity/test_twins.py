@@ -9,7 +9,20 @@ import pytest
 from conftest import ROOT
 
 RUNTIME = ROOT / "runtime"
-STEMS = ("spmv", "gates", "sample", "predict", "fft", "comb", "postfilter", "wavernn", "derive", "spmm", "lanes")
+STEMS = (
+    "spmv",
+    "gates",
+    "sample",
+    "predict",
+    "fft",
+    "comb",
+    "postfilter",
+    "wavernn",
+    "derive",
+    "spmm",
+    "lanes",
+    "staircase",
+)
 # What only one language needs: how Numba picks an implementation by type, and how C picks one by block height.
 PYTHON_ONLY = {
     "tile",
@@ -27,28 +40,36 @@ PYTHON_ONLY = {
     "generate_samples",
     "generate_lanes",
     "lanes_loop",
-    "move_lane",
-    "take_lane",
+    "copy_lane",
+    "lane_of",
     "row",
+    "rows",
     "lane",
+    "lanes_from",
+    "make_staircase",
+    "copy",
+    "wants_window",
+    "heard",
+    "staircase_step",
+    "lanes_bytes",
+    "draw_staircase",
     "stride",
     "filter_hops",
     "condition",
     "teacher_force",
     "teacher_force_lane",
-    "add_lane",
-    "interpolate",
 }
 C_ONLY = {
     "reset", "stage", "wv_derive", "gates_q_shifted", "clamp_double", "clamp_int", "max_i32", "by_length",
-    "derive_matrix", "neighbours", "interpolators", "condition_lane", "sample_bytes", "see",
+    "derive_matrix", "neighbours", "sample_bytes", "choose_lanes", "lanes_stage", "lanes_bytes",
 }  # fmt: skip
 # C passes a whole model or the bytes as an array where Python passes what is in them.
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict", "fours",
                    "lane_q10", "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
                    "stage_pcm", "autocorrelation", "interpolator", "inputs_context", "lane_coarse", "lane_draw",
-                   "lane_fine", "lanes_R", "lanes_logits", "lanes_coarse", "lanes_fine", "lanes_draw"}  # fmt: skip
+                   "lane_fine", "see", "interpolators", "condition_lane", "condition_slot", "enter_sub",
+                   "lanes_R", "lanes_logits", "lanes_coarse", "lanes_fine", "lanes_draw"}  # fmt: skip
 
 
 def python_functions(stem):

@@ -305,14 +305,15 @@ static void draw_staircase(wv_state *s, int32_t n, int16_t *pcm) {
     wv_staircase *c = s->staircase;
     const int64_t begin = c->n_out - s->sample; /* of the current frame */
     const int64_t n_steps = (begin + (int64_t)n_ready(s) * m->hop_length) / m->subscale;
-    const int64_t behind = (int64_t)(m->subscale - 1) * c->lag, last = (c->n_out + n - 1) / m->subscale; /* step that must be */
-    while (c->step <= last + behind) {
-        const int32_t frame = (int32_t)((c->step * m->subscale - begin) / m->hop_length);
-        const int enters = wv_staircase_wants_window(m, c, n_steps);
-        wv_staircase_step(m, c, &s->lane, enters ? window(s, frame) : NULL, n_steps);
-    }
-    for (int32_t i = 0; i < n; i++)
+    const int64_t behind = (int64_t)(m->subscale - 1) * c->lag;
+    for (int32_t i = 0; i < n; i++) {
+        while (c->step <= c->n_out / m->subscale + behind) {
+            const int32_t frame = (int32_t)((c->step * m->subscale - begin) / m->hop_length);
+            const int enters = wv_staircase_wants_window(m, c, n_steps);
+            wv_staircase_step(m, c, &s->lane, enters ? window(s, frame) : NULL, n_steps);
+        }
         pcm[i] = heard(c->signal.s[(uint64_t)c->n_out++ & c->signal.mask], m->preemphasis, &c->y);
+    }
 }
 
 void wv_job_draw(wv_job *j, int32_t n, int16_t *to) {

@@ -105,6 +105,13 @@ class _Job:
             self._pcm, self._at, self._left = self.stream.begin(self._n), 0, self._left - self._n
         return len(self._pcm) - self._at
 
+    def draw_alone(self, stop: Event | None) -> None:
+        """All of them, by the stream itself"""
+        while not (stop and stop.is_set()) and (n := self.next()):
+            pcm = np.empty(n, np.int16)
+            self.stream.draw(pcm)
+            self.drawn(pcm)
+
     def drawn(self, pcm: NDArray[np.int16]) -> None:
         """The next of them, or all"""
         self._pcm[self._at : self._at + len(pcm)] = pcm
@@ -120,6 +127,7 @@ class _Worker:
         from .kernels.fp_mode import defined_mode
 
         self._defined_mode, self._kernels, self._net = defined_mode, lanes, net
+        self._copy_lane, self._lane_of = network.copy_lane, network.lane_of
         self._cond_width, self._hop = model.config.cond_width, model.config.mel.hop_length
         self._states = network.make_states(model, n_lanes)
         self._byte = np.zeros((2, n_lanes), np.int64)
@@ -130,8 +138,10 @@ class _Worker:
         with self._defined_mode():
             while not (stop and stop.is_set()):
                 while len(here) < n_lanes and (job := next(jobs, None)):
-                    if job.next():
-                        self._kernels.move_lane(self._states, len(here), job.stream.state)
+                    if job.stream.has_lanes:
+                        job.draw_alone(stop)
+                    elif job.next():
+                        self._copy_lane(self._lane_of(self._states, len(here)), job.stream.state)
                         here.append(job)
                 if not here:
                     break
@@ -142,11 +152,12 @@ class _Worker:
 
     def _leave(self, here: list[_Job], l: int) -> None:  # noqa: E741
         """The stream takes its state back; the last lane moves to lane l."""
-        self._kernels.take_lane(here[l].stream.state, self._states, l)
+        lane = self._lane_of(self._states, l)
+        self._copy_lane(here[l].stream.state, lane)
         last = here.pop()
         if l < len(here):
             here[l] = last
-            self._kernels.move_lane(self._states, l, type(self._states)(*(a[len(here)] for a in self._states)))
+            self._copy_lane(lane, self._lane_of(self._states, len(here)))
 
     def _draw(self, here: list[_Job], n: int) -> None:
         """n samples of every lane"""

@@ -33,7 +33,8 @@ class NumbaEngine:
         self._model, self._postfilter, self.isa = model, postfilter, simd.ISA
 
     def open(self, seed: int, temperature: float) -> NumbaStream:
-        return NumbaStream(self._model, self._net, seed, temperature, self._postfilter)
+        stream = InterleavedStream if self._model.config.subscale > 1 else NumbaStream
+        return stream(self._model, self._net, seed, temperature, self._postfilter)
 
     def batch(self, n_lanes: int, n_threads: int) -> NumbaBatch:
         return NumbaBatch(self._model, self._net, n_lanes, n_threads)
@@ -41,6 +42,8 @@ class NumbaEngine:
 
 class NumbaStream:
     """A Stream on the Numba kernels. Arguments are checked by Voice."""
+
+    has_lanes = False  # of its own, which step together whether it is in a batch or not
 
     def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
         from wv_runtime.engine.kernels import network, wavernn
@@ -78,12 +81,17 @@ class NumbaStream:
         self._finished = True
 
     @property
-    def available(self) -> int:
+    def _drawable(self) -> int:
+        """Samples that could be drawn, from the first of the current frame on"""
         n_ready = max(0, len(self.frames) - (self._config.cond_width - 1))
+        return max(n_ready * self._hop - (0 if self._finished else self._config.delay), self.sample)
+
+    @property
+    def available(self) -> int:
         if self._filter is None:
-            return n_ready * self._hop - self.sample
+            return self._drawable - self.sample
         delay = 0 if self._finished else self._delay
-        n_out = max(0, int(self._filter.n[1]) + n_ready - delay)
+        n_out = max(0, int(self._filter.n[1]) + self._drawable // self._hop - delay)
         return n_out * self._hop - self._n_out
 
     def pull(self, n: int) -> NDArray[np.int16]:
@@ -113,7 +121,7 @@ class NumbaStream:
         n_hops = -(-(n - len(self._ready)) // self._hop)
         # hops to put in until n_hops have come out
         n_in = max(0, n_hops) + max(0, self._delay - int(self._filter.n[0])) if n_hops > 0 else 0
-        n_frames = min(n_in, max(0, len(self.frames) - (self._config.cond_width - 1)))
+        n_frames = min(n_in, self._drawable // self._hop)
         self._n_after, centre = n_in - n_frames, self._config.cond_width // 2
         self._mels = self.frames[centre : centre + n_frames]
         return np.empty(n_frames * self._hop, np.int16)
@@ -135,6 +143,23 @@ class NumbaStream:
         out, self._ready = self._ready[:n], self._ready[n:]
         self._n_out += n
         return out
+
+
+class InterleavedStream(NumbaStream):
+    """One whose samples interleaved lanes draw."""
+
+    has_lanes = True
+
+    def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
+        from wv_runtime.engine.kernels import staircase
+
+        super().__init__(model, net, seed, temperature, postfilter)
+        self._draw = staircase.draw_staircase
+        self._staircase = staircase.make_staircase(model, self.seed, self.log2e_over_temperature)
+
+    def draw(self, pcm: NDArray[np.int16]) -> None:
+        with self._defined_mode():
+            self._draw(self.net, self._staircase, self.frames.reshape(-1), self.sample, pcm)
 
 
 def teacher_forced(
@@ -176,7 +201,7 @@ def _forced_lanes(
     model: Model, samples: NDArray[np.int16], frames: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """`teacher_forced` of a subscale model, one lane after the other. samples : (n,)    frames : (n_frames, n_mels)"""
-    from wv_runtime.engine.kernels import derive, network, wavernn
+    from wv_runtime.engine.kernels import network, wavernn
     from wv_runtime.engine.kernels.fp_mode import defined_mode
 
     from .teacher import true_inputs
@@ -190,12 +215,7 @@ def _forced_lanes(
         x, byte = true_inputs(cfg, model.M, given[None], frames[None, :n_frames].transpose(0, 2, 1))
         net, logits = network.make_net(model), np.empty((2, cfg.subscale, len(x), 256), np.float32)
         for l in range(cfg.subscale):  # noqa: E741
-            s = network.make_state(model)
-            s = s._replace(x=np.zeros(cfg.n_x, s.x.dtype))
-            lane = derive.lane_q10(model.lane[l]) if s.g.dtype == np.int16 else model.lane[l]
             in_order = np.ascontiguousarray(x[:, l])
-            wavernn.teacher_force_lane(
-                net, s, lane.copy(), windows, cfg.sub_length // cfg.subscale, in_order, logits[0, l], logits[1, l]
-            )
+            wavernn.teacher_force_lane(net, network.make_state(model), l, windows, in_order, logits[0, l], logits[1, l])
     logits_c, logits_f = logits.swapaxes(1, 2).reshape(2, -1, 256)[:, :n]
     return logits_c, logits_f, byte.transpose(1, 2, 0).reshape(-1, 2)[:n]

@@ -61,7 +61,9 @@ class Entry:
 
 
 ENGINES = {
-    "numba": Entry("wv_runtime.engine.numba_cpu:NumbaEngine", "compiled for this CPU by Numba", timed=True),
+    "numba": Entry(
+        "wv_runtime.engine.numba_cpu:NumbaEngine", "compiled for this CPU by Numba", interleaves=True, timed=True
+    ),
     "c": Entry(
         "wv_runtime.engine.native:NativeEngine",
         "libwavernn",

@@ -5,14 +5,12 @@ Usage: ``x, byte = true_inputs(cfg, prediction_matrix(cfg), samples, mel)``
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from wv_runtime.model.config import WaveRNNConfig
-from wv_runtime.model.neighbours import neighbours
+from wv_runtime.model.neighbours import n_lags, neighbours
 
 from .kernels import predict as k
 from .kernels.jit import OVERLOAD, kernel
@@ -38,19 +36,26 @@ def true_inputs(
     shape = n_frames * cfg.mel.hop_length // cfg.subscale, n_batch * cfg.subscale
     x, byte = np.empty((*shape, cfg.n_x), np.int16), np.empty((2, *shape), np.uint8)
     frames = np.ascontiguousarray(mel.transpose(0, 2, 1), np.float32)
-    arrays = M.reshape(-1), np.ascontiguousarray(samples), frames, x, byte
+    inverse, arrays = np.empty(2, np.int64), (M.reshape(-1), np.ascontiguousarray(samples), frames, x, byte)
     if cfg.subscale == 1:
-        _true_inputs(cfg.lpc_order, cfg.mel.hop_length, *arrays)
+        lpc, work = np.empty(cfg.lpc_order, np.int16), np.empty(3 * cfg.lpc_order + 1 + cfg.mel.n_mels)
+        _true_inputs(cfg.mel.hop_length, *arrays, work, lpc, inverse)
         return x, byte
+    power, r = np.empty(cfg.mel.n_mels), np.empty(n_lags(cfg) + 1)
     for lane, offsets in enumerate(neighbours(cfg)):
-        _true_inputs_of_lane(lane, cfg.subscale, cfg.n_past, offsets, cfg.mel.hop_length, *arrays)
+        n = len(offsets)
+        work, lpc, seen = np.empty(n * n + 4 * n), np.empty(n, np.int16), np.empty(n, np.int16)
+        _true_inputs_of_lane(
+            lane, cfg.subscale, cfg.n_past, offsets, cfg.mel.hop_length, *arrays, power, r, work, lpc, inverse, seen
+        )
     return x, byte
 
 
 @kernel
-def _true_inputs(order: int, hop: int, M: Any, samples: Any, frames: Any, x: Any, byte: Any) -> None:  # noqa: N803
-    work, lpc = np.empty(3 * order + 1 + frames.shape[2]), np.empty(order, np.int16)
-    inverse = np.empty(2, np.int64)
+def _true_inputs(  # type: ignore[no-untyped-def]
+    hop, M, samples, frames, x, byte, work, lpc, inverse  # noqa: N803
+):  # fmt: skip
+    order = len(lpc)
     for i in range(samples.shape[0]):
         d, s = np.int64(0), samples[i]
         for t in range(x.shape[0]):
@@ -66,11 +71,9 @@ def _true_inputs(order: int, hop: int, M: Any, samples: Any, frames: Any, x: Any
 
 @kernel
 def _true_inputs_of_lane(  # type: ignore[no-untyped-def]
-    lane, n_lanes, n_past, offsets, hop, M, samples, frames, x, byte  # noqa: N803
+    lane, n_lanes, n_past, offsets, hop, M, samples, frames, x, byte, power, r, work, lpc, inverse, seen  # noqa: N803
 ):  # fmt: skip
-    n, n_mels = len(offsets), frames.shape[2]
-    r, power = np.empty(len(M) // n_mels), np.empty(n_mels)
-    work, lpc, inverse = np.empty(n * n + 4 * n), np.empty(n, np.int16), np.empty(2, np.int64)
+    everywhere = np.int64(-1)  # no ring
     for row in range(samples.shape[0]):
         d, s = np.int64(0), samples[row]
         for step in range(x.shape[0]):
@@ -79,10 +82,12 @@ def _true_inputs_of_lane(  # type: ignore[no-untyped-def]
                 k.autocorrelation(M, frames[row, n_lanes * step // hop], power, r)
                 k.interpolator(r, offsets, work, lpc, inverse)
             if step == 0 and s[:n_past].any():  # the residual before the first sample; 0 where an utterance begins
-                d = np.int64(s[t - n_lanes]) - k.interpolate(lpc, offsets, s, t - n_lanes)
-            p = k.interpolate(lpc, offsets, s, t)
+                k.see(s, everywhere, t - n_lanes, offsets, seen)
+                d = np.int64(s[t - n_lanes]) - k.predict(lpc, seen)
+            k.see(s, everywhere, t, offsets, seen)
+            p = k.predict(lpc, seen)
             k.inputs(d, p, np.int64(s[t - n_lanes]), inverse, x_t)
-            k.inputs_context(p, offsets, s, t, inverse, x_t[k.N_X - 1 : -1])
+            k.inputs_context(p, seen, inverse, x_t[k.N_X - 1 : -1])
             d = np.int64(s[t]) - p
             _target(d, byte[:, step, n_lanes * row + lane], x_t)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.layout import DTYPES, sections
-from wv_runtime.model.neighbours import n_lags
+from wv_runtime.model.neighbours import n_lags, neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +141,11 @@ class Model:
                              f"wanted ({n_bins},), (3, {n_bins})")  # fmt: skip
         if self.postfilter and self.postfilter.denoise and not self.mel_stats.size:
             raise ValueError(f"denoise: found {self.postfilter.denoise:g} without mel_stats, wanted them with it")
+
+    @property
+    def seen(self) -> tuple[NDArray[np.int64], ...]:
+        """Of each lane of a subscale voice the offsets of the samples that it sees; of another voice none"""
+        return neighbours(self.config) if self.config.subscale > 1 else ()
 
     @property
     def version(self) -> int:

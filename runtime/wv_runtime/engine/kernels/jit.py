@@ -33,8 +33,13 @@ _PROCESS = uuid.uuid4().hex
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A compiled function, cached on disk until any kernel source or the ISA changes."""
-    compiled: Any = njit(fastmath=False, nogil=True, error_model="numpy")(function)
+    """A compiled function, cached on disk until any kernel source or the ISA changes.
+
+    It makes no arrays. So nobody counts references to those it is given: of the tuples with a model's arrays, that
+    takes longer to compile than the arithmetic.
+    """
+    options: Any = {"fastmath": False, "nogil": True, "error_model": "numpy", "_nrt": False}
+    compiled: Any = njit(**options)(function)
     try:
         compiled._cache = _Cache(function)
     except (OSError, RuntimeError):  # neither the package's folder nor the user's can be written
@@ -82,7 +87,7 @@ def apart(function: Callable[..., Any]) -> Any:
     def call(typingctx, arguments):
         inner = types.none(*arguments.types)
         flags = Flags()
-        flags.error_model = "numpy"  # and no fast-math, by default
+        flags.error_model, flags.nrt = "numpy", False  # and no fast-math, by default
 
         def codegen(context, builder, signature, args):
             callee = context.compile_subroutine(builder, function, inner, flags=flags)

@@ -10,6 +10,8 @@ Usage: ``generate_lanes(net, s, n, seed, k, frames, first_frame, sample, pcm)``
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numba import types
 from numba.core import cgutils
@@ -29,25 +31,42 @@ from .wavernn import (
 )
 
 
+def _view(context, builder, a, array, l, result, shape, strides):  # noqa: E741
+    """An array of shape and strides from row l of `array` on. It does not own its rows, so nobody counts references."""
+    of, view = context.make_array(a)(context, builder, array), context.make_array(result)(context, builder)
+    step = cgutils.unpack_tuple(builder, of.strides)[0]
+    start = builder.add(builder.ptrtoint(of.data, l.type), builder.mul(l, step))
+    view.data = builder.inttoptr(start, of.data.type)
+    view.shape, view.strides = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
+    view.nitems = functools.reduce(builder.mul, shape)
+    view.itemsize = of.itemsize
+    view.meminfo, view.parent = (cgutils.get_null_value(v.type) for v in (view.meminfo, view.parent))
+    return view._getvalue()
+
+
 @intrinsic
 def row(typingctx, a, l):  # noqa: E741
-    """a[l] of a 2-D array whose rows are contiguous; it does not own them, so nobody counts references."""
+    """a[l] of a 2-D array whose rows are contiguous"""
     result = types.Array(a.dtype, 1, "C")
 
     def codegen(context, builder, signature, args):
-        array, view = context.make_array(a)(context, builder, args[0]), context.make_array(result)(context, builder)
-        strides = cgutils.unpack_tuple(builder, array.strides)
-        start = builder.add(builder.ptrtoint(array.data, args[1].type), builder.mul(args[1], strides[0]))
-        null = cgutils.get_null_value(view.meminfo.type)
-        view.data = builder.inttoptr(start, array.data.type)
-        view.shape = cgutils.pack_array(builder, cgutils.unpack_tuple(builder, array.shape)[1:])
-        view.strides = cgutils.pack_array(builder, strides[1:])
-        view.nitems = cgutils.unpack_tuple(builder, array.shape)[1]
-        view.itemsize = array.itemsize
-        view.meminfo, view.parent = null, cgutils.get_null_value(view.parent.type)
-        return view._getvalue()
+        of = context.make_array(a)(context, builder, args[0])
+        shape, strides = (cgutils.unpack_tuple(builder, v)[1:] for v in (of.shape, of.strides))
+        return _view(context, builder, a, *args, result, shape, strides)
 
     return result(a, types.intp), codegen
+
+
+@intrinsic
+def rows(typingctx, a, first):
+    """a[first:] of a 2-D array"""
+
+    def codegen(context, builder, signature, args):
+        of = context.make_array(a)(context, builder, args[0])
+        shape, strides = (cgutils.unpack_tuple(builder, v) for v in (of.shape, of.strides))
+        return _view(context, builder, a, *args, a, [builder.sub(shape[0], args[1]), *shape[1:]], strides)
+
+    return a(a, types.intp), codegen
 
 
 @register_jitable(**OVERLOAD)
@@ -56,7 +75,18 @@ def lane(s, l):  # noqa: E741
     return State(
         row(s.h, l), row(s.a, l), row(s.g, l), row(s.h_q, l), row(s.b, l), row(s.z, l), row(s.logits, l), row(s.p, l),
         row(s.q, l), row(s.x, l), row(s.x_q15, l), row(s.y, l), row(s.t, l), row(s.past, l), row(s.lpc, l),
-        row(s.inverse, l), row(s.work, l),
+        row(s.inverse, l), row(s.work, l), row(s.signal, l),
+    )  # fmt: skip
+
+
+@register_jitable(**OVERLOAD)
+def lanes_from(s, first):
+    """The States of the lanes from `first` on"""
+    return State(
+        rows(s.h, first), rows(s.a, first), rows(s.g, first), rows(s.h_q, first), rows(s.b, first), rows(s.z, first),
+        rows(s.logits, first), rows(s.p, first), rows(s.q, first), rows(s.x, first), rows(s.x_q15, first),
+        rows(s.y, first), rows(s.t, first), rows(s.past, first), rows(s.lpc, first), rows(s.inverse, first),
+        rows(s.work, first), rows(s.signal, first),
     )  # fmt: skip
 
 
@@ -123,20 +153,26 @@ def lanes_draw(s, n, seed, log2e_over_temperature, shift, byte):
 
 
 @register_jitable(**OVERLOAD)
+def lanes_bytes(net, s, n, seed, log2e_over_temperature, coarse, fine):
+    """Both bytes of every lane. coarse, fine : (n,) int64"""
+    # 1) R h_{t-1}, once for both halves
+    lanes_R(net, s, n)
+    # 2) the coarse half of h_t, and c_t
+    lanes_coarse(net, s, n)
+    lanes_logits(s, n, 0, net.O1, net.O2)
+    lanes_draw(s, n, seed, log2e_over_temperature, 32, coarse)
+    # 3) the fine half, and f_t
+    lanes_fine(net, s, n, coarse)
+    lanes_logits(s, n, net.n_units // 2, net.O3, net.O4)
+    lanes_draw(s, n, seed, log2e_over_temperature, 0, fine)
+
+
+@register_jitable(**OVERLOAD)
 def lanes_loop(net, s, n, seed, log2e_over_temperature, first, end, byte, pcm):
     """Samples `first` to `end` of every lane, each under one g. pcm : (n, end) int16    byte : (2, n) int64 scratch"""
     coarse, fine = byte[0], byte[1]
     for i in range(first, end):
-        # 1) R h_{t-1}, once for both halves
-        lanes_R(net, s, n)
-        # 2) the coarse half of h_t, and c_t
-        lanes_coarse(net, s, n)
-        lanes_logits(s, n, 0, net.O1, net.O2)
-        lanes_draw(s, n, seed, log2e_over_temperature, 32, coarse)
-        # 3) the fine half, and f_t
-        lanes_fine(net, s, n, coarse)
-        lanes_logits(s, n, net.n_units // 2, net.O3, net.O4)
-        lanes_draw(s, n, seed, log2e_over_temperature, 0, fine)
+        lanes_bytes(net, s, n, seed, log2e_over_temperature, coarse, fine)
         # 4) undo the pre-emphasis, round, clip
         for l in range(n):  # noqa: E741
             pcm[l, i] = stage_pcm(net, lane(s, l), coarse[l], fine[l])
@@ -169,22 +205,3 @@ def generate_lanes(net, s, n, seed, log2e_over_temperature, frames, first_frame,
             if sample[l] == hop_length:
                 sample[l] = 0
                 first_frame[l] += 1
-
-
-@kernel
-def move_lane(to, l, state):  # noqa: E741
-    """The lane's stream becomes the one of `state`."""
-    _copy(lane(to, l), state)
-
-
-@kernel
-def take_lane(state, s, l):  # noqa: E741
-    """`state` becomes that of lane l."""
-    _copy(state, lane(s, l))
-
-
-@register_jitable(**OVERLOAD)
-def _copy(to, of):
-    """What lasts from one sample to the next, and the conditioning of the frame"""
-    to.h[:], to.g[:], to.h_q[:], to.b[:] = of.h, of.g, of.h_q, of.b
-    to.y[:], to.t[:], to.past[:], to.lpc[:], to.inverse[:] = of.y, of.t, of.past, of.lpc, of.inverse

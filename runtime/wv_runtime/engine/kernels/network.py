@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from . import derive
@@ -25,6 +26,8 @@ class Net(NamedTuple):
     n_sub: int
     sub_length: int
     lpc_order: int
+    n_x: int  # inputs of the network
+    subscale: int
     preemphasis: np.float32
     C1: Any
     C2: Any
@@ -36,7 +39,10 @@ class Net(NamedTuple):
     O4: Any
     I: NDArray[Any]  # (3N n_x,) columns of I*, that of c_t last: float32, or of derive.quantize_I  # noqa: E741
     I_shift: int
-    M: NDArray[np.float32]  # ((lpc_order + 1) * n_mels,) of the linear prediction, or empty
+    M: NDArray[np.float32]  # ((n_lags + 1) * n_mels,) of the linear prediction, or empty
+    lane: NDArray[Any]  # (subscale * 3N,) added to C3 b, as g is kept, or empty
+    n_seen: NDArray[np.int64]  # (subscale,) samples that a lane sees
+    seen: NDArray[np.int64]  # (subscale * lpc_order,) their offsets, the nearest first
 
 
 class State(NamedTuple):
@@ -55,40 +61,48 @@ class State(NamedTuple):
     logits: NDArray[np.float32]  # (256,)
     p: NDArray[np.int32]  # (256,)
     q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
-    x: NDArray[Any]  # (8,) inputs of the network; float32, or int16 in Q15
-    x_q15: NDArray[np.int16]  # (8,) the same before they become float32
+    x: NDArray[Any]  # (8 or n_x,) inputs of the network; float32, or int16 in Q15
+    x_q15: NDArray[np.int16]  # likewise, the same before they become float32
     y: NDArray[np.float32]  # (1,) last de-emphasised sample
     t: NDArray[np.int64]  # (5,) samples drawn so far, last coarse byte, last fine byte, p_t, d_{t-1}
-    past: NDArray[np.int16]  # (lpc_order,) samples before pre-emphasis is undone, the last one last
-    lpc: NDArray[np.int16]  # (lpc_order,) of the current frame
-    inverse: NDArray[np.int64]  # (2,) likewise
-    work: NDArray[np.float64]  # scratch of predictor
+    past: NDArray[np.int16]  # (lpc_order,) samples, pre-emphasised, the last one last; or what a lane sees
+    lpc: NDArray[np.int16]  # (subscale * lpc_order,) of the current frame; a lane uses the first row
+    inverse: NDArray[np.int64]  # (subscale * 2,) likewise
+    work: NDArray[np.float64]  # scratch of predictor and interpolator
+    # (a power of 2,) what the lanes of a subscale stream see, one array for all: s_t at t modulo its length, 0
+    # before the first sample and after the last
+    signal: NDArray[np.int16]
 
 
 def make_net(model: Any) -> Net:
     """weights.Model -> Net, sharing its arrays. Raises ValueError if $WV_ISA names no ISA of this CPU."""
     check_isa()
     cfg = model.config
-    I, I_shift = model.I.reshape(-1), 0  # noqa: E741, N806
+    I, I_shift, lane = model.I.reshape(-1), 0, model.lane.reshape(-1)  # noqa: E741, N806
     if model.matrices["R"].values.dtype == np.int8:
         I, I_shift = derive.quantize_I(model.I, cfg.lpc_order)  # noqa: E741, N806
+        lane = derive.lane_q10(lane)
+    seen = np.zeros((len(model.seen), cfg.lpc_order), np.int64)
+    for row, offsets in zip(seen, model.seen, strict=True):
+        row[: len(offsets)] = offsets
     return Net(
-        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length, cfg.lpc_order,
-        np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
-        aligned(model.M.reshape(-1)),
+        cfg.n_units, cfg.mel.n_mels, cfg.cond_width, cfg.n_cond, cfg.n_sub, cfg.sub_length, cfg.lpc_order, cfg.n_x,
+        cfg.subscale, np.float32(cfg.preemphasis), *(tile(m) for m in model.matrices.values()), aligned(I), I_shift,
+        aligned(model.M.reshape(-1)), lane.copy(), np.array([len(d) for d in model.seen], np.int64), seen.reshape(-1),
     )  # fmt: skip
 
 
 def make_state(model: Any) -> State:
     """A silent stream at sample 0."""
-    return State(*(a[0] for a in make_states(model, 1)))
+    return lane_of(make_states(model, 1), 0)
 
 
 def make_states(model: Any, n: int) -> State:
-    """n of them."""
+    """n of them, or the n lanes of one subscale stream."""
     cfg = model.config
     real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
     n_q = max(m.cols for m in model.matrices.values())
+    solving = cfg.lpc_order * (cfg.lpc_order + 4 if cfg.subscale > 1 else 2)
 
     def zeros(size, dtype):
         return aligned(np.zeros((n, size), dtype))
@@ -105,15 +119,37 @@ def make_states(model: Any, n: int) -> State:
         logits=draws[:, :256],
         p=draws[:, 256:].view(np.int32),
         q=zeros(n_q, np.int8),
-        x=zeros(N_X, real),
-        x_q15=zeros(N_X, np.int16),
+        x=zeros(max(N_X, cfg.n_x), real),
+        x_q15=zeros(max(N_X, cfg.n_x), np.int16),
         y=zeros(1, np.float32),
         t=np.tile(np.array([0, 128, 0, 0, 0], np.int64), (n, 1)),  # silence: sample 32768 of 0..65535
         past=zeros(cfg.lpc_order, np.int16),
-        lpc=zeros(cfg.lpc_order, np.int16),
-        inverse=zeros(2, np.int64),
-        work=zeros(3 * cfg.lpc_order + 1 + cfg.mel.n_mels, np.float64),
+        lpc=zeros(cfg.subscale * cfg.lpc_order, np.int16),
+        inverse=zeros(cfg.subscale * 2, np.int64),
+        work=zeros(len(model.M) + cfg.mel.n_mels + solving, np.float64),
+        signal=as_strided(np.zeros(_ring(cfg), np.int16), (n, _ring(cfg)), (0, 2)),
     )
+
+
+def _ring(cfg: Any) -> int:
+    """Samples from the last that a lane sees to the first one's next, as a power of 2"""
+    n_seen = cfg.subscale * ((cfg.subscale - 1) * (cfg.horizon + 1) + cfg.lookback + 2)
+    return 1 << n_seen.bit_length() if cfg.subscale > 1 else 1
+
+
+# What lasts from one sample to the next, and the conditioning of the frame
+KEPT = ("h", "g", "h_q", "b", "y", "t", "past", "lpc", "inverse")
+
+
+def copy_lane(to: State, of: State) -> None:
+    """The stream of `of` goes on in `to`."""
+    for name in KEPT:
+        getattr(to, name)[...] = getattr(of, name)
+
+
+def lane_of(states: State, l: int) -> State:  # noqa: E741
+    """That of lane l, which shares its arrays."""
+    return State(*(a[l] for a in states))
 
 
 def is_int8(s: Any) -> bool:

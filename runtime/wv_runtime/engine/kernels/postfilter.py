@@ -28,6 +28,7 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from .comb import Comb, comb_frame, comb_margin, make_comb
+from .copy import copy
 from .fft import fft, make_tables
 from .jit import OVERLOAD, kernel
 from .predict import LOG2E_2, exp2_double
@@ -213,9 +214,9 @@ def filter_hops(f, mels, n_ours, pcm, out):
     n_mels = len(f.bands) - 2
     for i in range(len(pcm) // hop):
         ours = i < n_ours
-        f.hop[:] = pcm[i * hop : (i + 1) * hop]
+        copy(f.hop, 0, pcm, i * hop, hop)
         if filter_hop(f, mels[i * n_mels : (i + 1) * n_mels] if ours else f.mels[:n_mels], ours):
-            out[n : n + hop] = f.hop
+            copy(out, n, f.hop, 0, hop)
             n += hop
     return n
 

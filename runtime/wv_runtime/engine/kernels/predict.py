@@ -158,20 +158,18 @@ def interpolator(r, offsets, work, lpc, inverse):
 
 
 @register_jitable(**OVERLOAD)
-def predict(lpc, past):
-    """p_t from past : (order,) int16, s_{t-1} last. int64 in the range of int16"""
-    acc = np.int64(2048)
-    for k in range(len(lpc)):
-        acc += np.int64(np.int32(lpc[k]) * np.int32(past[k]))
-    return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
+def see(samples, mask, t, offsets, seen):
+    """What a lane sees at t: samples[(t + d) & mask] of its offsets. seen : (n,) int16"""
+    for j in range(len(offsets)):
+        seen[j] = samples[(t + offsets[j]) & mask]
 
 
 @register_jitable(**OVERLOAD)
-def interpolate(lpc, offsets, samples, t):
-    """p_t of a lane from the samples around t, of which samples[t + offsets] are drawn. int64 in the range of int16"""
+def predict(lpc, past):
+    """p_t from past : (order,) int16, s_{t-1} last, or what a lane sees. int64 in the range of int16"""
     acc = np.int64(2048)
-    for j in range(len(lpc)):
-        acc += np.int64(np.int32(lpc[j]) * np.int32(samples[t + offsets[j]]))
+    for k in range(len(lpc)):
+        acc += np.int64(np.int32(lpc[k]) * np.int32(past[k]))
     return max(min(acc >> np.int64(12), np.int64(32767)), np.int64(-32768))
 
 
@@ -202,12 +200,15 @@ def inputs(d, p, s, inverse, x):
 
 
 @register_jitable(**OVERLOAD)
-def inputs_context(p, offsets, samples, t, inverse, x):
-    """The context of x_t: the nearest samples that a lane sees, 0 where it has fewer. x : (context,) int16 Q15"""
+def inputs_context(p, seen, inverse, x):
+    """The context of x_t: the nearest samples that a lane sees, 0 where it has fewer.
+
+    seen : (n,) int16    x : (context,) int16 Q15
+    """
     for j in range(len(x)):
         x[j] = 0
-        if j < len(offsets):
-            x[j] = ratio_q12(np.int64(samples[t + offsets[j]]) - p, inverse[0])
+        if j < len(seen):
+            x[j] = ratio_q12(np.int64(seen[j]) - p, inverse[0])
 
 
 @register_jitable(**OVERLOAD)

@@ -9,7 +9,6 @@ import numpy as np
 
 from .jit import kernel
 from .lanes import lane, lanes_coarse, lanes_draw, lanes_fine, lanes_logits, lanes_loop, lanes_R
-from .predict import N_X
 from .sample import random_bits, sample_byte
 from .simd import add, broadcast, dot4, hmax, hsum, load, mul, zero
 from .wavernn import (
@@ -29,7 +28,7 @@ SAMPLE, R, GATES, O, SAMPLING, CONDITION = range(6)  # noqa: E741
 @kernel
 def stage(net, s, log2e_over_temperature, window, which, n_times, pcm):
     """One stage n_times. window : (cond_width * n_mels,) float32    pcm : (1,) int16"""
-    half, n_x = net.n_units // 2, N_X if net.lpc_order > 0 else 3
+    half, n_x = net.n_units // 2, net.n_x
     c, f = 120, 7
     for i in range(n_times):
         if which == SAMPLE:

@@ -8,10 +8,22 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import overload, register_jitable
 
+from .copy import copy
 from .gates import gates, gates_q, tanh_inplace
 from .jit import OVERLOAD, kernel
 from .network import is_int8
-from .predict import N_X, OFFSET, input_coarse, inputs, predict, predictor
+from .predict import (
+    N_X,
+    OFFSET,
+    autocorrelation,
+    input_coarse,
+    inputs,
+    inputs_context,
+    interpolator,
+    predict,
+    predictor,
+    see,
+)
 from .sample import random_bits, sample_byte
 from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_to_q10, quantize
 
@@ -20,6 +32,17 @@ from .spmv import NO_FLOOR, linear, linear_q_to_float, linear_q_to_q, linear_q_t
 def scale_byte(byte):
     """0..255 -> [-1, 1] float32"""
     return np.float32(byte) * (np.float32(1.0) / np.float32(127.5)) - np.float32(1.0)
+
+
+@register_jitable(**OVERLOAD)
+def interpolators(net, s, mel):
+    """The coefficients of every lane: lpc and inverse of s have a row for each."""
+    n_lags = len(net.M) // net.n_mels
+    r, power, work = s.work[:n_lags], s.work[n_lags : n_lags + net.n_mels], s.work[n_lags + net.n_mels :]
+    autocorrelation(net.M, mel, power, r)
+    for l in range(net.subscale):  # noqa: E741
+        first, n = l * net.lpc_order, net.n_seen[l]
+        interpolator(r, net.seen[first : first + n], work, s.lpc[first : first + n], s.inverse[2 * l : 2 * l + 2])
 
 
 @register_jitable(**OVERLOAD)
@@ -33,8 +56,12 @@ def condition_frame(net, s, window):
     linear(net.C2, s.z, NO_FLOOR, s.q, s.b)
     tanh_inplace(net.n_sub * net.n_cond, s.b)
     if net.lpc_order > 0:
-        centre = net.cond_width // 2 * net.n_mels
-        predictor(net.M, window[centre : centre + net.n_mels], s.work, s.lpc, s.inverse)
+        first = net.cond_width // 2 * net.n_mels
+        centre = window[first : first + net.n_mels]
+        if net.subscale > 1:
+            interpolators(net, s, centre)
+        else:
+            predictor(net.M, centre, s.work, s.lpc, s.inverse)
 
 
 # What follows comes in two kinds, for the float models and for the int8 model: `s.h` tells which.
@@ -54,6 +81,25 @@ def _(net, s, sub):
         linear(net.C3, s.b[sub * net.n_cond : (sub + 1) * net.n_cond], NO_FLOOR, s.q, s.g)
 
     return condition_sub_q if is_int8(s) else condition_sub_float
+
+
+def condition_lane(net, s, l, g):  # noqa: E741
+    """g of lane l of a subscale voice, from C3 b of the sub-frame. g : (3N,), as it is kept"""
+
+
+@overload(condition_lane, jit_options=OVERLOAD)
+def _(net, s, l, g):  # noqa: E741
+    def condition_lane_q(net, s, l, g):  # noqa: E741
+        n = 3 * net.n_units
+        for i in range(n):
+            s.g[i] = max(min(np.int32(g[i]) + np.int32(net.lane[l * n + i]), np.int32(32767)), np.int32(-32768))
+
+    def condition_lane_float(net, s, l, g):  # noqa: E741
+        n = 3 * net.n_units
+        for i in range(n):
+            s.g[i] = g[i] + net.lane[l * n + i]
+
+    return condition_lane_q if is_int8(s) else condition_lane_float
 
 
 def stage_R(net, s):  # noqa: N802
@@ -103,23 +149,30 @@ def _(s, j, x):
 
 @register_jitable(**OVERLOAD)
 def stage_inputs(net, s):
-    """x_t but c_t, from the last sample"""
-    if net.lpc_order > 0:
-        p = predict(s.lpc, s.past)
-        inputs(s.t[4], p, np.int64(s.past[net.lpc_order - 1]), s.inverse, s.x_q15)
-        for j in range(N_X - 1):
-            q15_input(s, j, s.x_q15[j])
-        s.t[3] = p
-    else:
+    """x_t but c_t, from the last sample, and from what a lane sees"""
+    if net.lpc_order == 0:
         byte_input(s, 0, s.t[1])
         byte_input(s, 1, s.t[2])
+        return
+    if net.subscale > 1:
+        l, mask = s.t[0] % net.subscale, len(s.signal) - 1  # noqa: E741
+        first, n = l * net.lpc_order, net.n_seen[l]
+        see(s.signal, mask, s.t[0], net.seen[first : first + n], s.past)
+        p, last = predict(s.lpc[:n], s.past), np.int64(s.signal[(s.t[0] - net.subscale) & mask])
+        inputs_context(p, s.past[:n], s.inverse, s.x_q15[N_X - 1 : net.n_x - 1])
+    else:
+        p, last = predict(s.lpc, s.past), np.int64(s.past[net.lpc_order - 1])
+    inputs(s.t[4], p, last, s.inverse, s.x_q15)
+    for j in range(net.n_x - 1):
+        q15_input(s, j, s.x_q15[j])
+    s.t[3] = p
 
 
 @register_jitable(**OVERLOAD)
 def stage_coarse(net, s, coarse):
     """The last of x_t, once c_t is drawn"""
     if net.lpc_order > 0:
-        q15_input(s, N_X - 1, input_coarse(coarse))
+        q15_input(s, net.n_x - 1, input_coarse(coarse))
     else:
         byte_input(s, 2, coarse)
 
@@ -127,11 +180,15 @@ def stage_coarse(net, s, coarse):
 @register_jitable(**OVERLOAD)
 def stage_sample(net, s, coarse, fine):
     """The sample that both bytes make, pre-emphasised, -32768..32767; it is the last one from now on."""
-    s.t[0], s.t[1], s.t[2] = s.t[0] + 1, coarse, fine
+    t = s.t[0]
+    s.t[0], s.t[1], s.t[2] = t + net.subscale, coarse, fine
     if net.lpc_order == 0:
         return 256 * coarse + fine - 32768
     sample = max(min(s.t[3] + (256 * coarse + fine - OFFSET), np.int64(32767)), np.int64(-32768))
     s.t[4] = sample - s.t[3]
+    if net.subscale > 1:
+        s.signal[t & (len(s.signal) - 1)] = sample
+        return sample
     for k in range(1, net.lpc_order):
         s.past[k - 1] = s.past[k]
     s.past[net.lpc_order - 1] = sample
@@ -171,11 +228,17 @@ def _(s, first, O_in, O_out, logits):  # noqa: N803
 
 
 @register_jitable(**OVERLOAD)
+def heard(sample, preemphasis, y):
+    """A sample without pre-emphasis, rounded. y : (1,) float32, the last one before it was rounded"""
+    y[0] = np.float32(sample) + preemphasis * y[0]
+    clipped = max(min(y[0], np.float32(32767.0)), np.float32(-32768.0))
+    return np.int16(np.int32(clipped + np.float32(32768.5)) - 32768)
+
+
+@register_jitable(**OVERLOAD)
 def stage_pcm(net, s, coarse, fine):
     """What is heard of it"""
-    s.y[0] = np.float32(stage_sample(net, s, coarse, fine)) + net.preemphasis * s.y[0]
-    y = max(min(s.y[0], np.float32(32767.0)), np.float32(-32768.0))
-    return np.int16(np.int32(y + np.float32(32768.5)) - 32768)
+    return heard(stage_sample(net, s, coarse, fine), net.preemphasis, s.y)
 
 
 # What lanes.py wants of one lane between the products: the coarse half of h_t; a byte; the fine half.
@@ -185,7 +248,7 @@ def stage_pcm(net, s, coarse, fine):
 def lane_coarse(net, s):
     """The coarse half of h_t"""
     stage_inputs(net, s)
-    stage_gates(net, s, 0, (N_X if net.lpc_order > 0 else 3) - 1)
+    stage_gates(net, s, 0, net.n_x - 1)
 
 
 @register_jitable(**OVERLOAD)
@@ -199,13 +262,13 @@ def lane_draw(s, seed, log2e_over_temperature, shift):
 def lane_fine(net, s, coarse):
     """The fine half of h_t"""
     stage_coarse(net, s, coarse)
-    stage_gates(net, s, net.n_units // 2, N_X if net.lpc_order > 0 else 3)
+    stage_gates(net, s, net.n_units // 2, net.n_x)
 
 
 @register_jitable(**OVERLOAD)
 def sample_loop(net, s, seed, log2e_over_temperature, n, pcm):
     """n samples under one g (Kalchbrenner et al. 2018, eq. 2)"""
-    half, n_x = net.n_units // 2, N_X if net.lpc_order > 0 else 3
+    half, n_x = net.n_units // 2, net.n_x
     for i in range(n):
         # 1) R h_{t-1}, once for both halves
         stage_R(net, s)
@@ -264,7 +327,9 @@ def condition(net, s, frames, first, g, lpc, inverse):
         if i == 0 or sub == 0:
             condition_frame(net, s, frames[frame * net.n_mels : (frame + net.cond_width) * net.n_mels])
         condition_sub(net, s, sub)
-        g[i], lpc[i], inverse[i] = s.g, s.lpc, s.inverse
+        copy(g[i], 0, s.g, 0, len(s.g))
+        copy(lpc[i], 0, s.lpc, 0, len(s.lpc))
+        copy(inverse[i], 0, s.inverse, 0, len(s.inverse))
 
 
 @kernel
@@ -274,7 +339,7 @@ def teacher_force(net, s, frames, samples, byte, logits_c, logits_f):
     samples : (n + 1,) int32, -32768..32767; sample 0 only feeds the first step
     frames  : as in generate    byte : (n, 2) uint8, coarse and fine    logits_c, logits_f : (n, 256) float32
     """
-    half, n_x, hop_length = net.n_units // 2, N_X if net.lpc_order > 0 else 3, net.n_sub * net.sub_length
+    half, n_x, hop_length = net.n_units // 2, net.n_x, net.n_sub * net.sub_length
     s.t[1], s.t[2] = (samples[0] + 32768) >> 8, (samples[0] + 32768) & 255
     for i in range(len(samples) - 1):
         if i % hop_length == 0:
@@ -297,38 +362,20 @@ def teacher_force(net, s, frames, samples, byte, logits_c, logits_f):
         stage_sample(net, s, coarse, fine)
 
 
-def add_lane(s, lane):
-    """g of a lane of a subscale model. lane : (3N,), as g is kept"""
-
-
-@overload(add_lane, jit_options=OVERLOAD)
-def _(s, lane):
-    def add_lane_q(s, lane):
-        for i in range(len(lane)):
-            s.g[i] = max(min(np.int32(s.g[i]) + np.int32(lane[i]), np.int32(32767)), np.int32(-32768))
-
-    def add_lane_float(s, lane):
-        for i in range(len(lane)):
-            s.g[i] = s.g[i] + lane[i]
-
-    return add_lane_q if is_int8(s) else add_lane_float
-
-
 @kernel
-def teacher_force_lane(net, s, lane, frames, steps_per_sub, x, logits_c, logits_f):
-    """teacher_force of one lane of a subscale model, whose inputs are known.
+def teacher_force_lane(net, s, l, frames, x, logits_c, logits_f):  # noqa: E741
+    """teacher_force of lane l of a subscale model, whose inputs are known.
 
-    lane : (3N,), as g is kept    frames : as in generate    x : (n, n_x) int16 Q15; s.x has room for n_x
-    logits_c, logits_f : (n, 256) float32
+    frames : as in generate    x : (n, n_x) int16 Q15    logits_c, logits_f : (n, 256) float32
     """
-    n_x = x.shape[1]
+    n_x, steps_per_sub = net.n_x, net.sub_length // net.subscale
     for i in range(len(x)):
         if i % steps_per_sub == 0:
             frame, sub = i // steps_per_sub // net.n_sub, i // steps_per_sub % net.n_sub
             if sub == 0:
                 condition_frame(net, s, frames[frame * net.n_mels : (frame + net.cond_width) * net.n_mels])
             condition_sub(net, s, sub)
-            add_lane(s, lane)
+            condition_lane(net, s, l, s.g)
         for j in range(n_x):
             q15_input(s, j, x[i, j])
         stage_R(net, s)
