@@ -22,6 +22,7 @@ from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
 from wv_runtime.engine.registry import ENGINES
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.blocks import check_block, default_block
+from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.layout import DTYPES
 from wv_runtime.model.weights import Model
 
@@ -49,6 +50,9 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 @click.option(
     "--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on each thread.  [default: 1]"
 )
+@click.option("--subscale", type=INTEGERS, default="1", metavar="B,..",
+              help="Interleaved lanes of a synthetic model.  [default: 1]")  # fmt: skip
+@click.option("--lpc-order", type=click.IntRange(0, 64), help="Of a synthetic model.  [default: 0; with --subscale 32]")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="That share the streams.")
 @click.option("--repeats", type=click.IntRange(1, 10_000), default=30, show_default=True)
 @click.option("--slice-ms", type=click.FloatRange(0.01, 10_000), default=1.0, show_default=True, help="Of one timing.")
@@ -61,16 +65,21 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 def main(
     model_path: str | None, n_units: tuple[int, ...], n_out: int | None, sparsity: tuple[float, ...],
     block: tuple[tuple[int, int], ...], dtype: tuple[str, ...], preset: str, backend: tuple[str, ...],
-    isa: tuple[str, ...], lanes: tuple[int, ...], threads: int, repeats: int, slice_ms: float,
+    isa: tuple[str, ...], lanes: tuple[int, ...], subscale: tuple[int, ...], lpc_order: int | None, threads: int,
+    repeats: int, slice_ms: float,
     no_machine: bool, sweep: bool, profile: str | None, name: str | None, plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Time MODEL, a .bin of wv-export, or synthetic models of every combination of the shapes given."""
-    if model_path and (n_units or n_out or sparsity or block or dtype or sweep or profile):
+    if model_path and (
+        n_units or n_out or sparsity or block or dtype or subscale != (1,) or lpc_order or sweep or profile
+    ):
         raise ValueError("MODEL: found together with a synthetic shape, --sweep or --calibrate, wanted one of them")
     for n in lanes:
         check_lanes(n)
-    if (sweep or profile) and (lanes, threads) != ((1,), 1):
-        raise ValueError("--lanes, --threads: found together with --sweep or --calibrate, which time one stream")
+    if (sweep or profile) and (lanes, subscale, threads) != ((1,), (1,), 1):
+        raise ValueError(
+            "--lanes, --subscale, --threads: found together with --sweep or --calibrate, which time one stream"
+        )
     if sweep and profile:
         raise ValueError("--sweep: found together with --calibrate, wanted one of them")
     if profile and not Path(profile).absolute().parent.is_dir():
@@ -84,20 +93,28 @@ def main(
     if sweep or profile:
         backends, isas = (("c",), isas[:1]) if "c" in backends else (("numba",), [])
 
-    def synthetic(d: str, b: tuple[int, int] | None, n: int, s: float) -> Case:
+    prediction = {} if lpc_order is None else {"lpc_order": lpc_order}
+
+    def synthetic(d: str, b: tuple[int, int] | None, n: int, s: float, B: int = 1) -> Case:  # noqa: N803
         shape = b or default_block(d)
-        return Case(synthetic_model(synthetic_config(n, n_out, preset), s, shape, d))
+        return Case(synthetic_model(synthetic_config(n, n_out, preset, B, **prediction), s, shape, d))
 
     if model_path:
-        todo: list[Callable[[], Case]] = [lambda: Case(bin_format.load(model_path))]
+        loaded = Case(bin_format.load(model_path))
+        todo: list[Callable[[], Case]] = [lambda: loaded]
+        subscale = (loaded.config.subscale,)
     elif profile:
         todo = [lambda c=c: synthetic(*c) for c in FITTED + CHECKED]  # type: ignore[misc]
     else:
         zeros = SWEEP if sweep else sparsity or (0.95,)
-        shapes = list(itertools.product(dtype or ("int8",), block or (None,), n_units or (1024,), zeros))
+        shapes = list(itertools.product(dtype or ("int8",), block or (None,), n_units or (1024,), zeros, subscale))
         todo = [lambda c=c: synthetic(*c) for c in shapes]  # type: ignore[misc]
         for shape in shapes:
-            _check(*shape, n_out, preset)
+            _check(*shape[:4], synthetic_config(shape[2], n_out, preset, shape[4], **prediction))
+    if max(subscale) > 1 and ("cuda" in backends or (lanes, threads) != ((1,), 1)):
+        raise ValueError(
+            "--lanes, --threads, cuda: found for interleaved lanes, wanted none of them: all lanes step on one thread"
+        )
 
     if "cuda" in backends:
         check_gpu()
@@ -164,11 +181,8 @@ def _isas(isa: Sequence[str]) -> list[str]:
     return list(isa) or [os.environ.get("WV_ISA") or known[0]]
 
 
-def _check(
-    dtype: str, block: tuple[int, int] | None, n_units: int, sparsity: float, n_out: int | None, preset: str
-) -> None:
+def _check(dtype: str, block: tuple[int, int] | None, n_units: int, sparsity: float, cfg: WaveRNNConfig) -> None:
     """Raise for a shape that cannot be, before anything is timed."""
-    cfg = synthetic_config(n_units, n_out, preset)
     for name in PRUNED:
         check_block(name, cfg.matrix_shapes()[name], block or default_block(dtype), dtype)
     if not 0 <= sparsity < 1:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import Batch, NumbaBatch
-from wv_runtime.engine.kernels import network, simd, stages
-from wv_runtime.engine.numba_cpu import NumbaStream
+from wv_runtime.engine.kernels import network, simd, stages, staircase
+from wv_runtime.engine.numba_cpu import InterleavedStream, NumbaStream
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.weights import Model
 
@@ -34,7 +34,8 @@ N_MEL_FRAMES = 64
 class Engine:
     """A model on one backend and ISA. Times of one stage, and of whole utterances from mels to samples.
 
-    With lanes, so many streams step together on each of the threads; a stage is then that of one thread's.
+    With lanes, so many streams step together on each of the threads; a stage is then that of one thread's. Interleaved
+    lanes are those of one stream.
     """
 
     backend: str
@@ -44,10 +45,15 @@ class Engine:
     lanes: int = 1
     threads: int = 1
     batch: Callable[[], Batch] | None = None  # for more than one stream
+    interleaved: bool = False
 
     @property
     def n_streams(self) -> int:
-        return self.lanes * self.threads
+        return 1 if self.interleaved else self.lanes * self.threads
+
+    def samples_of(self, stage: str) -> int:
+        """Samples that one run of a stage is for; frames, of the conditioning, which interleaved lanes share"""
+        return 1 if self.interleaved and stage == "condition" else self.lanes
 
 
 class Case:
@@ -70,14 +76,23 @@ class Case:
             run = streams[0].bench_stage
         else:
             run = partial(_native.NativeBatch(model, lanes).bench_stage, streams)
-        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa), lanes, threads,
-                      lambda: _native.NativeBatch(model, lanes, threads))  # fmt: skip
+        B = self.config.subscale  # noqa: N806
+        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa), max(lanes, B), threads,
+                      lambda: _native.NativeBatch(model, lanes, threads), B > 1)  # fmt: skip
 
     def numba(self, lanes: int = 1, threads: int = 1) -> Engine:
         net, pcm = network.make_net(self.model), np.zeros((lanes, 1), np.int16)
         window = np.ascontiguousarray(self.mel[:, : self.config.cond_width].T).reshape(-1)
-        k = np.float32(1.442695)
-        if lanes == 1:
+        k, B = np.float32(1.442695), self.config.subscale  # noqa: N806
+        if B > 1:
+            c, pcm = staircase.make_staircase(self.model, np.uint64(0), k), np.zeros((B, 1), np.int16)
+
+            def run(stage: int, n_times: int) -> None:
+                n = 1 if stage == stages.CONDITION else B
+                stages.stage_of_lanes(
+                    net, c.s, n, c.seed, c.log2e_over_temperature, window, stage, n_times, c.byte, pcm
+                )
+        elif lanes == 1:
             state = network.make_state(self.model)
 
             def run(stage: int, n_times: int) -> None:
@@ -89,8 +104,9 @@ class Case:
             def run(stage: int, n_times: int) -> None:
                 stages.stage_of_lanes(net, states, lanes, seed, k_l, window, stage, n_times, byte, pcm)
 
-        return Engine("numba", simd.ISA, run, lambda: NumbaStream(self.model, net, 0, 1.0), lanes, threads,
-                      lambda: NumbaBatch(self.model, net, lanes, threads))  # fmt: skip
+        stream = InterleavedStream if B > 1 else NumbaStream
+        return Engine("numba", simd.ISA, run, lambda: stream(self.model, net, 0, 1.0), max(lanes, B), threads,
+                      lambda: NumbaBatch(self.model, net, lanes, threads), B > 1)  # fmt: skip
 
     def engines(
         self, backends: Sequence[str], isas: Sequence[str], lanes: Sequence[int] = (1,), threads: int = 1
@@ -112,8 +128,9 @@ def measure(pairs: Sequence[Pair], repeats: int, slice_s: float) -> dict[str, ND
 
     def whole(case: Case, engine: Engine, n_frames: int) -> float:
         hop, streams = case.config.mel.hop_length, [engine.open() for _ in range(engine.n_streams)]
+        n_behind = -(-case.config.delay // hop)  # so that no lane comes to its end
         for stream in streams:
-            stream.push(case.mel[:, : n_frames + 1])
+            stream.push(case.mel[:, : n_frames + 1 + n_behind])
             stream.finish()
 
         def pull(n: int) -> None:
@@ -132,13 +149,13 @@ def measure(pairs: Sequence[Pair], repeats: int, slice_s: float) -> dict[str, ND
             return whole(*pair, n)
         start = time.perf_counter()
         pair[1].run(STAGE_IDS[stage], n)
-        return (time.perf_counter() - start) / (n * pair[1].lanes)
+        return (time.perf_counter() - start) / (n * pair[1].samples_of(stage))
 
     names = ("whole", *STAGE_IDS)
     n_times = {}
     for (i, pair), name in itertools.product(enumerate(pairs), names):
         n = 1
-        per_run = pair[0].config.mel.hop_length * pair[1].n_streams if name == "whole" else pair[1].lanes
+        per_run = pair[0].config.mel.hop_length * pair[1].n_streams if name == "whole" else pair[1].samples_of(name)
         for _ in range(3):  # a first guess counts the call from Python
             once = min(timed(pair, name, n) for _ in range(2)) * per_run
             n = max(1, min(32 if name == "whole" else 100_000, round(slice_s / once)))

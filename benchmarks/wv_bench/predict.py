@@ -1,6 +1,7 @@
 """wv-predict: what a network will cost on a CPU or a GPU, before it is trained.
 
-T(u) = |u| * sum (c + d) of Kalchbrenner et al. 2018, op by op against a device profile; the model is in cost.py.
+T(u) = |u| / B * sum (c + d) of Kalchbrenner et al. 2018, where B is 1 without Subscale: op by op against a device
+profile; the model is in cost.py.
 
 Usage: ``wv-predict out.bin --device cortex-a76`` or ``wv-predict --n-units 1024 --sparsity 0.95 --device zen4-avx512``
 """
@@ -186,12 +187,14 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
 @click.option("--block", type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="int8", show_default=True)
 @click.option("--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on the core.  [default: 1]")
+@click.option("--subscale", type=click.IntRange(1, 16), default=1, show_default=True,
+              help="Interleaved lanes of an utterance, with --n-units.")  # fmt: skip
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
 @click.option("--plot", "plot_path", metavar="PICTURE", help="Draw it (.png, .pdf, .svg).")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
     model_path: str | None, device: tuple[str, ...], list_: bool, n_units: int | None, n_out: int | None,
-    sparsity: float, block: tuple[int, int] | None, dtype: str, lanes: tuple[int, ...], preset: str,
+    sparsity: float, block: tuple[int, int] | None, dtype: str, lanes: tuple[int, ...], subscale: int, preset: str,
     plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the time per sample of MODEL, a .bin, or of a shape (--n-units); else of the networks of the paper."""
@@ -200,6 +203,8 @@ def main(
             machine = cost.load_machine(name)
             click.echo(f"{name:<16}{'measured' if machine.measured else 'estimate'}  {machine.source}")
         return
+    if subscale > 1 and (model_path or not n_units):
+        raise ValueError("--subscale: found without --n-units, wanted both")
     if model_path and (n_units or n_out or block):
         raise ValueError("MODEL: found together with a shape, wanted one of them")
     for n in lanes:
@@ -214,14 +219,20 @@ def main(
     if model_path:
         model = bin_format.load(model_path)
         sample_rate = model.config.mel.sample_rate
-        networks = [Network(Path(model_path).name, cost.wavernn_ops(model.config, cost.shapes_of(model)))]
+        ops = cost.wavernn_ops(model.config, cost.shapes_of(model))
+        networks = [Network(Path(model_path).name, ops, model.config.subscale)]
     elif n_units:
-        cfg = synthetic_config(n_units, n_out, preset)
+        cfg = synthetic_config(n_units, n_out, preset, subscale)
         name = f"WaveRNN-{n_units}, {sparsity:.1%} zero, {dtype} {block_name(shape_)}"
-        networks = [wavernn(name, cfg, sparsity, shape_, dtype)]
+        name += f", subscale {subscale}" * (subscale > 1)
+        networks = [wavernn(name, cfg, sparsity, shape_, dtype, subscale)]
     else:
         networks = paper_networks(preset, sparsity, shape_, dtype)
     if lanes != (1,):
+        if networks[0].lanes > 1:
+            raise ValueError(
+                "--lanes: found for interleaved lanes, wanted a model without: all its lanes step on one core"
+            )
         networks = [replace(networks[0], name=f"{networks[0].name}, lanes: {n}", lanes=n) for n in lanes]
     predictions = [predict(network, machine, sample_rate) for machine in machines for network in networks]
     if plot_path:

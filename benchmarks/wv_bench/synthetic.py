@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from wv_runtime.model.blocks import check_block, default_block
 from wv_runtime.model.config import PRESETS, WaveRNNConfig
 from wv_runtime.model.layout import DTYPES, X_SCALE
+from wv_runtime.model.neighbours import n_lags
 from wv_runtime.model.weights import Matrix, Model
 
 PRUNED = ("R", "O1", "O2", "O3", "O4")
 RELU_MAX = 4.0  # input range of O2 and O4
 
 
-def synthetic_config(n_units: int, n_out: int | None = None, preset: str = "24k", **changes: Any) -> WaveRNNConfig:
-    """A config for benchmarks; n_out is half the units unless given, as in the paper."""
+def synthetic_config(
+    n_units: int, n_out: int | None = None, preset: str = "24k", subscale: int = 1, **changes: Any
+) -> WaveRNNConfig:
+    """A config for benchmarks; n_out is half the units unless given, as in the paper.
+
+    With subscale above 1 it has the linear prediction, horizon and lookback of docs/training.md.
+    """
+    if subscale > 1:
+        changes = {"subscale": subscale, "lpc_order": 32, "horizon": 4, "lookback": 16, **changes}
     return WaveRNNConfig(n_units=n_units, n_out=n_out or n_units // 2, mel=PRESETS[preset], **changes)
 
 
@@ -46,10 +54,20 @@ def synthetic_model(
         d = "f16" if (dtype, name) == ("int8", "C1") else dtype
         shape = block if name in PRUNED else default_block(d)
         matrices[name] = _random_matrix(rng, name, rows, cols, d, shape, sparsity if name in PRUNED else 0.0)
-    columns = rng.normal(size=(3, 3, 2, cfg.n_units // 2)) / 2  # (column, gate, half, unit)
-    columns[2, :, 0] = 0  # the coarse half never sees c_t
+    columns = rng.normal(size=(cfg.n_x, 3, 2, cfg.n_units // 2)) / 2  # (column, gate, half, unit)
+    columns[-1, :, 0] = 0  # the coarse half never sees c_t
     metadata = {"data": "none: random weights", "seed": seed, "sparsity": sparsity}
-    return Model(cfg, matrices, columns.reshape(3, -1).astype(np.float32), metadata)
+    I = columns.reshape(cfg.n_x, -1).astype(np.float32)  # noqa: E741, N806
+    lane = rng.normal(size=(cfg.subscale, 3 * cfg.n_units) if cfg.subscale > 1 else (0, 0)) / 10
+    return Model(cfg, matrices, I, metadata, _autocorrelations(cfg), lane=lane.astype(np.float32))
+
+
+def _autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
+    """M of the linear prediction: each band is a power between two lines of the spectrum. (n_lags + 1, n_mels)"""
+    if not cfg.lpc_order:
+        return np.zeros((0, 0), np.float32)
+    w = np.pi * (np.arange(cfg.mel.n_mels) + 0.5) / cfg.mel.n_mels
+    return (1e6 * np.cos(np.outer(np.arange(n_lags(cfg) + 1), w))).astype(np.float32)
 
 
 def _random_matrix(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model_fixtures import tiny_model
+from model_fixtures import tiny_config, tiny_model
 from wv_bench import bench, calibrate, cost, measure, probe, report
 from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_runtime.engine import native as _native
@@ -97,6 +97,21 @@ def test_every_isa_and_a_picture(folder, command):
     assert result.code == 0, result.err
     isas = [line.split()[1] for line in result.out.splitlines() if line.startswith("c ")]
     assert isas == _native.isa_names() and (folder / "stages.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_interleaved_lanes(folder, command):
+    cfg = tiny_config(lpc_order=6, subscale=5, horizon=2, lookback=3, context=3)
+    save(tiny_model("f32", cfg=cfg), folder / "lanes.bin")
+    quick = ["--repeats", 1, "--slice-ms", 0.02, "--json"]
+    found = json.loads(command(bench.main, "lanes.bin", *quick).out)["results"]
+    assert [(r["backend"], r["lanes"], r["threads"]) for r in found] == [("c", 5, 1), ("numba", 5, 1)]
+    shape = ["--n-units", 64, "--preset", "16k", "--backend", "c", "--lpc-order", 32, "--subscale", "1,4"]
+    found += json.loads(command(bench.main, *shape, *quick).out)["results"]
+    assert [r["lanes"] for r in found[2:]] == [1, 4]
+    assert all(ns > 0 for r in found for ns in r["stages_ns"].values())
+    refused = command(bench.main, "lanes.bin", "--lanes", 2)
+    assert refused.code == 2 and "interleaved lanes" in refused.err and refused.err.count("\n") == 1
 
 
 @pytest.mark.slow

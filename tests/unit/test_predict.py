@@ -8,6 +8,7 @@ import pytest
 from wv_bench import cost, predict
 from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.errors import WaveRNNError
+from wv_runtime.model.binary import save
 from wv_runtime.model.config import WaveRNNConfig
 from wv_runtime.model.layout import DTYPES
 
@@ -186,6 +187,20 @@ def test_command(folder, command):
     assert (folder / "p.png").stat().st_size > 1000
 
 
+def test_interleaved_lanes(tmp_path, command):
+    """They share the bytes of the weights: c of R falls, for a shape as for a voice of it."""
+    cfg = synthetic_config(384, 192, "16k", subscale=4)
+    save(synthetic_model(cfg, 0.5), tmp_path / "lanes.bin")
+    shape = ["--n-units", 384, "--preset", "16k", "--sparsity", 0.5]
+    found = [
+        json.loads(command(predict.main, *args, "--json").out)["predictions"][0]
+        for args in (shape, [*shape, "--subscale", 4], [tmp_path / "lanes.bin"])
+    ]
+    assert [p["lanes"] for p in found] == [1, 4, 4]
+    roofs = [p["ops"][0]["roofline_ns"] for p in found]
+    assert roofs[1] == pytest.approx(roofs[2]) and roofs[1] < roofs[0]
+
+
 def test_tables(command):
     out = command(predict.main, "--n-units", 384, "--device", "cortex-a55").out
     assert "bound by" in out and "WaveRNN-384" in out and "(est.)" in out
@@ -203,6 +218,8 @@ def test_tables(command):
         (["--n-units", 63], 2),
         (["--block", "16"], 2),
         (["--sparsity", 1], 2),
+        (["--subscale", 4], 2),
+        (["--n-units", 64, "--subscale", 4, "--lanes", 2], 2),
         (["--plot", "nowhere/p.png"], 1),
         (["--plot", "p.exe"], 2),
     ],

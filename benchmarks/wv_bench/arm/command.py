@@ -81,26 +81,32 @@ def estimate(name: str, machine: Machine, case: Case, ns: dict[str, float]) -> d
 @click.option("--dtype", multiple=True, type=click.Choice(list(DTYPES)), help="[default: all]")
 @click.option("--block", type=BLOCK, help="[default: 16x4 for int8, 16x1 else]")
 @click.option("--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step; only one is estimated.")
+@click.option("--subscale", type=INTEGERS, default="1", metavar="B,..",
+              help="Interleaved lanes, with prediction of order 32; only one is estimated.")  # fmt: skip
 @click.option("--armv7/--no-armv7", default=True, help="Count on armv7 too.")
 @click.option("--mca/--no-mca", default=True, help="Estimate cycles with llvm-mca.")
 @click.option("--profiles", metavar="FOLDER", help="Write the device profiles of wv-predict; estimates every dtype.")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
     n_units: int, n_out: int | None, sparsity: float, dtype: tuple[str, ...], block: tuple[int, int] | None,
-    lanes: tuple[int, ...], armv7: bool, mca: bool, profiles: str | None, as_json: bool,
+    lanes: tuple[int, ...], subscale: tuple[int, ...], armv7: bool, mca: bool, profiles: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Executed instructions per sample by stage and dtype, and an estimated real-time factor per core."""
     for n in lanes:
         check_lanes(n)
-    mca = mca and 1 in lanes
+    mca = mca and 1 in lanes and 1 in subscale
+    if max(subscale) > 1 and lanes != (1,):
+        raise ValueError("--lanes: found with --subscale, wanted one of them")
     if profiles and not (mca and Path(profiles).is_dir()):
         raise ValueError(f"--profiles: found {profiles}, wanted a folder, and llvm-mca")
 
-    def synthetic(d: str, b: tuple[int, int] | None, n: int, s: float) -> Case:
-        shape = b or default_block(d)
-        return Case(synthetic_model(synthetic_config(n, n_out if n == n_units else None), s, shape, d))
+    prediction: dict[str, Any] = {"lpc_order": 32} if max(subscale) > 1 else {}
 
-    asked = [synthetic(d, block, n_units, sparsity) for d in dtype or tuple(DTYPES)]
+    def synthetic(d: str, b: tuple[int, int] | None, n: int, s: float, B: int = 1) -> Case:  # noqa: N803
+        cfg = synthetic_config(n, n_out if n == n_units else None, subscale=B, **prediction)
+        return Case(synthetic_model(cfg, s, b or default_block(d), d))
+
+    asked = [synthetic(d, block, n_units, sparsity, B) for d in dtype or tuple(DTYPES) for B in subscale]
     fitted = [synthetic(*c) for c in FITTED if profiles or c[0] in (dtype or DTYPES)] if mca else []
     counted, estimated = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -121,6 +127,8 @@ def main(
                 model = Mca(text, CORES[name].mca, CORES[name].narrow)
                 machine = profile(name, [(case, stage_ns(CORES[name], case, counts, model)) for case, counts in basis])
                 for case, counts in found:
+                    if case.config.subscale > 1:
+                        continue
                     estimated.append(estimate(name, machine, case, stage_ns(CORES[name], case, counts, model)))
                 if profiles:
                     cost.save_machine(machine, Path(profiles) / f"{name}.json")
@@ -148,12 +156,14 @@ def instruction_result(
 ) -> dict[str, Any]:
     """One CPU, dtype and number of lanes: executed instructions per sample of a lane, and per 16 multiply-adds of R."""
     hop, R = case.config.mel.hop_length, next(op for op in case.ops if op.name == "R")
-    stages = {stage: instructions(counts[stage]) / lanes for stage in STAGES}
-    stages["condition"] /= hop
+    interleaved = case.config.subscale
+    stages = {stage: instructions(counts[stage]) / (lanes * interleaved) for stage in STAGES}
+    stages["condition"] *= interleaved / hop  # a frame's is all lanes'
     return {
         "processor": target.build.processor, "cpu": target.cpu, "isa": target.isa, "dtype": case.dtype,
         "n_units": case.config.n_units, "n_out": case.config.n_out, "block": block_name(R.block),
-        "lanes": lanes, "instructions_per_sample": instructions(counts["whole"]) / (hop * lanes), "stages": stages,
+        "lanes": lanes * interleaved,
+        "instructions_per_sample": instructions(counts["whole"]) / (hop * lanes), "stages": stages,
         "R_per_16_macs": 16 * stages["R"] / R.macs,
         "R_loop_per_16_macs": loop_per_16_macs(counts["R"], text) if text else None,
     }  # fmt: skip
