@@ -189,6 +189,24 @@ def test_a_killed_run_goes_on_to_the_same_files(folder, number):
     assert hashes("out") == hashes("whole")
 
 
+def test_ctrl_c_while_jobs_start(folder, tmp_path):
+    """One line; the processes that import their modules do not tell, too."""
+    make_mels("mels", 4)
+    importing = "    os.write(2, b'!')\n    time.sleep(30)\n"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys, time\nif '--multiprocessing-fork' in sys.orig_argv:\n{importing}"
+    )
+    run = subprocess.Popen(
+        [*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert run.stderr.read(2) == b"!!"  # both
+    os.killpg(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=20)
+    assert (run.returncode, err.strip()) == (130, b"wv-run: error: interrupted")
+
+
 # ---- a Voice elsewhere
 
 

@@ -21,6 +21,7 @@ TESTS = (
     "tests/unit/test_damaged_format.py",
     "tests/train/test_checkpoint.py",
     "tests/commands/test_hostile_checkpoints.py",
+    "tests/commands/test_trust.py::test_metadata_that_is_no_json_in_utf_8",
 )
 
 

@@ -23,7 +23,7 @@ from wv_runtime.model import binary
 X86, A64 = ("avx2", "avx512vnni"), ("neon", "neon_dot")
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion"
 N_HOSTILE = 2  # in each of the quick builds
-TIMEOUT_S = 900
+TIMEOUT_S = 3600  # on a busy machine
 
 
 class Build(NamedTuple):

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -85,8 +86,9 @@ class Jobs:
         context = multiprocessing.get_context("spawn")  # threads of a library do not survive a fork
         n = min(self.n_jobs, len(tasks))
         with ProcessPoolExecutor(n, context, _begin, (work, settings)) as pool:
-            futures: dict[Future[Any], Task] = {pool.submit(_do, task): task for task in tasks}
             try:
+                with _interrupts_later():  # which the processes inherit: none is heard while they import
+                    futures: dict[Future[Any], Task] = {pool.submit(_do, task): task for task in tasks}
                 for future in as_completed(futures):
                     task = futures.pop(future)  # and with it goes the result
                     try:
@@ -94,8 +96,10 @@ class Jobs:
                     except BrokenProcessPool:
                         result = JobKilled("a job was killed; the same command goes on")
                     yield task, result
-            except BaseException:  # ctrl-C: what waits is not begun
+            except BaseException:  # ctrl-C: what waits is not begun, what is begun ends
                 pool.shutdown(wait=False, cancel_futures=True)
+                for process in multiprocessing.active_children():
+                    process.terminate()
                 raise
 
     def _on_cluster(self, work: Any, settings: Any, tasks: list[Task]) -> Iterator[tuple[Task, Any]]:
@@ -154,6 +158,19 @@ class _Plain:
         return self.work(settings, numbered.task)
 
 
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C is heard at the end of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 # ---- in a process
 
 
@@ -163,6 +180,8 @@ _here: tuple[Callable[[Any, Any], Any], Any]
 def _begin(work: Callable[[Any, Any], Any], settings: Any) -> None:
     global _here
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ctrl-C ends it without a word; the parent has one
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     _here = (work, settings)
 
