@@ -18,6 +18,9 @@ MINUTES ?= 10
 # Tests run in as many processes as there are cores, a file in one of them
 PARALLEL := -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 JOBS ?= 2
+LOWEST_PYTHON ?= python3.10
+LOWEST_TESTS := tests/unit/test_format.py tests/unit/test_mel.py tests/parity/test_native.py tests/parity/test_end_to_end.py \
+	tests/parity/test_kernels.py tests/parity/test_npy_twins.py
 CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
@@ -29,7 +32,7 @@ DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm6
 # and for the builds of `make matrix` that CI does not run
 DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-12-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
-.PHONY: arm-compilers help demo voice picture docs test test-all fuzz coverage arm arm-bench apk apk-assets apk-test web web-test web-bench deps bench gpu-check lint types wheel wheels matrix deps-matrix check clean
+.PHONY: arm-compilers help demo voice picture docs test test-all fuzz coverage arm arm-bench apk apk-assets apk-test web web-test web-bench deps bench gpu-check lint types wheel wheels sbom test-lowest matrix deps-matrix check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -149,6 +152,22 @@ wheels: .venv/ready ## wheels for x86-64 and AArch64 in dist/, checked by auditw
 	$(BIN)/pip install --quiet --editable '.[release]'
 	$(BIN)/python release/wheels.py dist
 	WV_WHEELS=dist $(BIN)/python -m pytest -m wheel -rs tests/packaging/test_wheels.py
+
+sbom: .venv/ready ## what a user of the wheel gets, in dist/: CycloneDX, and constraints for pip
+	$(BIN)/pip install --quiet --editable '.[release]'
+	rm -rf build/released && $(PYTHON) -m venv --without-pip build/released
+	$(BIN)/python -m pip --python build/released/bin/python install --quiet --only-binary=:all: dist/wavernn-*_$$(uname -m).whl
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible --short-PURLs \
+		-o dist/wavernn.cdx.json build/released/bin/python
+	$(BIN)/python -m pip --python build/released/bin/python freeze --exclude wavernn >dist/constraints.txt
+
+# torch is left out: its wheels before 2.9 on PyPI bring CUDA
+test-lowest: .venv/ready ## the runtime's tests with the lowest versions that pyproject.toml allows, on LOWEST_PYTHON
+	$(BIN)/python release/lowest.py audio >build/lowest.txt
+	test -x build/lowest/bin/python || $(LOWEST_PYTHON) -m venv build/lowest
+	build/lowest/bin/pip install --quiet --constraint build/lowest.txt '.[audio]' 'pytest>=8' 'hypothesis>=6.80'
+	build/lowest/bin/pip list
+	build/lowest/bin/python -m pytest -rs $(LOWEST_TESTS)
 
 fuzz: .venv/ready ## fuzz the readers of files and the stream for MINUTES at most on JOBS cores, with clang-19; prints executions and coverage
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) --jobs $(JOBS) --coverage
