@@ -111,7 +111,7 @@ $(APK): build/android/assets/hashes.tsv $(ANDROID_FILES) $(C_FILES)
 	$(BIN)/python android_demo/apk/build_apk.py --assets build/android/assets --out build/android
 
 apk-test: .venv/ready ## test the app: its package, and its Java on the host's, the APK's x86-64 and its arm64 library
-	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/packaging/test_android.py
+	WV_NEED_ANDROID=1 $(BIN)/python -m pytest -rs tests/packaging/test_apk.py tests/packaging/test_android.py
 
 web: .venv/ready ## the web demo in build/web: site/ is the page, package/ the npm package
 	$(BIN)/python web_demo/build.py --voice $(VOICE) --clips $(dir $(CLIP)) --out build/web
