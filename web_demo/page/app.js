@@ -302,8 +302,8 @@ $("bench").addEventListener("click", shown(benchmark));
 for (const [id, kind] of [["audio-file", openAudioFile], ["voice-file", openVoice], ["mels-file", openMels]])
   $(id).addEventListener("change", shown(async ({ target }) => {
     const [file] = target.files;
+    target.value = ""; // the same file may be chosen again
     if (file) await kind(file);
-    target.value = "";
   }));
 async function openAudioFile(file) { await openAudio(await read(file), file.name); }
 
