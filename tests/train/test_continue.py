@@ -15,6 +15,7 @@ pytest.importorskip("librosa")
 from training import PRUNED, QUICK, SHAPE, same  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint  # noqa: E402
 from wv_train.loop import is_best  # noqa: E402
+from wv_train.validate import Validation  # noqa: E402
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -84,6 +85,26 @@ def test_what_is_not_a_table_of_runs(options, code, wanted, speech, tmp_path, wv
     found, err = wv_train(speech, "-o", "m.pt", *options, *SHAPE, *QUICK)
     assert found == code and wanted in err and (tmp_path / "a.txt").read_text() == "my notes\n"
     assert not (tmp_path / "m.pt").exists()
+
+
+def test_ctrl_c_does_not_wait_for_a_validation(speech, tmp_path, wv_train, monkeypatch):
+    """It comes in the validation of step 4; the run that goes on makes up for it."""
+    asked, call = [], Validation.__call__
+
+    def interrupted(self, stop):
+        asked.append(stop())
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return call(self, stop)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    monkeypatch.setattr(Validation, "__call__", interrupted)
+    code, err = wv_train(speech, "-o", tmp_path / "m.pt", *SHAPE, *QUICK)
+    signal.signal(signal.SIGTERM, before)
+    assert code == 143 and "stopped at step 4 and saved" in err and asked == [False, False]
+    assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0]
+    assert wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--no-log")[0] == 0
+    assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0, 4, 8]
 
 
 def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):

@@ -133,6 +133,10 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             )
         return nll_c, nll_f
 
+    def hurried() -> bool:
+        """Whether a signal has come, so that nobody waits for a validation; it is done when the run goes on."""
+        return team.size == 1 and bool(signals.seen and history)
+
     def save() -> None:
         mean_nll()
         states = team.gather(update.h).cpu()
@@ -175,11 +179,14 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if due and step > first_step:
                 save()
                 saved = now
-            if validation and (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step):
+            wanted = (step % cfg.valid_every == 0 or last) and (not history or history[-1]["step"] < step)
+            if validation and wanted and not hurried():
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = mean_nll() if n_total else (None, None)
-                of_lanes = validation()
+                of_lanes = validation(hurried)
+                if not of_lanes:
+                    continue  # to the signal that has come meanwhile
                 entry["valid_nll_c"], entry["valid_nll_f"] = (fmean(byte) for byte in zip(*of_lanes))
                 if model_cfg.subscale > 1:
                     entry["valid_nll_lanes"] = of_lanes

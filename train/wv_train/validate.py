@@ -7,6 +7,7 @@ Usage: ``validation = Validation(model, lanes.beginnings(64)); nll_c, nll_f = np
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,16 +38,21 @@ class Validation:
         self.graph: Any = None
 
     @torch.no_grad()
-    def __call__(self) -> list[list[float]]:
-        """Mean NLL of each lane of a subscale model, or of the one that another is: coarse, fine, in nats per byte."""
+    def __call__(self, stop: Callable[[], object] = lambda: False) -> list[list[float]]:
+        """Mean NLL of each lane of a subscale model, or of the one that another is: coarse, fine, in nats per byte.
+
+        Nothing once `stop()`, which is asked every few frames.
+        """
         self.model.eval()
         self.h.zero_()
         total, n_frames = torch.zeros(2, self.model.cfg.subscale, dtype=torch.float64), 0
         for n, part in self.parts:
+            if stop():
+                break
             total += self._nll(n, part).double().cpu() * n
             n_frames += n
         self.model.train()
-        return (total / n_frames).t().tolist()
+        return [] if stop() else (total / n_frames).t().tolist()
 
     def _nll(self, n: int, part: list[Tensor]) -> Tensor:
         """Of a few frames, going on from self.h. (2, subscale)"""
