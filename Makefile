@@ -86,7 +86,7 @@ build/musl/musl-gcc.specs: android_demo/apk/fetch_debs.py
 build/arm-%/wv_run: .venv/ready build/musl/musl-gcc.specs $(C_FILES)
 	WV_MUSL_SPECS=$(CURDIR)/build/musl/musl-gcc.specs $(BIN)/cmake -S runtime/libwavernn -B $(@D) \
 		-DCMAKE_TOOLCHAIN_FILE=cmake/$*.cmake
-	$(BIN)/cmake --build $(@D) && touch $@
+	$(BIN)/cmake --build $(@D) -j2 && touch $@
 
 # Toolchain files name their compilers; without one CMake says much, and not what to do
 arm-compilers:

@@ -56,7 +56,7 @@ def modules(out: Path) -> dict[str, Path]:
         folder = out / name
         flags = (f"-DCMAKE_TOOLCHAIN_FILE={HERE}/wasm/wasm.toolchain.cmake", f"-DSYSROOT={FREESTANDING}")
         run(cmake, "-S", HERE / "wasm", "-B", folder, *flags, f"-DWV_VECTORS={name}")
-        run(cmake, "--build", folder)
+        run(cmake, "--build", folder, "-j2")
         made[name] = folder / f"wavernn-{name}.wasm"
     return made
 

@@ -58,7 +58,7 @@ class Emulated:
             gcc = tool(build.gcc)
             run([cmake, "-S", LIBWAVERNN, "-B", out, "-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_C_COMPILER={gcc}",
                  f"-DCMAKE_SYSTEM_PROCESSOR={build.processor}"])  # fmt: skip
-            run([cmake, "--build", out, "--target", "wavernn_static"])
+            run([cmake, "--build", out, "--target", "wavernn_static", "-j2"])
             self.programs[build] = out / "arm_stage"
             run([gcc, "-O2", "-static", "-o", out / "arm_stage", f"-I{LIBWAVERNN}/include", HERE / "arm_stage.c",
                  out / "libwavernn.a", "-lm"])  # fmt: skip
