@@ -70,6 +70,26 @@ def test_closed_standard_output(folder, c_build):
     assert full.returncode == 1 and full.stderr == "wv_run: error: standard output: No space left on device\n"
 
 
+def test_names_that_are_not_utf_8(folder, c_build):
+    """As they come from another system's disk: they are opened, and shown in a message as far as they can be."""
+    model, mel, audio = b"v\xff.bin", b"m\xfe.npy", b"a\xfd.wav"
+    try:
+        os.rename("tiny.bin", model)
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    os.rename("mel.npy", mel)
+    spoken = set()
+    for command in ([*PYTHON_RUN, "--backend", "c"], [str(c_build / "wv_run")]):
+        done = subprocess.run([*command, model, mel, "-o", audio], capture_output=True)
+        assert done.returncode == 0, done.stderr
+        spoken.add(Path(os.fsdecode(audio)).read_bytes())
+        Path(os.fsdecode(audio)).unlink()
+        done = subprocess.run([*command, model, b"none\xff.npy", "-o", audio], capture_output=True)
+        assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"none" in done.stderr, done.stderr
+        assert b"Traceback" not in done.stderr and not Path(os.fsdecode(audio)).exists()
+    assert len(spoken) == 1
+
+
 def test_control_characters_are_shown_as_text(tmp_path, command):
     evil = "\x1b]0;owned\x07\x1b[2J\u202e\ud800"
     binary.save(replace(tiny_model(), metadata={"licence": evil, evil: 1}), tmp_path / "evil.bin")
