@@ -144,7 +144,7 @@ def test_checkpoints_on_the_way(speech, tmp_path, wv_train, at_step):
 def test_the_best_and_the_last_model_are_kept_apart(speech, tmp_path, wv_train, monkeypatch):
     """Over an interruption, too: what was best before stays best."""
     nll = iter([5.0, 3.0, 4.0, 6.0, 2.5, 2.75])
-    monkeypatch.setattr("wv_train.loop.Validation.__call__", lambda self: [[next(nll), 1.0]])
+    monkeypatch.setattr("wv_train.loop.Validation.__call__", lambda self, stop: [[next(nll), 1.0]])
     each = ("--valid-every", 2, "--steps", 6)
     args = (speech, "-o", tmp_path / "m.pt", "--best", tmp_path / "best.pt")
     assert wv_train(*args, *SHAPE, *QUICK, *each)[0] == 0
