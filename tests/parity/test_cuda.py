@@ -66,6 +66,7 @@ def simulated(tmp_path_factory):
     return dict(zip(CASES, run_simulated("simulate_cuda.py", json.dumps(jobs))))
 
 
+@pytest.mark.slow
 @needs_numba_cuda
 @pytest.mark.parametrize("case", CASES)
 def test_the_samples_of_the_cpu(case, simulated):

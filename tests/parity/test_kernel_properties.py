@@ -40,6 +40,7 @@ def matrices(draw, dtypes=("f32", "f16", "int8")):
     return random_matrix(rng, "R", rows, cols, dtype, (block_h, block_w), most, gain), rng
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(matrices())
 def test_matvec(case):
