@@ -53,6 +53,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="wants Linux")
 def test_memory(tmp_path):
     """Of one process that reads them all, as wv-mel --model and as wv-export do."""

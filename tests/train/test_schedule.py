@@ -74,6 +74,7 @@ def test_a_run_of_any_length_reaches_its_sparsity(speech, tmp_path, command, n_s
     )
 
 
+@pytest.mark.slow
 def test_a_run_of_some_minutes_reaches_its_sparsity(speech, tmp_path, command):
     result = command(
         cli.main, speech, "-o", tmp_path / "m.pt", *TINY, "--max-minutes", 0.1, "--sparsity", 0.75, "--block", "4x4"
