@@ -129,7 +129,8 @@ async function speak() {
   await check(clip, pcm);
   offer("save", wavBlob(pcm, voice.info.sampleRate), "wavernn.wav");
   const gaps = sound.player.gaps;
-  say(`Done: ${(pcm.length / voice.info.sampleRate).toFixed(1)} s${gaps ? `, ${gaps} gaps: this device is too slow` : ""}.`);
+  const slow = gaps ? `, ${gaps} ${gaps === 1 ? "gap" : "gaps"}: this device is slow or busy` : "";
+  say(`Done: ${(pcm.length / voice.info.sampleRate).toFixed(1)} s${slow}.`);
 }
 
 /** From now on this button saves the blob. */
