@@ -83,6 +83,13 @@ def test_parse_is_zero_copy_and_read_only(tmp_path):
     assert bin_format.aligned(shifted).ctypes.data % 64 == 0 and pack(parse(shifted)) == golden("int8")
 
 
+@pytest.mark.parametrize("n", [0, 1, 64, 65])
+def test_aligned(n):
+    """So that an empty file is truncated to C, too, and not misaligned."""
+    raw = bin_format.aligned(bytes(range(n)))
+    assert raw.ctypes.data % 64 == 0 and raw.tobytes() == bytes(range(n)) and not raw.flags.writeable
+
+
 def test_save_leaves_the_old_file_on_failure(tmp_path):
     path = tmp_path / "m.bin"
     path.write_bytes(b"old")

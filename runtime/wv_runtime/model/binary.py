@@ -234,7 +234,7 @@ def aligned(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> NDArray
 def _aligned_empty(n: int) -> NDArray[np.uint8]:
     raw = np.empty(n + ALIGN, np.uint8)
     start = -raw.ctypes.data % ALIGN
-    return raw[start : start + n]
+    return raw[start:][:n]  # in two steps: NumPy lets an empty slice begin anywhere
 
 
 # A Model is pickled as its file: in another process its arrays are aligned and read-only, too.
