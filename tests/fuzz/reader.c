@@ -88,7 +88,7 @@ static void damage(source *from, uint8_t *data, size_t size) {
     case 1:
     case 2: change32(&s, record + 4 * next(&s, RECORD_BYTES / 4)); break;
     case 3: {
-        const uint64_t at = get32(record + ROW_PTR) + 4 * (uint64_t)(block_h ? next(&s, 256) % (rows / block_h + 1) : 0);
+        const uint64_t at = get32(record + ROW_PTR) + 4 * (uint64_t)(block_h ? next(&s, 256) % ((uint64_t)rows / block_h + 1) : 0);
         if (at + 4 <= size) change32(&s, data + at);
         break;
     }
