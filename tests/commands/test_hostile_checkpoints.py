@@ -37,6 +37,17 @@ def test_one_line(name, tmp_path, command):
     assert [p.name for p in tmp_path.iterdir()] == ["bad.pt"]
 
 
+def test_a_name_with_a_line_break(tmp_path):
+    """It is not two lines of the library's message, either."""
+    import torch
+
+    bad = checkpoints.checkpoint(tiny_config())
+    bad["config"]["lpc\n\u2028order"] = 0
+    torch.save(bad, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match=r"bad.pt: config: lpc\\n\\u2028order: found 0, wanted no such key"):
+        read_checkpoint(tmp_path / "bad.pt")
+
+
 MEMORY = r"""
 import json, re, sys
 from wv_runtime.errors import CheckpointError

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import pickletools
+import re
 import struct
 import zipfile
 import zlib
@@ -122,6 +123,8 @@ def _damaged(path: str, error: object) -> CheckpointError:
 
 
 def one_line(message: str) -> str:
+    """Control characters of a stranger's names are escaped; what is long is cut."""
+    message = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], message)
     return message if len(message) <= 400 else message[:400] + "..."
 
 
