@@ -59,10 +59,10 @@ def synthetic_model(
     metadata = {"data": "none: random weights", "seed": seed, "sparsity": sparsity}
     I = columns.reshape(cfg.n_x, -1).astype(np.float32)  # noqa: E741, N806
     lane = rng.normal(size=(cfg.subscale, 3 * cfg.n_units) if cfg.subscale > 1 else (0, 0)) / 10
-    return Model(cfg, matrices, I, metadata, _autocorrelations(cfg), lane=lane.astype(np.float32))
+    return Model(cfg, matrices, I, metadata, autocorrelations(cfg), lane=lane.astype(np.float32))
 
 
-def _autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
+def autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
     """M of the linear prediction: each band is a power between two lines of the spectrum. (n_lags + 1, n_mels)"""
     if not cfg.lpc_order:
         return np.zeros((0, 0), np.float32)

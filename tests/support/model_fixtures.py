@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from wv_bench.synthetic import autocorrelations
 from wv_runtime.model.binary import with_checksum
 from wv_runtime.model.blocks import block_matrix
 from wv_runtime.model.config import MelConfig, WaveRNNConfig
 from wv_runtime.model.layout import HEADER, X_SCALE
-from wv_runtime.model.neighbours import n_lags
 from wv_runtime.model.weights import Matrix, Model
 
 RELU_MAX = 4.0  # input range of O2 and O4 in the tiny int8 models
@@ -95,14 +95,6 @@ def tiny_model(
     metadata = {"step": seed, "data": "none: random weights", "licence": "Apache-2.0"}
     lane = 0.5 * rng.normal(size=(cfg.subscale, 3 * cfg.n_units) if cfg.subscale > 1 else (0, 0))
     return Model(cfg, matrices, columns, metadata, autocorrelations(cfg), lane=lane.astype(np.float32))
-
-
-def autocorrelations(cfg: WaveRNNConfig) -> NDArray[np.float32]:
-    """M of a tiny model: each band is a power of 1e6 between two lines of the spectrum. (n_lags + 1, n_mels)"""
-    if not cfg.lpc_order:
-        return np.zeros((0, 0), np.float32)
-    w = np.pi * (np.arange(cfg.mel.n_mels) + 0.5) / cfg.mel.n_mels
-    return (1e6 * np.cos(np.outer(np.arange(n_lags(cfg) + 1), w))).astype(np.float32)
 
 
 def tiny_mel(cfg: WaveRNNConfig, n_frames: int = 7, seed: int = 1) -> NDArray[np.float32]:
