@@ -55,6 +55,15 @@ def test_each_mistake_is_named(what):
         assert found.doubtful == (found.cause != "fit")
 
 
+@pytest.mark.parametrize("gain", [0.5, 1, 2, 8])
+def test_log1p_and_linear_are_told_apart_at_any_level(gain):
+    native = NativeModel(binary.pack(trained()))
+    for clip in CLIPS:
+        linear = made(clip)["linear"] * np.float32(gain)
+        for cause, mel in (("linear", linear), ("log1p", np.log1p(linear))):
+            assert check_mels(trained(), mel).cause == native.check(mel).cause == cause, clip.stem
+
+
 def test_both_languages_say_the_same_of_anything():
     native, rng, causes = NativeModel(binary.pack(trained())), np.random.default_rng(0), set()
     for clip in CLIPS:
@@ -155,6 +164,14 @@ def test_a_warning_or_with_strict_a_refusal(program, voice):
     assert strict.err == warning.replace("warning", "error") + "\n" and not Path("out.wav").exists()
     fit = json.loads(program("v.bin", "fit.npy", "--json").out)
     assert fit["mels"] == "fit" and fit["clipped"] >= 0 and np.isfinite(fit["level_db"])
+
+
+@pytest.mark.parametrize("cause", ["linear", "log1p"])
+def test_what_the_reader_alone_tells(program, voice, cause):
+    """Where no value is below zero, the mels are refused as they are read."""
+    save_mel("bad.npy", made(CLIPS[1])[cause] * np.float32(2), CFG)
+    result = program("v.bin", "bad.npy")
+    assert result.code == 1 and result.err.endswith(f"; {ADVICE[cause]}\n") and result.err.count("\n") == 1
 
 
 def test_strict_refuses_noise(program, voice):

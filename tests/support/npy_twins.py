@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from wv_runtime.engine.native import _Info
+from model_fixtures import tiny_config, tiny_model
+from wv_runtime.engine.native import NativeModel, library
 from wv_runtime.errors import MelError
 from wv_runtime.features.mel_file import read_mel
+from wv_runtime.model import binary
 from wv_runtime.model.config import MelConfig
 
 LIBWAVERNN = Path(__file__).parents[2] / "runtime/libwavernn"
@@ -30,19 +32,19 @@ Read = Callable[[bytes], Any]
 
 def c_reader(folder: Path) -> Read:
     """in_c(bytes): the array, or the message."""
-    library = folder / "npy.so"
-    sources = ["tools/npy.c", "core/mel_causes.c"]
-    command = ["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-Iinclude", *sources, "-lm", "-o", library]
+    built = folder / "npy.so"
+    sources = ["tools/npy.c", "core/mel_causes.c", library()._name]
+    command = ["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-Iinclude", *sources, "-lm", "-o", built]
     subprocess.run(command, cwd=LIBWAVERNN, check=True)
-    c = ctypes.CDLL(str(library))
+    c = ctypes.CDLL(str(built))
     c.npy_mels.restype = ctypes.POINTER(ctypes.c_float)
     free = ctypes.CDLL(None).free
     free.argtypes = [ctypes.c_void_p]
-    info = _Info(sample_rate=16000, hop_length=20, n_mels=8, mel_name=b"tiny")
+    model = NativeModel(binary.pack(tiny_model(cfg=tiny_config(mel=CFG))))
 
     def read(data: bytes) -> Any:
         n, message = ctypes.c_size_t(), ctypes.create_string_buffer(256)
-        frames = c.npy_mels(data, ctypes.c_size_t(len(data)), ctypes.byref(info), ctypes.byref(n), message)
+        frames = c.npy_mels(data, ctypes.c_size_t(len(data)), model._handle, ctypes.byref(n), message)
         if not frames:
             return message.value.decode()
         mel = np.ctypeslib.as_array(frames, (n.value, 8)).T.copy()

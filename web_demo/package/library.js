@@ -101,7 +101,7 @@ export class Library {
     const info = this.info(model);
     const file = this.copy(npy);
     const message = this.allocate(NPY_MESSAGE_BYTES);
-    const frames = this.c.npy_mels(file, npy.length, this.infoAt, this.out, message);
+    const frames = this.c.npy_mels(file, npy.length, model, this.out, message);
     const refused = frames ? "" : this.text(message);
     this.c.free(file);
     this.c.free(message);

@@ -1,6 +1,13 @@
 /* mel_causes.c - what may be wrong with mels, in words; and what their values alone tell, for the reader of mels.
  * Twin of ADVICE and positive_cause in wv_runtime/features/mel_check.py. */
+#include "../kernels/kernels.h"
 #include "mel_check.h"
+#include "mel_scale.h"
+
+#define EVEN_BELOW 1000.0 /* Hz, bands are evenly spaced */
+#define HARMONIC 0.2      /* of the loudest value */
+#define STEADY 0.3        /* nats to the frames before and after */
+enum { MIN_HARMONICS = 8 };
 
 /* In the order of wv_mels */
 static const struct {
@@ -37,16 +44,50 @@ const char *wv_mels_name(wv_mels cause) { return (unsigned)cause < N_CAUSES ? CA
 
 const char *wv_mels_advice(wv_mels cause) { return (unsigned)cause < N_CAUSES ? CAUSES[cause].advice : NULL; }
 
-/* The likeliest cause of mels of which none is below zero, as speech never is */
-wv_mels wv_positive_cause(const float *mel, size_t n) {
-    double high = 0.0, sum = 0.0, small = 0.0;
+/* log sqrt(x expm1(x)), of at least the floor */
+static double half_undone(const wv_model *m, float value) {
+    const double x = (double)value > m->log_floor ? (double)value : m->log_floor;
+    return 0.5 * (ln(x) + x + ln(1.0 - exp2_double(-x / WV_LN_2)));
+}
+
+static double difference(double a, double b) { return a < b ? b - a : a - b; }
+
+/* Whether log(1 + x) has flattened the harmonics of linear mels.
+ *
+ * A steady harmonic is the spectrum of the window: it stands out from the bands beside it by as many nats at every
+ * level. log(1 + x) presses loud ones down. Half undone, sqrt(x expm1 x), they still stand out less than that, and
+ * those of linear mels more. */
+static int is_log1p(const wv_model *m, const float *frames, size_t n_frames, double high) {
+    const wv_bands bands = {m->n_mels, m->fmin, m->fmax, 0};
+    /* bands apart, in bins of the window */
+    const double apart = (wv_edge(&bands, 2) - wv_edge(&bands, 1)) * (double)m->win_length / (double)m->sample_rate;
+    const double wanted = 0.85 * apart - 0.25;
+    size_t n = 0, n_flat = 0;
+    for (int32_t b = 1; b + 1 < m->n_mels && wv_edge(&bands, b + 2) < EVEN_BELOW; b++)
+        for (size_t t = 1; t + 1 < n_frames; t++) {
+            const float *x = frames + t * (size_t)m->n_mels + b;
+            if (!(x[0] > x[-1] && x[0] > x[1] && (double)x[0] > HARMONIC * high)) continue;
+            const double here = half_undone(m, x[0]);
+            const double before = half_undone(m, x[-m->n_mels]), after = half_undone(m, x[m->n_mels]);
+            if (difference(before, here) + difference(here, after) >= STEADY) continue;
+            n++;
+            n_flat += here - 0.5 * (half_undone(m, x[-1]) + half_undone(m, x[1])) < wanted;
+        }
+    return n < MIN_HARMONICS ? high > 0.5 && high < 1.25 : 2 * n_flat > n;
+}
+
+wv_mels wv_positive_cause(const wv_model *model, const float *frames, size_t n_frames) {
+    const size_t n = n_frames * (size_t)model->n_mels;
+    double high = 0.0, sum = 0.0;
+    size_t n_above = 0, n_small = 0;
     for (size_t i = 0; i < n; i++) {
-        high = (double)mel[i] > high ? (double)mel[i] : high;
-        sum = sum + (double)mel[i];
-        small = small + (mel[i] < 0.1f ? 1.0 : 0.0);
+        high = (double)frames[i] > high ? (double)frames[i] : high;
+        sum = sum + (double)frames[i];
+        n_above += frames[i] > 0.0f;
+        n_small += frames[i] > 0.0f && frames[i] < 0.1f;
     }
     if (high == 0.0) return WV_MELS_ZEROS;
     if (sum / (double)n > 4.0) return WV_MELS_INTEGERS;
-    if (high <= 1.0 && small / (double)n < 0.5) return WV_MELS_0_1;
-    return high > 0.5 && high < 1.25 ? WV_MELS_LOG1P : WV_MELS_LINEAR;
+    if (high <= 1.0 && 2 * n_small < n_above) return WV_MELS_0_1;
+    return is_log1p(model, frames, n_frames, high) ? WV_MELS_LOG1P : WV_MELS_LINEAR;
 }

@@ -77,8 +77,6 @@ typedef struct {
     double offset, shape, spread, step, top;
 } features;
 
-static double ln(double x) { return log2_double(x) * WV_LN_2; }
-
 static double larger(double a, double b) { return a > b ? a : b; }
 
 static double smaller(double a, double b) { return a < b ? a : b; }
@@ -301,7 +299,7 @@ static void check_mels(const wv_model *m, const float *frames, size_t n_frames, 
     if (m->mel_stats == NULL) return;
     statistics_of(frames, n_frames, m->n_mels, &s);
     if (s.n < MIN_FRAMES) return;
-    found->cause = s.low >= 0.0 ? wv_positive_cause(frames, n_frames * (size_t)m->n_mels) : undone(m, &s);
+    found->cause = s.low >= 0.0 ? wv_positive_cause(m, frames, n_frames) : undone(m, &s);
     if (found->cause == WV_MELS_FIT && s.n_zero > 0) {
         found->cause = WV_MELS_ZEROS;
     } else if (found->cause == WV_MELS_FIT || found->cause == WV_MELS_OTHER) {

@@ -4,7 +4,7 @@
 
 #include "wavernn.h"
 
-/* The likeliest cause of n values of mels of which none is below zero, as speech never is. */
-wv_mels wv_positive_cause(const float *mel, size_t n);
+/* The likeliest cause of mels of which none is below zero, as speech never is. frames : (n_frames, n_mels) */
+wv_mels wv_positive_cause(const wv_model *model, const float *frames, size_t n_frames);
 
 #endif

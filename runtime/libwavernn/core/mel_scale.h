@@ -26,6 +26,8 @@ static inline double log2_double(double x) {
     return (double)n + 2.0 * s * series / WV_LN_2;
 }
 
+static inline double ln(double x) { return log2_double(x) * WV_LN_2; }
+
 /* Slaney's mel scale: 3 mels to 200 Hz up to 1 kHz, then 27 to a factor of 6.4 */
 #define WV_HZ_PER_MEL (200.0 / 3.0)
 #define WV_MELS_PER_OCTAVE (27.0 / log2_double(6.4))

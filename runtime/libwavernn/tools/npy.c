@@ -124,10 +124,12 @@ void npy_settings(const wv_info *info, char text[NPY_SETTINGS_BYTES]) {
 }
 
 /* From the text of the header and the data after it. */
-static float *parse(const char *header, const unsigned char *data, size_t data_bytes, const wv_info *info,
+static float *parse(const char *header, const unsigned char *data, size_t data_bytes, const wv_model *model,
                     size_t *n_frames, char *message) {
     npy_header h;
     char shape[SHAPE_BYTES];
+    wv_info known, *info = &known;
+    (void)wv_model_info(model, info);
     if (!take_header(header, &h)) return refuse(message, NOT_NPY);
     const size_t *dims = h.dims;
     print_shape(&h, shape);
@@ -183,7 +185,7 @@ static float *parse(const char *header, const unsigned char *data, size_t data_b
             frames[t * n_mels + band] = x;
         }
     if (low < LOWEST_MEL || high > HIGHEST_MEL || low >= 0.0f) {
-        const wv_mels cause = low >= 0.0f ? wv_positive_cause(frames, n_mels * *n_frames)
+        const wv_mels cause = low >= 0.0f ? wv_positive_cause(model, frames, *n_frames)
                               : low < LOWEST_MEL ? range_cause(low) : WV_MELS_FIT;
         free(frames);
         return refuse_range(message, low, high, cause);
@@ -206,7 +208,7 @@ int npy_check_frame(const float *frame, size_t t, const wv_info *info, char mess
     return refuse_range(message, low, high, low < LOWEST_MEL ? range_cause(low) : WV_MELS_FIT), 0;
 }
 
-float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
+float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_model *model, size_t *n_frames,
                 char message[NPY_MESSAGE_BYTES]) {
     /* 1) a .npy header: magic, version, length, a dictionary in text */
     if (n_bytes < 12 || !npy_starts(bytes, n_bytes) || bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
@@ -222,7 +224,7 @@ float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info,
     memcpy(header, bytes + start, length);
     header[length] = '\0'; /* a zero before it ends the text too early, and is refused */
     if (strlen(header) != length) header[0] = '\0';
-    float *frames = parse(header, bytes + start + length, n_bytes - start - length, info, n_frames, message);
+    float *frames = parse(header, bytes + start + length, n_bytes - start - length, model, n_frames, message);
     free(header);
     return frames;
 }

@@ -14,9 +14,9 @@ enum { NPY_MESSAGE_BYTES = MESSAGE_BYTES, NPY_MAGIC_BYTES = 6, NPY_SETTINGS_BYTE
 /* What the maker of mels and the model must agree on, as text. */
 void npy_settings(const wv_info *info, char text[NPY_SETTINGS_BYTES]);
 
-/* The mels in a file's bytes, for a model that is `info`: (n_frames, n_mels) finite natural logarithms, which the
+/* The mels in a file's bytes, for a model: (n_frames, n_mels) finite natural logarithms, which the
  * caller frees. NULL if it is no such array; then `message` is one line: what was found, what was wanted. */
-float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_info *info, size_t *n_frames,
+float *npy_mels(const unsigned char *bytes, size_t n_bytes, const wv_model *model, size_t *n_frames,
                 char message[NPY_MESSAGE_BYTES]);
 
 /* The file that holds frames : (n_frames, n_mels) for a model that is `info`, as wv-mel writes it; the caller frees it. NULL

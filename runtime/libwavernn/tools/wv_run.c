@@ -109,7 +109,7 @@ typedef struct {
 } mel_array;
 
 /* The mels, or none and the first bytes in `file` if frames without a header come from standard input */
-static mel_array load_mel(const char *path, const wv_info *info, contents *file) {
+static mel_array load_mel(const char *path, const wv_model *model, contents *file) {
     char message[NPY_MESSAGE_BYTES];
     mel_array mel = {NULL, 0};
     const int from = open_input(path), pipe = strcmp(path, "-") == 0;
@@ -117,7 +117,7 @@ static mel_array load_mel(const char *path, const wv_info *info, contents *file)
     if (pipe && !npy_starts(file->bytes, file->n_bytes)) return mel;
     read_up_to(from, SIZE_MAX, input_name(path), file);
     close(from);
-    mel.frames = npy_mels(file->bytes, file->n_bytes, info, &mel.n_frames, message);
+    mel.frames = npy_mels(file->bytes, file->n_bytes, model, &mel.n_frames, message);
     if (mel.frames == NULL) fail(BAD_DATA, "%s: %s", input_name(path), message);
     release(file);
     return mel;
@@ -269,7 +269,7 @@ int main(int argc, char **argv) {
 
     /* 2) the mels */
     contents first = {NULL, 0, 0};
-    mel_array mel = load_mel(a.mel, &info, &first);
+    mel_array mel = load_mel(a.mel, model, &first);
     const int is_live = mel.frames == NULL;
     report r = {.n_frames = mel.n_frames, .n_samples = mel.n_frames * (size_t)info.hop_length};
     if (!is_live) check_mels(model, &a, &mel, &r);

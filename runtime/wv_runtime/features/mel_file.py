@@ -93,7 +93,7 @@ def read_mel(f: BinaryIO | Rejoined, path: str | Path, cfg: MelConfig) -> NDArra
     mel = np.frombuffer(data, descr).reshape(shape, order="F" if fortran_order else "C")
     with np.errstate(over="ignore"):
         mel = np.ascontiguousarray(mel, np.float32)
-    _check_values(path, mel)
+    _check_values(path, mel, cfg)
     return mel
 
 
@@ -184,7 +184,7 @@ def _read_up_to(f: BinaryIO | Rejoined, n_bytes: int) -> bytes:
 def check_mel(path: str | Path, mel: NDArray[np.float32], cfg: MelConfig) -> None:
     """Raises MelError unless an array is one of natural log-mels that `cfg` can have made."""
     _check_shape(path, mel.shape, cfg)
-    _check_values(path, mel)
+    _check_values(path, mel, cfg)
 
 
 def _check_shape(path: str | Path, shape: tuple[int, ...], cfg: MelConfig) -> None:
@@ -215,10 +215,10 @@ def _refuse_range(path: str | Path, low: float, high: float, cause: str) -> None
     raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")
 
 
-def _check_values(path: str | Path, mel: NDArray[np.float32]) -> None:
+def _check_values(path: str | Path, mel: NDArray[np.float32], cfg: MelConfig) -> None:
     if not np.isfinite(mel).all():
         band, frame = np.argwhere(~np.isfinite(mel))[0]
         raise MelError(f"{path}: NaN or infinite at band {band}, frame {frame}")
     low, high = mel.min(), mel.max()
     if low < LOWEST_MEL or high > HIGHEST_MEL or low >= 0:
-        _refuse_range(path, low, high, positive_cause(mel) if low >= 0 else "fit")
+        _refuse_range(path, low, high, positive_cause(mel, cfg) if low >= 0 else "fit")

@@ -133,7 +133,7 @@ JNIEXPORT jfloatArray JNICALL Java_org_wavernn_WaveRnn_nativeReadMels(JNIEnv *en
     jbyte *bytes = (*env)->GetByteArrayElements(env, npy, NULL);
     if (bytes == NULL) return NULL;
     const size_t n_bytes = (size_t)(*env)->GetArrayLength(env, npy);
-    float *frames = npy_mels((const unsigned char *)bytes, n_bytes, &of(h)->info, &n_frames, message);
+    float *frames = npy_mels((const unsigned char *)bytes, n_bytes, of(h)->model, &n_frames, message);
     (*env)->ReleaseByteArrayElements(env, npy, bytes, JNI_ABORT);
     return mels_or_words(env, of(h), frames, n_frames, message);
 }
