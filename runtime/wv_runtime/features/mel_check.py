@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -300,6 +301,7 @@ def band_edges(n_mels: int, fmin: float, fmax: float, htk: bool) -> NDArray[np.f
     return np.where(mel < 15.0, mel * (200.0 / 3.0), 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
 
 
+@cache
 def _basis_pattern(cfg: MelConfig, basis: _Basis) -> NDArray[np.float64]:
     """(n_mels,) log of what a white spectrum gives in each band, relative to its true area."""
     rate = basis.sample_rate or cfg.sample_rate
