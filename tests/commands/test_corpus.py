@@ -142,15 +142,35 @@ def test_bad_usage(command, folder):
     assert not Path("out").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
-def test_the_jobs_end_with_a_parent_that_is_killed(folder):
+def start_two_jobs():
+    """A run of two jobs that has made a file, and its processes."""
     make_mels("mels", 40, n_frames=2000)
-    run = subprocess.Popen([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     children, deadline = set(), time.monotonic() + 60
     while not list(Path("out").rglob("clip*.wav")) and time.monotonic() < deadline:
         children |= set(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split())
         time.sleep(0.01)
+    return run, children, deadline
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+def test_a_job_that_is_killed_is_told_and_made_up_for(folder):
+    run, children, _ = start_two_jobs()
+    os.kill(int(sorted(children)[0]), signal.SIGKILL)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1 and err.startswith("wv-run: error: mels: ") and err.count("\n") == 1
+    assert ": a job was killed; the same command goes on\n" in out
+    done = subprocess.run([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2", "--json"], capture_output=True)
+    report = json.loads(done.stdout)
+    assert report["skipped"] > 0 and report["done"] + report["skipped"] == 40 and not report["failed"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+def test_the_jobs_end_with_a_parent_that_is_killed(folder):
+    run, children, deadline = start_two_jobs()
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     assert len(children) >= 2
@@ -190,14 +210,15 @@ def test_a_killed_run_goes_on_to_the_same_files(folder, number):
 
 
 def test_ctrl_c_while_jobs_start(folder, tmp_path):
-    """One line; the processes that import their modules do not tell, too."""
+    """One line; processes that import their modules, as no copies of this one do, do not tell, too."""
+    pytest.importorskip("onnxruntime")
     make_mels("mels", 4)
     importing = "    os.write(2, b'!')\n    time.sleep(30)\n"
     (tmp_path / "sitecustomize.py").write_text(
         f"import os, sys, time\nif '--multiprocessing-fork' in sys.orig_argv:\n{importing}"
     )
     run = subprocess.Popen(
-        [*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], start_new_session=True,
+        [*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2", "--backend", "onnx"], start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(tmp_path)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip

@@ -189,9 +189,7 @@ class Corpus:
                 summary.skipped += 1
             else:
                 left.append(item)
-        left.sort(key=lambda item: -item.n_bytes)  # lanes in step end together, and no job is left with a long one
-        size = max(1, min(FILES_AT_ONCE, -(-len(left) // n_jobs)))
-        groups = [_Group(began, left[i : i + size]) for i in range(0, len(left), size)]
+        groups = [_Group(began, items) for items in _shared_out(left, n_jobs)]
         shown = not sys.stderr.isatty()
         with click.progressbar(length=len(left), label="files", show_pos=True, file=sys.stderr, hidden=shown) as bar:
             for made in self._all(groups, jobs):
@@ -213,6 +211,19 @@ class Corpus:
             if isinstance(made, JobKilled):
                 made = [_Made(item.mel, str(made)) for item in group.items]
             yield from made
+
+
+def _shared_out(items: list[_Item], n_jobs: int) -> Iterator[list[_Item]]:
+    """The longest first, so that lanes in step end together; and less and less, so that jobs end together."""
+    items = sorted(items, key=lambda item: item.n_bytes)
+    left = sum(item.n_bytes for item in items)
+    while items:
+        most = left if n_jobs == 1 else left / (2 * n_jobs)
+        group = [items.pop()]
+        while items and len(group) < FILES_AT_ONCE and sum(i.n_bytes for i in group) + items[-1].n_bytes <= most:
+            group.append(items.pop())
+        left -= sum(item.n_bytes for item in group)
+        yield group
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ import multiprocessing.connection
 import multiprocessing.process
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -38,10 +39,13 @@ class Jobs:
 
     n_jobs    : processes of this machine; 1 is this one
     scheduler : address (tcp://host:8786) or scheduler file of a Dask cluster instead; empty is none
+    copies    : whether a copy of this process can do the work: it is there at once, and imports nothing. Taken on Linux
+                while this process has one thread, because others do not survive it
     """
 
     n_jobs: int = 1
     scheduler: str = ""
+    copies: bool = False
 
     def run(
         self, work: Callable[[Any, Task], Any], settings: Any, tasks: Iterable[Task]
@@ -83,7 +87,8 @@ class Jobs:
             return max(1, sum(client.nthreads().values()))
 
     def _in_processes(self, work: Any, settings: Any, tasks: list[Task]) -> Iterator[tuple[Task, Any]]:
-        context = multiprocessing.get_context("spawn")  # threads of a library do not survive a fork
+        fork = self.copies and sys.platform == "linux" and threading.active_count() == 1
+        context = multiprocessing.get_context("fork" if fork else "spawn")
         n = min(self.n_jobs, len(tasks))
         with ProcessPoolExecutor(n, context, _begin, (work, settings)) as pool:
             try:

@@ -114,8 +114,8 @@ def main(
                              "folder, wanted a file")  # fmt: skip
         if jobs and dask:
             raise ValueError("--jobs: found it with --dask, whose workers are the jobs, wanted one of them")
-        _speak_folder(model_path, mel_path, out, Jobs(jobs or n_cpus(), dask), overwrite, as_json, strict, backend,
-                      isa, seed, temperature, postfilter, format_, mel_format)  # fmt: skip
+        _speak_folder(model_path, mel_path, out, Jobs(jobs or n_cpus(), dask, engine.forks), overwrite, as_json, strict,
+                      backend, isa, seed, temperature, postfilter, format_, mel_format)  # fmt: skip
         return
     if jobs or overwrite or dask:
         raise ValueError("--jobs, --dask, --overwrite: found one of them with a file, wanted folders as MEL and OUT")

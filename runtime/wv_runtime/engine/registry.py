@@ -42,6 +42,7 @@ class Entry:
     has_isas : whether `isa` chooses among several
     interleaves : whether it speaks voices of interleaved lanes (subscale above 1)
     compiles : whether a process' first sample waits for a compiler
+    forks : whether a process that has loaded it may fork
     same_samples : whether they are those of all others of which this is true
     timed : whether wv-bench times it
     """
@@ -51,6 +52,7 @@ class Entry:
     has_isas: bool = False
     interleaves: bool = False
     compiles: bool = True
+    forks: bool = False
     same_samples: bool = True
     timed: bool = False
 
@@ -62,7 +64,11 @@ class Entry:
 
 ENGINES = {
     "numba": Entry(
-        "wv_runtime.engine.numba_cpu:NumbaEngine", "compiled for this CPU by Numba", interleaves=True, timed=True
+        "wv_runtime.engine.numba_cpu:NumbaEngine",
+        "compiled for this CPU by Numba",
+        interleaves=True,
+        forks=True,
+        timed=True,
     ),
     "c": Entry(
         "wv_runtime.engine.native:NativeEngine",
@@ -70,6 +76,7 @@ ENGINES = {
         has_isas=True,
         interleaves=True,
         compiles=False,
+        forks=True,
         timed=True,
     ),
     "cuda": Entry("wv_runtime.engine.cuda:CudaEngine", "an NVIDIA GPU, int8 models alone", timed=True),
