@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import checkpoint
+from conftest import ROOT
 from model_fixtures import tiny_config
 from wv_runtime.model import binary
 
@@ -17,7 +18,8 @@ pytest.importorskip("onnxruntime")
 
 from wv_export.convert import read_checkpoint, to_model  # noqa: E402
 from wv_runtime.engine import onnx_graph  # noqa: E402
-from wv_train import layers  # noqa: E402
+from wv_runtime.engine.synth import Voice  # noqa: E402
+from wv_train import layers, verify  # noqa: E402
 from wv_train.model import WaveRNN  # noqa: E402
 from wv_train.verify import main  # noqa: E402
 
@@ -78,12 +80,37 @@ def test_an_onnx_file_that_differs(command, here, tmp_path):
     assert "Numba: " not in done.out
 
 
-def test_c_that_differs(command, here, monkeypatch):
-    same = layers.np.ones(100, bool)
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "R", "O1", "O2", "O3", "O4"])
+def test_the_layer_in_which_c_differs_is_named(command, here, monkeypatch, name):
+    def wrong_in_c(model, backend):
+        m = model.matrices[name]
+        wrong = {**model.matrices, name: replace(m, values=m.values * np.float32(1.5))}
+        return Voice(replace(model, matrices=wrong) if backend == "c" else model, backend)
+
+    monkeypatch.setattr("wv_train.verify.Voice", wrong_in_c)
+    done = command(main, "model.pt", "out.bin", *CLIP)
+    assert done.code == 1 and "C: the first sample that differs from Numba's is " in done.out
+    assert f"; the first layer that differs is {name}\n" in done.out
+
+
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "R", "O1", "O2", "O3", "O4"])
+def test_samples_show_a_small_change_of_any_layer(name):
+    """So those of C, which are Numba's, tell as much as its layers would."""
+    model = replace(binary.load(ROOT / "voices/kathleen16-small/voice.bin"), postfilter=None)
+    m, mel = model.matrices[name], verify.spoken_clip(model, 0.1).mel
+    part = "scale" if m.dtype == "int8" else "values"
+    changed = replace(m, **{part: (getattr(m, part) * np.float32(1.001)).astype(getattr(m, part).dtype)})
+    pcm = [Voice(replace(model, matrices={**model.matrices, name: matrix}), "c")(mel)[:700] for matrix in (m, changed)]
+    assert (pcm[0] != pcm[1]).any()
+
+
+def test_c_that_differs_everywhere(command, here, monkeypatch):
+    same = np.ones(100, bool)
     same[7] = False
     monkeypatch.setattr("wv_train.verify.numba_and_c", lambda model, mel: same)
     done = command(main, "model.pt", "out.bin", *CLIP)
-    assert done.code == 1 and "C: the first sample that differs from Numba's is 7" in done.out
+    assert done.code == 1
+    assert "C: the first sample that differs from Numba's is 7; no layer alone is the cause" in done.out
 
 
 def test_bad_use(command, here, tmp_path):

@@ -64,8 +64,8 @@ def main(
 ) -> None:
     """Compare MODEL.PT in torch with OUT.BIN in ONNX Runtime, Numba and C, layer by layer.
 
-    All are given the same true samples (teacher forcing). C is compared with Numba by the samples that both draw, bit
-    for bit. The exit status is 1 if anything differs by more than the tolerance.
+    All are given the same true samples (teacher forcing) but C, which is compared with Numba by the samples that both
+    draw, bit for bit. The exit status is 1 if anything differs by more than the tolerance.
     """
     torch.set_num_threads(1)
     model = binary.load(out)
@@ -94,7 +94,9 @@ def main(
     click.echo(f"C: {n_samples - len(differs)} of {n_samples} samples are Numba's, bit for bit")
     wrong = [why(c) for c in columns if not c.ok]
     if len(differs):
-        wrong.append(f"C: the first sample that differs from Numba's is {differs[0]}")
+        layer = culprit(model, speech.mel)
+        found = f"the first layer that differs is {layer}" if layer else "no layer alone is the cause"
+        wrong.append(f"C: the first sample that differs from Numba's is {differs[0]}; {found}")
     for line in wrong:
         click.echo(line)
     if wrong:
@@ -159,6 +161,15 @@ def numba_and_c(model: Model, mel: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of the samples that both draw from the mels are the same. (n_samples,)"""
     pcm = [Voice(replace(model, postfilter=None), backend)(mel, seed=0) for backend in ("numba", "c")]
     return np.asarray(pcm[0] == pcm[1])
+
+
+def culprit(model: Model, mel: NDArray[np.float32]) -> str:
+    """The first layer with which C draws what Numba draws once it gives 1 whatever it gets; empty if there is none."""
+    for name, m in model.matrices.items():
+        constant = replace(m, values=np.zeros_like(m.values), bias=np.ones_like(m.bias))
+        if numba_and_c(replace(model, matrices={**model.matrices, name: constant}), mel).all():
+            return name
+    return ""
 
 
 def table(columns: list[Column], nll: float) -> str:
