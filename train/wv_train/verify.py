@@ -94,8 +94,8 @@ def main(
     click.echo(f"C: {n_samples - len(differs)} of {n_samples} samples are Numba's, bit for bit")
     wrong = [why(c) for c in columns if not c.ok]
     if len(differs):
-        layer = culprit(model, speech.mel)
-        found = f"the first layer that differs is {layer}" if layer else "no layer alone is the cause"
+        first = culprit(model, speech.mel)
+        found = f"the first layer that differs is {first}" if first else "no layer alone is the cause"
         wrong.append(f"C: the first sample that differs from Numba's is {differs[0]}; {found}")
     for line in wrong:
         click.echo(line)
