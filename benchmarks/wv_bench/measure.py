@@ -77,7 +77,9 @@ class Case:
         else:
             run = partial(_native.NativeBatch(model, lanes).bench_stage, streams)
         B = self.config.subscale  # noqa: N806
-        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa), max(lanes, B), threads,
+        mine = threads if B > 1 else 1  # else the batch's
+        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa, n_threads=mine),
+                      max(lanes, B), threads,
                       lambda: _native.NativeBatch(model, lanes, threads), B > 1)  # fmt: skip
 
     def numba(self, lanes: int = 1, threads: int = 1) -> Engine:
@@ -104,8 +106,12 @@ class Case:
             def run(stage: int, n_times: int) -> None:
                 stages.stage_of_lanes(net, states, lanes, seed, k_l, window, stage, n_times, byte, pcm)
 
-        stream = InterleavedStream if B > 1 else NumbaStream
-        return Engine("numba", simd.ISA, run, lambda: stream(self.model, net, 0, 1.0), max(lanes, B), threads,
+        def open_one() -> NumbaStream:
+            if B > 1:
+                return InterleavedStream(self.model, net, 0, 1.0, n_threads=threads)
+            return NumbaStream(self.model, net, 0, 1.0)
+
+        return Engine("numba", simd.ISA, run, open_one, max(lanes, B), threads,
                       lambda: NumbaBatch(self.model, net, lanes, threads), B > 1)  # fmt: skip
 
     def engines(

@@ -66,6 +66,7 @@ static wv_options options_of(source *s, const char *isa) {
     o.temperature = TEMPERATURES[next(s, 5)];
     o.max_frames = 1 + (int32_t)next(s, 9);
     o.isa = isa;
+    o.n_threads = next(s, 4);
     return o;
 }
 

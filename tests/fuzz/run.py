@@ -109,7 +109,9 @@ class Run:
 
     def native(self, target: str, seconds: int, runs: int, number: int) -> tuple[int, int]:
         places = self.folder / "corpus" / target, self.seeds, self.folder / "findings"
-        limits = f"-max_total_time={seconds}", f"-runs={runs}"
+        # libFuzzer counts what it replays first
+        n_replayed = sum(len(list(folder.glob("*"))) for folder in (places[0], self.seeds / "reader")) + 2
+        limits = f"-max_total_time={seconds}", f"-runs={n_replayed + runs}"
         return run_native(self.programs / f"fuzz_{target}", *places, *limits), 0
 
     def twins(self, target: str, seconds: int, runs: int, number: int) -> tuple[int, int]:

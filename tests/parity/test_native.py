@@ -186,8 +186,10 @@ def test_null_pointers_are_refused():
 def test_options_of_older_and_newer_headers():
     """struct_size: at least the first version's; bytes beyond what the library knows must be zero."""
     size, model, state = ctypes.sizeof(_native._Options), NativeModel(DATA), ctypes.c_void_p()
-    for extra, content, wanted in [(0, b"", "ok"), (-9, b"", "argument"), (8, b"\0" * 8, "ok"), (4096, b"", "argument"),
-                                   (8, b"\0" * 7 + b"\1", "argument"), (-size, b"", "argument")]:  # fmt: skip
+    least = _native._Options.postfilter.offset - size
+    for extra, content, wanted in [(0, b"", "ok"), (least, b"", "ok"), (least - 1, b"", "argument"),
+                                   (8, b"\0" * 8, "ok"), (8, b"\0" * 7 + b"\1", "argument"),
+                                   (4096, b"", "argument"), (-size, b"", "argument")]:  # fmt: skip
         options = bytes(_native._Options(size + extra, 1, 1.0, 64, None)) + content
         status = library().wv_state_new(
             model._handle, ctypes.cast(options, ctypes.POINTER(_native._Options)), ctypes.byref(state)

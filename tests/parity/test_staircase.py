@@ -1,8 +1,9 @@
-"""Voices of interleaved lanes: one hash whatever the ISA and the chunks."""
+"""Voices of interleaved lanes: one hash whatever the ISA, the chunks and the threads."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from wv_runtime.engine.kernels.sample import random_bits, sample_byte
 from wv_runtime.engine.native import NativeModel, NativeStream, isa_names
 from wv_runtime.engine.numba_cpu import teacher_forced
 from wv_runtime.engine.synth import Voice
+from wv_runtime.errors import NativeError
 from wv_runtime.model import binary
 from wv_runtime.model.binary import pack
 
@@ -42,18 +44,19 @@ def talk(stream, mel, rng):
 
 
 @pytest.mark.parametrize(("dtype", "changes"), CASES)
-def test_every_isa_and_chunk(dtype, changes):
+def test_every_isa_chunk_and_thread(dtype, changes):
     """From one frame, which is shorter than the way from the first lane to the last, on."""
     cfg, rng = tiny_config(**changes), np.random.default_rng(0)
     model, numba = NativeModel(pack(tiny_model(dtype, cfg=cfg))), Voice(tiny_model(dtype, cfg=cfg))
     for n_frames in (1, 2, 20):
         mel, said = tiny_mel(cfg, n_frames), []
         for isa in isa_names():
-            stream = NativeStream(model, 5, isa=isa)
-            for _ in range(4):
-                said.append(talk(stream, mel, rng))
-                stream.reset(5)
-        said += [talk(numba.open(5), mel, rng) for _ in range(4)]
+            for n_threads in (1, 1, 2, 3):
+                stream = NativeStream(model, 5, isa=isa, n_threads=n_threads)
+                for _ in range(2):
+                    said.append(talk(stream, mel, rng))
+                    stream.reset(5)
+        said += [talk(numba.open(5, n_threads=n), mel, rng) for n in (1, 1, 2, 3)]
         assert len(said[0]) == n_frames * cfg.mel.hop_length and len(np.unique(said[0])) > 4
         assert all(np.array_equal(said[0], pcm) for pcm in said)
 
@@ -124,6 +127,35 @@ def test_lookahead_is_what_it_says(backend):
     stream.push(mel[:, voice.lookahead : voice.lookahead + 1])
     assert stream.available == cfg.mel.hop_length
     assert NativeModel(pack(voice.model)).lookahead == voice.lookahead
+
+
+@pytest.mark.parametrize("backend", ["c", "numba"])
+def test_threads(backend):
+    cfg = tiny_config(**LANES)
+    voice, mel = Voice(tiny_model("int8", cfg=cfg), backend), tiny_mel(cfg, 20)
+    pcm = voice(mel, seed=3)
+    for n_threads in (2, 5, 64):  # more than lanes
+        np.testing.assert_array_equal(pcm, voice(mel, seed=3, n_threads=n_threads))
+        np.testing.assert_array_equal(pcm, np.concatenate(list(voice.stream([mel], seed=3, n_threads=n_threads))))
+    for wrong in (0, 65):
+        with pytest.raises(ValueError, match=rf"n_threads: found {wrong}, wanted 1..64"):
+            voice.open(n_threads=wrong)
+
+
+def test_a_fork_has_no_threads():
+    cfg = tiny_config(**LANES)
+    stream = Voice(tiny_model("int8", cfg=cfg), "c").open(n_threads=2)
+    stream.push(tiny_mel(cfg, 20))
+    stream.pull(1)
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(stream.pull(1)) == 1
+        return
+    try:
+        stream.pull(1)
+    except NativeError as error:
+        os._exit("after a fork" not in str(error))
+    os._exit(2)
 
 
 @pytest.mark.parametrize("backend", ["c", "numba"])

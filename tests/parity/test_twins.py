@@ -48,9 +48,10 @@ PYTHON_ONLY = {
     "lanes_from",
     "make_staircase",
     "copy",
-    "wants_window",
     "heard",
-    "staircase_step",
+    "run_group",
+    "staircase_run",
+    "followed",
     "lanes_bytes",
     "draw_staircase",
     "stride",
@@ -68,7 +69,7 @@ OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict", "fours",
                    "lane_q10", "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
                    "stage_pcm", "autocorrelation", "interpolator", "inputs_context", "lane_coarse", "lane_draw",
-                   "lane_fine", "see", "interpolators", "condition_lane", "condition_slot", "enter_sub",
+                   "lane_fine", "see", "interpolators", "condition_lane", "condition_slot", "enter_sub", "step_group",
                    "lanes_R", "lanes_logits", "lanes_coarse", "lanes_fine", "lanes_draw"}  # fmt: skip
 
 

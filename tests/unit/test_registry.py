@@ -25,8 +25,8 @@ from wv_runtime.model.layout import HEADER
 class Inverted(NativeEngine):
     """The samples of c, upside down."""
 
-    def open(self, seed, temperature):
-        stream = super().open(seed, temperature)
+    def open(self, seed, temperature, n_threads):
+        stream = super().open(seed, temperature, n_threads)
         pull = stream.pull
         stream.pull = lambda n: ~pull(n)
         return stream

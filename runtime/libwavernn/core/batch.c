@@ -6,12 +6,6 @@
 #include "fp_mode.h"
 #include "state.h"
 
-#ifdef WV_THREADS
-#include <pthread.h>
-#endif
-
-enum { MAX_THREADS = 64 };
-
 /* A wv_lane's own vectors, which wait while it uses a row of wv_lanes. */
 typedef struct {
     float *h, *a, *logits;
@@ -26,16 +20,12 @@ typedef struct {
     wv_job job[WV_MAX_LANES];
     home home[WV_MAX_LANES];
     int32_t left[WV_MAX_LANES]; /* of a run */
-    wv_batch *batch;
-#ifdef WV_THREADS
-    pthread_t thread;           /* the first worker is the caller's thread */
-#endif
 } worker;
 
 /* What one call of wv_batch_pull was given. */
 typedef struct {
     wv_state *const *states;
-    size_t n_states, next; /* states[next] joins next */
+    size_t n_states;
     int16_t *const *pcm;
     const size_t *n_samples;
     size_t *written;
@@ -43,34 +33,13 @@ typedef struct {
 
 struct wv_batch {
     const wv_model *model;
-    int32_t n_lanes, n_threads;
+    int32_t n_lanes;
     work work;
-    worker *workers;       /* (n_threads,) */
+    worker *workers;       /* (threads.n,) the first is the caller's */
     void *storage;
-#ifdef WV_THREADS
-    int32_t n_started;     /* threads beside the caller's */
-    pthread_mutex_t mutex; /* of everything below, and of work.next */
-    pthread_cond_t begun, ended;
-    uint64_t n_calls;      /* of wv_batch_pull */
-    int32_t n_busy, closed;
-#endif
+    wv_count next;         /* states[next] joins next */
+    wv_threads threads;
 };
-
-/* One thread at a time takes the next stream. */
-static void lock(wv_batch *b) {
-#ifdef WV_THREADS
-    pthread_mutex_lock(&b->mutex);
-#else
-    (void)b;
-#endif
-}
-static void unlock(wv_batch *b) {
-#ifdef WV_THREADS
-    pthread_mutex_unlock(&b->mutex);
-#else
-    (void)b;
-#endif
-}
 
 static void join(const wv_model *m, worker *w, const wv_job *job, int16_t *pcm, int32_t left) {
     const int32_t l = w->lanes.n++;
@@ -107,29 +76,30 @@ static void leave(const wv_model *m, worker *w, int32_t l) {
 
 /* The next stream that draws anything takes a lane; returns whether there was one. */
 static int join_next(wv_batch *b, worker *w) {
-    work *k = &b->work;
-    for (;;) {
-        lock(b);
-        const size_t i = k->next < k->n_states ? k->next++ : k->n_states;
-        unlock(b);
-        if (i == k->n_states) return 0;
+    const work *k = &b->work;
+    for (size_t i; (i = (size_t)wv_count_up(&b->next)) < k->n_states;) {
         wv_job job;
         int16_t *to;
         wv_job_begin(&job, k->states[i], k->pcm[i], k->n_samples[i]);
         k->written[i] = job.left;
-        int32_t n = wv_job_next(&job, &to);
-        for (; n > 0 && job.state->staircase; n = wv_job_next(&job, &to)) wv_job_draw(&job, n, to); /* has lanes of its own */
+        if (job.state->staircase) {
+            wv_job_draw(&job); /* has lanes of its own */
+            continue;
+        }
+        const int32_t n = wv_job_next(&job, &to);
         if (n > 0) {
             join(b->model, w, &job, to, n);
             return 1;
         }
     }
+    return 0;
 }
 
 /* Streams one after the other through the lanes of a thread, until none is left. Few streams are shared out evenly. */
-static void pull_lanes(worker *w) {
-    wv_batch *b = w->batch;
-    const size_t threads = (size_t)b->n_threads, fair = (b->work.n_states + threads - 1) / threads;
+static void pull_lanes(void *of, int32_t thread) {
+    wv_batch *b = of;
+    worker *w = b->workers + thread;
+    const size_t threads = (size_t)b->threads.n, fair = (b->work.n_states + threads - 1) / threads;
     const int32_t n_lanes = fair < (size_t)b->n_lanes ? (int32_t)fair : b->n_lanes;
     wv_lanes *lanes = &w->lanes;
     const wv_fp_mode mode = wv_fp_enter();
@@ -156,92 +126,28 @@ static void pull_lanes(worker *w) {
     wv_fp_leave(mode);
 }
 
-#ifdef WV_THREADS
-static void *run_worker(void *argument) {
-    worker *w = argument;
-    wv_batch *b = w->batch;
-    pthread_mutex_lock(&b->mutex);
-    for (uint64_t n_calls = 0;; n_calls++) {
-        while (b->n_calls == n_calls && !b->closed) pthread_cond_wait(&b->begun, &b->mutex);
-        if (b->closed) break;
-        pthread_mutex_unlock(&b->mutex);
-        pull_lanes(w);
-        pthread_mutex_lock(&b->mutex);
-        if (--b->n_busy == 0) pthread_cond_signal(&b->ended);
-    }
-    pthread_mutex_unlock(&b->mutex);
-    return NULL;
-}
-
-static int start_threads(wv_batch *b) {
-    pthread_mutex_init(&b->mutex, NULL);
-    pthread_cond_init(&b->begun, NULL);
-    pthread_cond_init(&b->ended, NULL);
-    for (int32_t i = 1; i < b->n_threads; i++, b->n_started++)
-        if (pthread_create(&b->workers[i].thread, NULL, run_worker, &b->workers[i]) != 0) return 0;
-    return 1;
-}
-
-static void stop_threads(wv_batch *b) {
-    if (b->storage == NULL) return; /* before start_threads */
-    pthread_mutex_lock(&b->mutex);
-    b->closed = 1;
-    pthread_cond_broadcast(&b->begun);
-    pthread_mutex_unlock(&b->mutex);
-    for (int32_t i = 1; i <= b->n_started; i++) pthread_join(b->workers[i].thread, NULL);
-    pthread_mutex_destroy(&b->mutex);
-    pthread_cond_destroy(&b->begun);
-    pthread_cond_destroy(&b->ended);
-}
-
-static void begin_work(wv_batch *b) {
-    pthread_mutex_lock(&b->mutex);
-    b->n_calls++;
-    b->n_busy = b->n_threads - 1;
-    pthread_cond_broadcast(&b->begun);
-    pthread_mutex_unlock(&b->mutex);
-}
-
-static void end_work(wv_batch *b) {
-    pthread_mutex_lock(&b->mutex);
-    while (b->n_busy > 0) pthread_cond_wait(&b->ended, &b->mutex);
-    pthread_mutex_unlock(&b->mutex);
-}
-#else
-static int start_threads(wv_batch *b) { return b != NULL; }
-static void stop_threads(wv_batch *b) { (void)b; }
-static void begin_work(wv_batch *b) { (void)b; }
-static void end_work(wv_batch *b) { (void)b; }
-#endif
-
 wv_status wv_batch_new(const wv_model *model, int32_t n_lanes, int32_t n_threads, wv_batch **batch) {
     if (model == NULL || batch == NULL) return WV_ERR_ARGUMENT;
     *batch = NULL;
-    if (n_lanes < 1 || n_lanes > WV_MAX_LANES || n_threads < 1 || n_threads > MAX_THREADS) return WV_ERR_ARGUMENT;
+    if (n_lanes < 1 || n_lanes > WV_MAX_LANES || n_threads < 1 || n_threads > WV_MAX_THREADS) return WV_ERR_ARGUMENT;
     wv_batch *b = calloc(1, sizeof *b);
     if (b == NULL) return WV_ERR_MEMORY;
     b->model = model;
     b->n_lanes = n_lanes;
-#ifdef WV_THREADS
-    b->n_threads = n_threads;
-#else
-    b->n_threads = 1;
-#endif
-    b->workers = calloc((size_t)b->n_threads, sizeof *b->workers);
+    b->workers = calloc((size_t)n_threads, sizeof *b->workers);
     size_t each = 0;
     if (b->workers) wv_lay_out_rows(model, &b->workers->lanes, n_lanes, NULL, &each);
-    b->storage = b->workers ? malloc((size_t)b->n_threads * each + 63) : NULL;
+    b->storage = b->workers ? malloc((size_t)n_threads * each + 63) : NULL;
     if (b->storage == NULL) {
         wv_batch_free(b);
         return WV_ERR_MEMORY;
     }
     char *base = (char *)wv_padded((size_t)(uintptr_t)b->storage);
-    for (int32_t i = 0; i < b->n_threads; i++) {
+    for (int32_t i = 0; i < n_threads; i++) {
         size_t used = (size_t)i * each;
         wv_lay_out_rows(model, &b->workers[i].lanes, n_lanes, base, &used);
-        b->workers[i].batch = b;
     }
-    if (!start_threads(b)) {
+    if (!wv_threads_start(&b->threads, n_threads, pull_lanes, b)) {
         wv_batch_free(b);
         return WV_ERR_MEMORY;
     }
@@ -251,7 +157,7 @@ wv_status wv_batch_new(const wv_model *model, int32_t n_lanes, int32_t n_threads
 
 void wv_batch_free(wv_batch *b) {
     if (b == NULL) return;
-    stop_threads(b);
+    wv_threads_stop(&b->threads);
     free(b->storage);
     free(b->workers);
     free(b);
@@ -283,11 +189,12 @@ wv_status wv_batch_pull(wv_batch *b, wv_state *const states[], size_t n_states, 
     for (size_t i = 0; i < n_states; i++)
         if (pcm[i] == NULL && n_samples[i] > 0) return WV_ERR_ARGUMENT;
     if (!check_states(b, states, n_states)) return WV_ERR_ARGUMENT;
-    b->work = (work){states, n_states, 0, pcm, n_samples, written};
-    for (int32_t i = 0; i < b->n_threads; i++) choose_kernels(b->workers + i, states[0]->kernels);
-    begin_work(b);
-    pull_lanes(b->workers);
-    end_work(b);
+    b->work = (work){states, n_states, pcm, n_samples, written};
+    wv_count_to(&b->next, 0);
+    for (int32_t i = 0; i < b->threads.n; i++) choose_kernels(b->workers + i, states[0]->kernels);
+    wv_threads_begin(&b->threads);
+    pull_lanes(b, 0);
+    wv_threads_end(&b->threads);
     return WV_OK;
 }
 

@@ -3,6 +3,7 @@
 #define WV_STATE_H
 
 #include "../kernels/kernels.h"
+#include "threads.h"
 
 struct wv_state {
     const wv_model *model;
@@ -20,6 +21,8 @@ struct wv_state {
     uint64_t n_out;         /* samples pulled, with the filter */
     wv_filter filter;
     wv_staircase *staircase; /* of a subscale voice, else NULL */
+    int32_t n_threads;      /* that step its lanes, the caller's among them */
+    wv_threads *threads;    /* them, or NULL where there is the caller's alone */
     void *storage;
     int32_t in_batch;       /* whether a wv_batch_pull has it */
 };
@@ -38,8 +41,12 @@ int32_t wv_job_next(wv_job *job, int16_t **to);
 /* n of them were drawn, or all */
 void wv_job_drawn(wv_job *job, int32_t n);
 
-/* Of what wv_job_next gave, n samples to where it said; then wv_job_drawn */
-void wv_job_draw(wv_job *job, int32_t n, int16_t *to);
+/* All of a job, by the stream itself */
+void wv_job_draw(wv_job *job);
+
+/* Around what draws from a subscale stream: its other threads follow. */
+void wv_begin_threads(wv_state *state);
+void wv_end_threads(wv_state *state);
 
 /* rows.c: vectors of n_lanes lanes, by wv_take; */
 void wv_lay_out_rows(const wv_model *m, wv_lanes *lanes, int32_t n_lanes, char *base, size_t *used);

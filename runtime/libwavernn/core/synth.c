@@ -62,12 +62,17 @@ static void lay_out_staircase(const wv_state *s, wv_staircase *c, char *base, si
     const wv_model *m = s->model;
     const int32_t behind = (m->subscale - 1) * (m->horizon + 1); /* steps of the last lane behind the first */
     const size_t B = (size_t)m->subscale, N = (size_t)m->n_units, order = (size_t)m->lpc_order;
-    const size_t n_slots = (size_t)(behind / (m->hop_length / m->subscale) + 2), n_g = n_slots * (size_t)m->n_sub * 3 * N;
-    const uint64_t n_seen = (uint64_t)(m->subscale * (behind + m->lookback + 2));
+    const size_t n_slots = (size_t)((behind + WV_AHEAD) / (m->hop_length / m->subscale) + 2), n_g = n_slots * (size_t)m->n_sub * 3 * N;
+    const uint64_t n_seen = (uint64_t)(m->subscale * (behind + WV_AHEAD + m->lookback + 2) + m->hop_length / m->n_sub);
     const int int8 = m->matrix[WV_R].dtype == WV_I8;
     memset(c, 0, sizeof *c);
     c->kernels = s->kernels;
     c->lag = m->horizon + 1;
+    c->n_groups = s->n_threads;
+    for (int32_t k = 0; k < c->n_groups; k++) {
+        c->group[k].first = k * m->subscale / c->n_groups;
+        c->group[k].end = (k + 1) * m->subscale / c->n_groups;
+    }
     while (c->signal.mask < n_seen) c->signal.mask = 2 * c->signal.mask + 1;
     c->signal.s = wv_take(base, used, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
     c->n_slots = (int32_t)n_slots;
@@ -123,6 +128,7 @@ static size_t lay_out(wv_state *s, char *base) {
         wv_staircase counted;
         s->staircase = wv_take(base, &used, sizeof counted);
         lay_out_staircase(s, base ? s->staircase : &counted, base, &used);
+        if (s->n_threads > 1) s->threads = wv_take(base, &used, sizeof *s->threads);
     }
     return used;
 }
@@ -136,6 +142,14 @@ wv_status wv_reset(wv_state *s, uint64_t seed) {
     if (s->filtered) reset_filter(&s->filter);
     if (WV_SUBSCALE(s->model) > 1) wv_staircase_reset(s->model, s->staircase, seed);
     return WV_OK;
+}
+
+/* The other threads of a subscale stream */
+static void follow(void *of, int32_t number) {
+    wv_state *s = of;
+    const wv_fp_mode mode = wv_fp_enter();
+    wv_run_group(s->model, s->staircase, number, NULL, NULL, 0);
+    wv_fp_leave(mode);
 }
 
 /* The caller's options, whose struct may be that of an older or a newer header. */
@@ -157,6 +171,8 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     if (read_options(caller_options, &options) != WV_OK) return WV_ERR_ARGUMENT;
     if (options.postfilter < WV_FILTER_AS_MODEL || options.postfilter > WV_FILTER_ON) return WV_ERR_ARGUMENT;
     if (options.postfilter == WV_FILTER_ON && model->postfilter == 0) return WV_ERR_ARGUMENT;
+    if (options.n_threads == 0) options.n_threads = 1;
+    if (options.n_threads < 0 || options.n_threads > WV_MAX_THREADS) return WV_ERR_ARGUMENT;
     const wv_kernels *kernels = wv_kernels_find(options.isa, model);
     if (kernels == NULL) return WV_ERR_ISA;
 
@@ -165,6 +181,7 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     s->model = model;
     s->kernels = kernels;
     s->filtered = options.postfilter == WV_FILTER_AS_MODEL ? model->postfilter == 2 : options.postfilter == WV_FILTER_ON;
+    s->n_threads = WV_CAN_THREAD ? min_i32((int32_t)options.n_threads, WV_SUBSCALE(model)) : 1;
     s->capacity = options.max_frames + 2 * model->cond_width + wv_subscale_frames(model);
     if (s->filtered) s->capacity += wv_filter_delay(model); /* no sample comes out before so many are in */
     s->storage = malloc(lay_out(s, NULL) + 63);
@@ -178,12 +195,17 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
     if (s->filtered) wv_filter_tables(&s->filter, model->mel_stats, model->denoise);
     wv_fp_leave(mode);
     wv_reset(s, options.seed);
+    if (s->threads && !wv_threads_start(s->threads, s->n_threads, follow, s)) {
+        wv_state_free(s);
+        return WV_ERR_MEMORY;
+    }
     *state = s;
     return WV_OK;
 }
 
 void wv_state_free(wv_state *s) {
     if (s == NULL) return;
+    if (s->threads) wv_threads_stop(s->threads);
     free(s->storage);
     free(s);
 }
@@ -303,36 +325,50 @@ void wv_job_drawn(wv_job *j, int32_t n) {
 static void draw_staircase(wv_state *s, int32_t n, int16_t *pcm) {
     const wv_model *m = s->model;
     wv_staircase *c = s->staircase;
-    const int64_t begin = c->n_out - s->sample; /* of the current frame */
-    const int64_t n_steps = (begin + (int64_t)n_ready(s) * m->hop_length) / m->subscale;
+    const wv_windows windows = {s->frames, s->first, s->capacity, c->n_out - s->sample};
+    const int64_t n_steps = (windows.begin + (int64_t)n_ready(s) * m->hop_length) / m->subscale;
     const int64_t behind = (int64_t)(m->subscale - 1) * c->lag;
-    for (int32_t i = 0; i < n; i++) {
-        while (c->step <= c->n_out / m->subscale + behind) {
-            const int32_t frame = (int32_t)((c->step * m->subscale - begin) / m->hop_length);
-            const int enters = wv_staircase_wants_window(m, c, n_steps);
-            wv_staircase_step(m, c, &s->lane, enters ? window(s, frame) : NULL, n_steps);
-        }
+    const int64_t need = (c->n_out + n - 1) / m->subscale + behind + 1;
+    const int64_t most = c->n_groups > 1 ? need + WV_AHEAD : need;
+    wv_count_to(&c->n_steps, n_steps);
+    wv_count_to(&c->granted, s->finished || most < n_steps ? most : n_steps);
+    wv_run_group(m, c, 0, &s->lane, &windows, need);
+    for (int32_t i = 0; i < n; i++)
         pcm[i] = heard(c->signal.s[(uint64_t)c->n_out++ & c->signal.mask], m->preemphasis, &c->y);
-    }
 }
 
-void wv_job_draw(wv_job *j, int32_t n, int16_t *to) {
+void wv_begin_threads(wv_state *s) {
+    if (s->threads == NULL) return;
+    wv_count_to(&s->staircase->closed, 0);
+    wv_threads_begin(s->threads);
+}
+
+void wv_end_threads(wv_state *s) {
+    if (s->threads == NULL) return;
+    wv_count_to(&s->staircase->closed, 1);
+    wv_threads_end(s->threads);
+}
+
+void wv_job_draw(wv_job *j) {
     wv_state *s = j->state;
-    if (WV_SUBSCALE(s->model) > 1)
-        draw_staircase(s, n, to);
-    else
-        s->kernels->sample_loop(s->model, &s->lane, n, to);
-    wv_job_drawn(j, n);
+    int16_t *to;
+    wv_begin_threads(s);
+    for (int32_t n; (n = wv_job_next(j, &to)) > 0; wv_job_drawn(j, n)) {
+        if (WV_SUBSCALE(s->model) > 1)
+            draw_staircase(s, n, to);
+        else
+            s->kernels->sample_loop(s->model, &s->lane, n, to);
+    }
+    wv_end_threads(s);
 }
 
 wv_status wv_pull(wv_state *s, int16_t *pcm, size_t n_samples, size_t *written) {
     if (s == NULL || written == NULL || (pcm == NULL && n_samples > 0)) return WV_ERR_ARGUMENT;
     const wv_fp_mode mode = wv_fp_enter();
     wv_job job;
-    int16_t *to;
     wv_job_begin(&job, s, pcm, n_samples);
     *written = job.left;
-    for (int32_t n; (n = wv_job_next(&job, &to)) > 0;) wv_job_draw(&job, n, to);
+    wv_job_draw(&job);
     wv_fp_leave(mode);
     return WV_OK;
 }

@@ -14,8 +14,8 @@
  * The audio depends on the model, the mels, the seed and the temperature alone: not on the CPU, the ISA, or
  * how the stream is cut into pushes and pulls (FORMAT.md and docs/numerics.md define every bit), nor on the calling
  * thread's floating-point mode: functions that compute set the mode they need and leave the caller's behind.
- * The library prints nothing, has no globals that change after load, and allocates only in wv_model_load,
- * wv_state_new and wv_batch_new. A model is immutable and may be shared by threads; a state belongs to one at a time.
+ * The library prints nothing, has no globals that change after load, and allocates, and starts threads, only in
+ * wv_model_load, wv_state_new and wv_batch_new. A model is immutable and may be shared by threads; a state belongs to one at a time.
  *
  * Versions are semantic. WV_VERSION is MAJOR.MINOR.PATCH of the source. WV_ABI_VERSION is the major number of the binary
  * interface, and the number in the shared library's name: a program runs with any library of the ABI version that it
@@ -90,10 +90,12 @@ typedef struct {
     int32_t max_frames;    /* frames that may wait inside the state, 1..65536 */
     const char *isa;       /* one of wv_isa_name(); NULL takes $WV_ISA if set, else the best one */
     int32_t postfilter;    /* WV_FILTER_..; ON wants a model that has one */
+    int64_t n_threads;     /* of a Subscale voice: threads that its lanes are split over, 0..64, the caller's among them. 0 is 1.
+                              Other voices, and a build without threads, use the caller's alone. */
 } wv_options;
 #define WV_TEMPERATURE_MIN 1e-6f
 #define WV_TEMPERATURE_MAX 1e6f
-#define WV_OPTIONS_DEFAULT {sizeof(wv_options), 0, 1.0f, 64, NULL, WV_FILTER_AS_MODEL}
+#define WV_OPTIONS_DEFAULT {sizeof(wv_options), 0, 1.0f, 64, NULL, WV_FILTER_AS_MODEL, 1}
 
 /* WV_ABI_VERSION and WV_VERSION of the library. */
 WV_API int32_t wv_abi_version(void);

@@ -7,6 +7,7 @@
 #define WV_KERNELS_H
 
 #include "../core/arithmetic.h"
+#include "../core/threads.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -192,11 +193,20 @@ typedef struct {
     int32_t coarse[WV_MAX_LANES], fine[WV_MAX_LANES];
 } wv_lanes;
 
+/* The lanes of a subscale stream that one thread steps. */
+typedef struct {
+    int32_t first, end;
+    wv_lanes lanes;                      /* those of them that step */
+    wv_count done;                       /* steps of lane 0 that they are through with, each so many lags later */
+} wv_group;
+
 /* The lanes of a subscale stream in step, and what they share. */
 typedef struct {
     const wv_kernels *kernels;
     wv_lane lane[WV_MAX_LANES];
-    wv_lanes rows, lanes;                /* the vectors of all lanes; those that step */
+    int32_t n_groups;
+    wv_group group[WV_MAX_LANES];
+    wv_lanes rows;                       /* the vectors of all lanes */
     wv_signal signal;
     int32_t n_slots;                     /* frames that some lane is in: rings of what they give the lanes */
     float *g;                            /* (n_slots, n_sub, 3 n_units) C3 b of a float model */
@@ -204,18 +214,28 @@ typedef struct {
     int16_t *lpc;                        /* (n_slots, subscale, lpc_order) */
     int64_t *inverse;                    /* (n_slots, subscale, 2) */
     int32_t lag;                         /* steps by which a lane is behind the one before it: horizon + 1 */
-    int64_t step;                        /* of lane 0, the next one */
+    wv_count granted;                    /* steps that there may be */
+    wv_count n_steps;                    /* of a lane, as far as there are frames */
+    wv_count closed;                     /* whether the other threads are to return */
     int64_t n_out;                       /* samples that have left */
     float y;                             /* the last of them, before it was rounded */
 } wv_staircase;
 
+/* Steps that the first of several threads may be ahead of the last */
+enum { WV_AHEAD = 16 };
+
+/* Where the windows of the frames lie: a ring, from that of sample `begin` on */
+typedef struct {
+    const float *frames;
+    int32_t first, capacity;
+    int64_t begin;
+} wv_windows;
+
 /* staircase.c: back to sample 0 */
 void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed);
-/* Whether lane 0 enters a frame with the next step */
-int wv_staircase_wants_window(const wv_model *m, const wv_staircase *c, int64_t n_steps);
-/* One step of every lane that has one. n_steps : of a lane, as far as there are frames  window : of lane 0's frame where it
- * is wanted, else NULL  frame : what conditions it; its lpc and inverse have a row for each lane */
-void wv_staircase_step(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, int64_t n_steps);
+/* Steps of group k, each as soon as it may be: of group 0 until all groups are through with `need` of them, of the others
+ * until c->closed. frame, windows : group 0 alone; what conditions a frame, whose lpc and inverse have a row for each lane */
+void wv_run_group(const wv_model *m, wv_staircase *c, int32_t k, wv_lane *frame, const wv_windows *windows, int64_t need);
 
 /* One stage of all lanes n_times, for benchmarks */
 void wv_staircase_stage(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, wv_stage stage, size_t n_times);

@@ -7,6 +7,7 @@
 
 #define WV_LOG2E_2 2.8853900817779268 /* 2 log2(e) */
 
+static inline int32_t min_i32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t max_i32(int32_t a, int32_t b) { return a > b ? a : b; }
 
 static inline double clamp_double(double x, double low, double high) {

@@ -34,9 +34,12 @@ static void enter_sub(const wv_model *m, wv_staircase *c, int32_t l, int64_t ste
 }
 
 /* n lanes from `first` on, as lanes.c takes them */
-static wv_lanes *choose_lanes(const wv_model *m, wv_staircase *c, int32_t first, int32_t n) {
+static wv_lanes *choose_lanes(const wv_model *m, wv_staircase *c, wv_lanes *b, int32_t first, int32_t n) {
     const size_t N = (size_t)m->n_units, n_out = (size_t)m->n_out, l = (size_t)first;
-    wv_lanes *b = &c->lanes;
+    b->kernels = c->kernels;
+#ifdef WV_LANES
+    b->matrices = wv_lane_kernels_of(c->kernels);
+#endif
     b->n = n;
     for (int32_t i = 0; i < n; i++) b->lane[i] = c->lane + first + i;
     if (c->g_q10) {
@@ -70,12 +73,10 @@ static void lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_
 }
 
 void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed) {
-    c->lanes.kernels = c->kernels;
-#ifdef WV_LANES
-    c->lanes.matrices = wv_lane_kernels_of(c->kernels);
-#endif
     memset(c->signal.s, 0, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
-    c->step = c->n_out = 0;
+    for (int32_t k = 0; k < c->n_groups; k++) wv_count_to(&c->group[k].done, 0);
+    wv_count_to(&c->granted, 0);
+    c->n_out = 0;
     c->y = 0.0f;
     for (int32_t l = 0; l < m->subscale; l++) {
         c->kernels->reset(m, c->lane + l);
@@ -84,17 +85,25 @@ void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed) {
     }
 }
 
-int wv_staircase_wants_window(const wv_model *m, const wv_staircase *c, int64_t n_steps) {
-    return c->step < n_steps && c->step % (m->hop_length / m->subscale) == 0;
+/* Whether group k may step: it reads what the groups before it wrote, and overwrites what those behind it have read. */
+static int may_step(wv_staircase *c, int32_t k) {
+    const int64_t step = wv_count_of(&c->group[k].done);
+    int may = step < wv_count_of(&c->granted);
+    for (int32_t j = 0; may && j < k; j++) may = wv_count_of(&c->group[j].done) >= step;
+    for (int32_t j = k + 1; may && j < c->n_groups; j++) may = step - wv_count_of(&c->group[j].done) <= WV_AHEAD;
+    return may;
 }
 
-void wv_staircase_step(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, int64_t n_steps) {
+/* One step of every lane of group k that has one. window : of lane 0's frame if it enters one, else NULL */
+static void step_group(const wv_model *m, wv_staircase *c, int32_t k, wv_lane *frame, const float *window) {
+    wv_group *group = c->group + k;
     const int32_t sub_steps = m->hop_length / m->n_sub / m->subscale;
-    int32_t first = 0, end = 0;
+    const int64_t now = wv_count_of(&group->done), n_steps = wv_count_of(&c->n_steps);
+    int32_t first = group->first, end = group->first;
     /* 1) the lanes that have a step, and their conditioning; 0 comes after the last sample */
-    if (window) condition_slot(m, c, frame, c->step, window);
-    for (; end < m->subscale; end++) {
-        const int64_t step = c->step - (int64_t)end * c->lag;
+    if (window) condition_slot(m, c, frame, now, window);
+    for (; end < group->end; end++) {
+        const int64_t step = now - (int64_t)end * c->lag;
         if (step < 0) break;
         if (step >= n_steps) {
             c->signal.s[(uint64_t)(step * m->subscale + end) & c->signal.mask] = 0;
@@ -105,21 +114,51 @@ void wv_staircase_step(const wv_model *m, wv_staircase *c, wv_lane *frame, const
     }
     /* 2) both bytes of each, then its sample */
     if (first < end) {
-        wv_lanes *b = choose_lanes(m, c, first, end - first);
+        wv_lanes *b = choose_lanes(m, c, &group->lanes, first, end - first);
         lanes_bytes(m, b);
         for (int32_t l = 0; l < b->n; l++) b->kernels->stage_sample(m, b->lane[l], b->coarse[l], b->fine[l]);
     }
-    c->step++;
+    wv_count_to(&group->done, now + 1);
+}
+
+/* Whether every group is through with `need` steps */
+static int all_through(wv_staircase *c, int64_t need) {
+    int32_t k = 0;
+    while (k < c->n_groups && wv_count_of(&c->group[k].done) >= need) k++;
+    return k == c->n_groups;
+}
+
+void wv_run_group(const wv_model *m, wv_staircase *c, int32_t k, wv_lane *frame, const wv_windows *windows, int64_t need) {
+    for (int32_t waited = 0; k > 0 ? !wv_count_of(&c->closed) : !all_through(c, need);) {
+        if (!may_step(c, k)) {
+            wv_wait_a_little(waited++);
+            continue;
+        }
+        const int64_t step = wv_count_of(&c->group[k].done);
+        const float *window = NULL;
+        if (k == 0 && step < wv_count_of(&c->n_steps) && step % (m->hop_length / m->subscale) == 0) {
+            const int64_t i = windows->first + (step * m->subscale - windows->begin) / m->hop_length;
+            window = windows->frames + (size_t)(i % windows->capacity) * (size_t)m->n_mels;
+        }
+        step_group(m, c, k, frame, window);
+        waited = 0;
+    }
 }
 
 void wv_staircase_stage(const wv_model *m, wv_staircase *c, wv_lane *frame, const float *window, wv_stage which,
                         size_t n_times) {
-    wv_lanes *b = choose_lanes(m, c, 0, m->subscale);
-    c->step = (int64_t)(m->subscale - 1) * c->lag; /* from where on all lanes step */
+    const int64_t behind = (int64_t)(m->subscale - 1) * c->lag; /* from where on all lanes step */
+    const wv_windows windows = {window, 0, 1, 0};
+    if (which == WV_STAGE_SAMPLE) {
+        for (int32_t k = 0; k < c->n_groups; k++) wv_count_to(&c->group[k].done, behind);
+        wv_count_to(&c->n_steps, INT64_MAX);
+        wv_count_to(&c->granted, behind + (int64_t)n_times);
+        wv_run_group(m, c, 0, frame, &windows, behind + (int64_t)n_times);
+        return;
+    }
+    wv_lanes *b = choose_lanes(m, c, &c->group[0].lanes, 0, m->subscale);
     for (size_t i = 0; i < n_times; i++) {
-        if (which == WV_STAGE_SAMPLE)
-            wv_staircase_step(m, c, frame, wv_staircase_wants_window(m, c, INT64_MAX) ? window : NULL, INT64_MAX);
-        else if (which == WV_STAGE_CONDITION)
+        if (which == WV_STAGE_CONDITION)
             condition_slot(m, c, frame, 0, window);
         else
             lanes_stage(m, b, window, which);

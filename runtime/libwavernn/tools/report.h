@@ -15,7 +15,7 @@ typedef struct {
     uint64_t seed;
     float temperature;
     audio_format format;
-    int32_t chunk_frames, postfilter;
+    int32_t n_threads, chunk_frames, postfilter;
     double rtf_limit; /* 0: none */
     int verify, strict, json;
 } arguments;

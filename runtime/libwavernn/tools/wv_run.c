@@ -1,8 +1,8 @@
 /* wv_run.c - out.bin and mels.npy in, out.wav out: wv-run (wv_runtime/commands/run.py) as a C program, for laptops and
  * phones.
  *
- *     wv_run out.bin mels.npy [-o out.wav] [--format wav] [--seed N] [--temperature T] [--isa NAME] [--chunk-frames N]
- *            [--rtf-limit X] [--verify] [--strict] [--json] [--backend c]
+ *     wv_run out.bin mels.npy [-o out.wav] [--format wav] [--seed N] [--temperature T] [--isa NAME] [--threads N]
+ *            [--chunk-frames N] [--rtf-limit X] [--verify] [--strict] [--json] [--backend c]
  *
  * The same WAV file, report and error texts as wv-run. Exit 0: done, 1: bad data, 2: bad usage.
  * POSIX or Windows: program.c. Only this program prints and exits; the library never does. */
@@ -22,8 +22,9 @@
 #include "wavernn.h"
 
 #define USAGE "usage: wv_run MODEL MEL [-o OUT] [--format wav|s16le] [--backend c] [--seed N] [--temperature T]\n" \
-              "              [--isa NAME] [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X] [--verify]\n" \
-              "              [--strict] [--json]\n" \
+              "              [--isa NAME] [--threads N] [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X]\n" \
+              "              [--verify] [--strict] [--json]\n" \
+              "--threads are those that share the lanes of a Subscale voice; others take one.\n" \
               "MODEL, MEL and OUT may be pipes; - is standard input or output. Standard input that is no .npy is taken as frames of\n" \
               "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n" \
               "Folders, --jobs, --overwrite, --mel-format, --dask, --play and --latency are wv-run's.\n"
@@ -58,7 +59,7 @@ static uint64_t to_integer(const char *option, const char *text, uint64_t low, u
 }
 
 static arguments parse_arguments(int argc, char **argv) {
-    arguments a = {.out = "out.wav", .temperature = 1.0f, .chunk_frames = 64};
+    arguments a = {.out = "out.wav", .temperature = 1.0f, .n_threads = 1, .chunk_frames = 64};
     command_line line = {.argc = argc, .argv = argv, .usage = USAGE, .files = "MODEL MEL"};
     const char *value;
     while (next_option(&line)) {
@@ -73,6 +74,8 @@ static arguments parse_arguments(int argc, char **argv) {
             a.temperature = to_temperature(value);
         } else if ((value = value_of("--isa", &line))) {
             a.isa = value;
+        } else if ((value = value_of("--threads", &line))) {
+            a.n_threads = (int32_t)to_integer("--threads", value, 1, 64);
         } else if ((value = value_of("--chunk-frames", &line))) {
             a.chunk_frames = (int32_t)to_integer("--chunk-frames", value, 1, 65536);
         } else if ((value = value_of("--rtf-limit", &line))) {
@@ -125,7 +128,7 @@ static mel_array load_mel(const char *path, const wv_model *model, contents *fil
 
 static wv_state *new_state(const wv_model *model, const arguments *a, const char *isa) {
     wv_state *state;
-    wv_options options = {sizeof options, a->seed, a->temperature, a->chunk_frames, isa, a->postfilter};
+    wv_options options = {sizeof options, a->seed, a->temperature, a->chunk_frames, isa, a->postfilter, a->n_threads};
     wv_status s = wv_state_new(model, &options, &state);
     if (s == WV_OK) return state;
     char names[256] = "";

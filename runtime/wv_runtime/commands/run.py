@@ -28,7 +28,7 @@ from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.play import player
 from wv_runtime.commands.report import Latency, Report
 from wv_runtime.engine.registry import ABOUT, CHOICES, ENGINES, counterpart, ready_engine
-from wv_runtime.engine.stream import check_temperature
+from wv_runtime.engine.stream import Stream, check_temperature
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import MelError, WaveRNNError
 from wv_runtime.features.mel_check import check_audio, check_mels
@@ -53,6 +53,8 @@ STDIN = "standard input"
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Logits are divided by it; above 0.")
 @click.option("--postfilter/--no-postfilter", default=None, help="The mel post-filter; what MODEL says if absent.")
 @click.option("--isa", help="Backend c: portable, ...; the best one if absent.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="That share the lanes of a Subscale voice; others take one.")  # fmt: skip
 @click.option("--chunk-frames", type=click.IntRange(1, 65536), help="Stream in chunks of this many frames.")
 @click.option("--play", is_flag=True, help="Play the samples as they come; OUT is written if it is given.")
 @click.option("--latency", is_flag=True, help="Report the look-ahead, and the time until the first samples.")
@@ -76,6 +78,7 @@ def main(
     temperature: float,
     postfilter: bool | None,
     isa: str | None,
+    threads: int,
     chunk_frames: int | None,
     play: bool,
     latency: bool,
@@ -142,9 +145,11 @@ def main(
             writes = [stack.enter_context(output.open(cfg.sample_rate))]
             if play:
                 writes.append(stack.enter_context(player(cfg.sample_rate)))
-            spoken = _speak_live(synth, frames, seed, temperature, lambda pcm: [write(pcm) for write in writes])
+            spoken = _speak_live(
+                synth.open(seed, temperature, threads), frames, lambda pcm: [write(pcm) for write in writes]
+            )
     else:
-        spoken = _speak(synth, mel, seed, temperature, chunk_frames)
+        spoken = _speak(synth, mel, How(seed, temperature, threads), chunk_frames)
     if live:
         _check(model, spoken.mel, mel_path, strict)
     if verify:
@@ -197,6 +202,14 @@ def _speak_folder(
         raise WaveRNNError(f"{mels}: {len(summary.failed)} of {summary.n_files} files failed")
 
 
+class How(NamedTuple):
+    """What Voice.open takes."""
+
+    seed: int
+    temperature: float
+    n_threads: int
+
+
 class Spoken(NamedTuple):
     """mel : (n_mels, n_frames) float32    pcm : (n_samples,) int16    Durations in seconds."""
 
@@ -223,18 +236,15 @@ def _doubt(message: str, strict: bool) -> None:
     click.echo(f"wv-run: warning: {printable(message)}", err=True)
 
 
-def _speak(synth: Voice, mel: NDArray[np.float32], seed: int, temperature: float, chunk_frames: int | None) -> Spoken:
-    first_audio_s = _first_audio(synth, mel, seed, temperature)
+def _speak(synth: Voice, mel: NDArray[np.float32], how: How, chunk_frames: int | None) -> Spoken:
+    first_audio_s = _first_audio(synth, mel, how)
     start = time.perf_counter()
-    pcm = _synthesize(synth, mel, seed, temperature, chunk_frames)
+    pcm = _synthesize(synth, mel, how, chunk_frames)
     return Spoken(mel, pcm, time.perf_counter() - start, first_audio_s)
 
 
-def _speak_live(
-    synth: Voice, frames: Iterator[NDArray[np.float32]], seed: int, temperature: float, write: Write
-) -> Spoken:
+def _speak_live(stream: Stream, frames: Iterator[NDArray[np.float32]], write: Write) -> Spoken:
     """Write samples as soon as the frames that they need are there."""
-    stream = synth.open(seed, temperature)
     mels, parts, compute_s, first_audio_s = [], [np.zeros(0, np.int16)], 0.0, 0.0
 
     def pull() -> None:
@@ -258,11 +268,9 @@ def _speak_live(
     return Spoken(np.concatenate(mels, axis=1), np.concatenate(parts), compute_s, first_audio_s)
 
 
-def _synthesize(
-    synth: Voice, mel: NDArray[np.float32], seed: int, temperature: float, chunk_frames: int | None
-) -> NDArray[np.int16]:
+def _synthesize(synth: Voice, mel: NDArray[np.float32], how: How, chunk_frames: int | None) -> NDArray[np.int16]:
     if chunk_frames is not None:
-        stream, parts, pushed = synth.open(seed, temperature), [], 0
+        stream, parts, pushed = synth.open(*how), [], 0
         while pushed < mel.shape[1]:
             pushed += stream.push(mel[:, pushed : pushed + chunk_frames])
             parts.append(stream.pull(stream.available))
@@ -270,15 +278,15 @@ def _synthesize(
         return np.concatenate([*parts, stream.pull(stream.available)])
     n_samples = mel.shape[1] * synth.config.mel.hop_length
     if n_samples < PROGRESS_FROM_S * synth.config.mel.sample_rate or not sys.stderr.isatty():
-        return synth(mel, seed, temperature)
+        return synth(mel, how.seed, how.temperature, n_threads=how.n_threads)
     with click.progressbar(length=n_samples, label="samples", show_pos=True, file=sys.stderr) as bar:
-        return synth(mel, seed, temperature, progress=bar.update)
+        return synth(mel, how.seed, how.temperature, bar.update, n_threads=how.n_threads)
 
 
-def _first_audio(synth: Voice, mel: NDArray[np.float32], seed: int, temperature: float) -> float:
+def _first_audio(synth: Voice, mel: NDArray[np.float32], how: How) -> float:
     """Seconds from pushing the first frame to holding its samples, in a stream of single frames."""
     start = time.perf_counter()
-    stream = synth.open(seed, temperature)
+    stream = synth.open(*how)
     for t in range(mel.shape[1]):
         stream.push(mel[:, t : t + 1])
         if stream.available:

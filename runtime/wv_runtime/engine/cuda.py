@@ -341,7 +341,7 @@ class CudaEngine:
     def __init__(self, model: Model, isa: str | None, postfilter: bool):
         self._net, self._postfilter, self.isa = CudaNet(model), postfilter, device_name()
 
-    def open(self, seed: int, temperature: float) -> CudaStream:
+    def open(self, seed: int, temperature: float, n_threads: int) -> CudaStream:
         return CudaStream(self._net, seed, temperature, self._postfilter)
 
     def batch(self, n_lanes: int, n_threads: int) -> CudaBatch:

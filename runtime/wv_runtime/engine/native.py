@@ -13,7 +13,20 @@ import os
 import sys
 import weakref
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int, c_int32, c_size_t, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    byref,
+    c_char,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint64,
+    c_void_p,
+)  # fmt: skip
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +77,7 @@ class _Options(ctypes.Structure):
         ("max_frames", c_int32),
         ("isa", c_char_p),
         ("postfilter", c_int32),
+        ("n_threads", c_int64),
     ]
 
 
@@ -175,8 +189,8 @@ class NativeEngine:
         self._model, self._isa, self._postfilter = NativeModel(file_bytes(model)), isa, postfilter
         self.isa = isa or NativeStream(self._model).isa
 
-    def open(self, seed: int, temperature: float) -> NativeStream:
-        return NativeStream(self._model, seed, temperature, self._isa, postfilter=self._postfilter)
+    def open(self, seed: int, temperature: float, n_threads: int) -> NativeStream:
+        return NativeStream(self._model, seed, temperature, self._isa, postfilter=self._postfilter, n_threads=n_threads)
 
     def batch(self, n_lanes: int, n_threads: int) -> NativeBatch:
         return NativeBatch(self._model, n_lanes, n_threads)
@@ -230,7 +244,7 @@ class NativeStream:
     Raises
     ------
     ValueError
-        If seed, temperature, max_frames or isa is out of range.
+        If seed, temperature, max_frames, isa or n_threads is out of range.
     """
 
     def __init__(
@@ -241,8 +255,9 @@ class NativeStream:
         isa: str | None = None,
         max_frames: int = 64,
         postfilter: bool | None = None,
+        n_threads: int = 1,
     ):
-        self._handle = c_void_p()
+        self._handle, self._pid, self._n_threads = c_void_p(), os.getpid(), n_threads
         self._model = model  # must outlive the state
         if not 1 <= max_frames <= 65536:
             raise ValueError(f"max_frames: found {max_frames}, wanted 1..65536")
@@ -252,10 +267,10 @@ class NativeStream:
         isa_name = isa.encode() if isa else None
         options = _Options(
             ctypes.sizeof(_Options), check_seed(seed), temperature, max_frames, isa_name,
-            0 if postfilter is None else 1 + postfilter,
+            0 if postfilter is None else 1 + postfilter, n_threads,
         )  # fmt: skip
         _check(library().wv_state_new(model._handle, byref(options), byref(self._handle)), "stream")
-        weakref.finalize(self, library().wv_state_free, self._handle)
+        weakref.finalize(self, _free, library().wv_state_free, self._handle, self._pid)
 
     @property
     def isa(self) -> str:
@@ -295,6 +310,8 @@ class NativeStream:
 
     def pull(self, n: int) -> NDArray[np.int16]:
         """Up to n samples. (min(n, available),) int16"""
+        if self._n_threads > 1 and os.getpid() != self._pid:
+            raise NativeError("pull: found a stream of several threads after a fork, wanted one opened after it")
         pcm, written = np.empty(max(0, min(n, self.available)), np.int16), c_size_t()
         _check(library().wv_pull(self._handle, pcm.ctypes.data, len(pcm), byref(written)), "pull")
         return pcm[: written.value]
@@ -322,7 +339,7 @@ class NativeBatch:
         self._handle, self._pid = c_void_p(), os.getpid()
         new = library().wv_batch_new(self._model._handle, self._n_lanes, self._n_threads, byref(self._handle))
         _check(new, "batch")
-        weakref.finalize(self, _free_batch, self._handle, self._pid)
+        weakref.finalize(self, _free, library().wv_batch_free, self._handle, self._pid)
 
     def pull(self, streams: Sequence[NativeStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
         """Up to n[i] samples of streams[i], as its own pull gives them. [(min(n[i], available),) int16, ...]
@@ -348,9 +365,9 @@ class NativeBatch:
         )
 
 
-def _free_batch(handle: c_void_p, pid: int) -> None:
+def _free(free: Any, handle: c_void_p, pid: int) -> None:
     if os.getpid() == pid:  # a child of fork would wait for threads that it does not have
-        library().wv_batch_free(handle)
+        free(handle)
 
 
 def _handles(streams: Sequence[NativeStream]) -> Any:

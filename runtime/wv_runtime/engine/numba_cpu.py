@@ -32,9 +32,10 @@ class NumbaEngine:
             self._net = network.make_net(model)
         self._model, self._postfilter, self.isa = model, postfilter, simd.ISA
 
-    def open(self, seed: int, temperature: float) -> NumbaStream:
-        stream = InterleavedStream if self._model.config.subscale > 1 else NumbaStream
-        return stream(self._model, self._net, seed, temperature, self._postfilter)
+    def open(self, seed: int, temperature: float, n_threads: int) -> NumbaStream:
+        if self._model.config.subscale > 1:
+            return InterleavedStream(self._model, self._net, seed, temperature, self._postfilter, n_threads)
+        return NumbaStream(self._model, self._net, seed, temperature, self._postfilter)
 
     def batch(self, n_lanes: int, n_threads: int) -> NumbaBatch:
         return NumbaBatch(self._model, self._net, n_lanes, n_threads)
@@ -150,16 +151,19 @@ class InterleavedStream(NumbaStream):
 
     has_lanes = True
 
-    def __init__(self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False):
+    def __init__(
+        self, model: Model, net: Any, seed: int, temperature: float, postfilter: bool = False, n_threads: int = 1
+    ):
         from wv_runtime.engine.kernels import staircase
 
         super().__init__(model, net, seed, temperature, postfilter)
-        self._draw = staircase.draw_staircase
-        self._staircase = staircase.make_staircase(model, self.seed, self.log2e_over_temperature)
+        self._kernels = staircase
+        self._staircase = staircase.make_staircase(model, self.seed, self.log2e_over_temperature, n_threads)
 
     def draw(self, pcm: NDArray[np.int16]) -> None:
-        with self._defined_mode():
-            self._draw(self.net, self._staircase, self.frames.reshape(-1), self.sample, pcm)
+        frames = self.frames.reshape(-1)
+        with self._kernels.followed(self.net, self._staircase), self._defined_mode():
+            self._kernels.draw_staircase(self.net, self._staircase, frames, self.sample, self._finished, pcm)
 
 
 def teacher_forced(

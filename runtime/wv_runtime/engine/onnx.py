@@ -94,7 +94,7 @@ class OnnxEngine:
         self._net, self._postfilter = OnnxNet(model), postfilter
         self.isa = self._net.version
 
-    def open(self, seed: int, temperature: float) -> OnnxStream:
+    def open(self, seed: int, temperature: float, n_threads: int) -> OnnxStream:
         return OnnxStream(self._net, seed, temperature, self._postfilter)
 
     def batch(self, n_lanes: int, n_threads: int) -> OnnxBatch:

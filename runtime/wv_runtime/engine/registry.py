@@ -26,8 +26,8 @@ class Engine(Protocol):
 
     def __init__(self, model: Model, isa: str | None, postfilter: bool): ...
 
-    def open(self, seed: int, temperature: float) -> Stream:
-        """A new stream at sample 0."""
+    def open(self, seed: int, temperature: float, n_threads: int) -> Stream:
+        """A new stream at sample 0. n_threads : that a subscale voice's lanes are split over"""
 
     def batch(self, n_lanes: int, n_threads: int) -> Batch:
         """Room for many of them."""

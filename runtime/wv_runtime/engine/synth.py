@@ -95,17 +95,20 @@ class Voice:
         stream.pull(1)
         return time.perf_counter() - start
 
-    def open(self, seed: int = 0, temperature: float = 1.0) -> Stream:
+    def open(self, seed: int = 0, temperature: float = 1.0, n_threads: int = 1) -> Stream:
         """A new stream at sample 0.
+
+        n_threads : of a subscale voice, threads that its lanes are split over; others, and a lane, have one
 
         Raises
         ------
         ValueError
-            If seed is not in 0..2^64-1 or temperature not in `TEMPERATURES`.
+            If seed is not in 0..2^64-1, temperature not in `TEMPERATURES` or n_threads not in 1..64.
         """
         seed = check_seed(seed)
         check_temperature(temperature)
-        return self._engine.open(seed, temperature)
+        check_lanes(1, n_threads)
+        return self._engine.open(seed, temperature, n_threads)
 
     def batch(self, n_lanes: int = 8, n_threads: int = 1) -> Batch:
         """Room for many streams of this voice: n_lanes of them step together on each thread.
@@ -121,13 +124,13 @@ class Voice:
         return self._engine.batch(n_lanes, n_threads)
 
     def stream(
-        self, mels: Iterable[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0
+        self, mels: Iterable[NDArray[np.float32]], seed: int = 0, temperature: float = 1.0, n_threads: int = 1
     ) -> Iterator[NDArray[np.int16]]:
         """Samples as soon as the frames that they need are there; together they are what a call with all frames gives.
 
         mels : arrays or tensors (n_mels, any number of frames) of any float, one after the other
         """
-        stream = self.open(seed, temperature)
+        stream = self.open(seed, temperature, n_threads)
         for mel in map(as_mel, mels):
             taken = 0
             while taken < mel.shape[-1]:
@@ -139,7 +142,7 @@ class Voice:
     @overload
     def __call__(
         self, mel: NDArray[np.float32], seed: int = 0, temperature: float = 1.0,
-        progress: Callable[[int], Any] | None = None,
+        progress: Callable[[int], Any] | None = None, *, n_threads: int = 1,
     ) -> NDArray[np.int16]: ...  # fmt: skip
 
     @overload
@@ -161,6 +164,8 @@ class Voice:
 
         Arrays of any float and tensors of torch, on any device, are taken as float32.
 
+        n_threads share the interleaved lanes of a subscale voice; other voices speak one mel on one.
+
         A list of mels gives the list of their samples, in a `batch` of n_lanes and n_threads: faster than one call
         after the other. Each has the same seed, and the samples that it has by itself.
 
@@ -169,7 +174,7 @@ class Voice:
         if not hasattr(mel, "__array__"):
             return speak(self, [as_mel(m) for m in mel], seed, temperature, n_lanes, n_threads)
         mel = as_mel(mel)
-        stream = self.open(seed, temperature)
+        stream = self.open(seed, temperature, n_threads)
         at_most = self.config.mel.sample_rate if progress else 2**31 - 1
         parts, taken, n_frames = [np.zeros(0, np.int16)], 0, mel.shape[-1]
         while True:

@@ -14,6 +14,7 @@ from .isa import check_isa
 from .predict import N_X
 from .simd import Q_BIAS, aligned
 from .spmv import tile
+from .threads import AHEAD
 
 
 class Net(NamedTuple):
@@ -132,8 +133,9 @@ def make_states(model: Any, n: int) -> State:
 
 
 def _ring(cfg: Any) -> int:
-    """Samples from the last that a lane sees to the first one's next, as a power of 2"""
-    n_seen = cfg.subscale * ((cfg.subscale - 1) * (cfg.horizon + 1) + cfg.lookback + 2)
+    """Samples from the last that a lane sees to the first one's next and a sub-frame that leaves, as a power of 2"""
+    n_seen = cfg.subscale * ((cfg.subscale - 1) * (cfg.horizon + 1) + AHEAD + cfg.lookback + 2)
+    n_seen += cfg.mel.hop_length // cfg.n_sub
     return 1 << n_seen.bit_length() if cfg.subscale > 1 else 1
 
 
