@@ -195,6 +195,7 @@ def test_both_programs_warn_in_the_same_words(command, wv_run, voice):
         (lambda m: 0 * m, "zeros"),
         (lambda m: (m + 12) / 14, "0..1"),
         (lambda m: np.log1p(0.4 * np.exp(m)), "log1p"),
+        (lambda m: (m + 8) / 3, "other"),
         (lambda m: 2 * m - 8, "power"),
         (lambda m: 8.7 * m - 40, "decibels"),
         (lambda m: m + 10.4, "integers"),

@@ -104,11 +104,11 @@ def test_bad_files_are_named(tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan], np.float32), 16000, subtype="FLOAT")
     (tmp_path / "folder.wav").mkdir()
     for name, reason in [
-        ("text.wav", "wanted audio that libsndfile reads"),
+        ("text.wav", "Format not recognised, wanted audio that libsndfile reads"),
         ("none.wav", "no such file"),
         ("empty.wav", "found 0 samples"),
         ("nan.wav", "NaN"),
-        ("folder.wav", "wanted audio"),
+        ("folder.wav", "found a folder, wanted audio"),
     ]:
         with pytest.raises(AudioError, match=reason) as error:
             load_audio(tmp_path / name, 16000)

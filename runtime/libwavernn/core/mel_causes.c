@@ -78,16 +78,19 @@ static int is_log1p(const wv_model *m, const float *frames, size_t n_frames, dou
 
 wv_mels wv_positive_cause(const wv_model *model, const float *frames, size_t n_frames) {
     const size_t n = n_frames * (size_t)model->n_mels;
-    double high = 0.0, sum = 0.0;
+    float high = 0.0f;
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        high = frames[i] > high ? frames[i] : high;
+        sum = sum + (double)frames[i];
+    }
+    if (high == 0.0f) return WV_MELS_ZEROS;
+    if (sum / (double)n > 4.0) return WV_MELS_INTEGERS;
     size_t n_above = 0, n_small = 0;
     for (size_t i = 0; i < n; i++) {
-        high = (double)frames[i] > high ? (double)frames[i] : high;
-        sum = sum + (double)frames[i];
         n_above += frames[i] > 0.0f;
-        n_small += frames[i] > 0.0f && frames[i] < 0.1f;
+        n_small += frames[i] > 0.0f && frames[i] < 0.1f * high;
     }
-    if (high == 0.0) return WV_MELS_ZEROS;
-    if (sum / (double)n > 4.0) return WV_MELS_INTEGERS;
-    if (high <= 1.0 && 2 * n_small < n_above) return WV_MELS_0_1;
-    return is_log1p(model, frames, n_frames, high) ? WV_MELS_LOG1P : WV_MELS_LINEAR;
+    if (2 * n_small < n_above) return high <= 1.0f ? WV_MELS_0_1 : WV_MELS_OTHER; /* as no magnitudes are */
+    return is_log1p(model, frames, n_frames, (double)high) ? WV_MELS_LOG1P : WV_MELS_LINEAR;
 }

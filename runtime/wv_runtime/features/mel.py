@@ -59,7 +59,8 @@ def load_audio(
     try:
         audio, file_rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)  # (n_samples, n_channels)
     except (OSError, RuntimeError, TypeError) as error:  # soundfile.LibsndfileError is a RuntimeError
-        reason = "no such file" if not Path(path).exists() else str(error).rsplit(": ", 1)[-1]
+        reason = "found a folder" if Path(path).is_dir() else str(error).rsplit(": ", 1)[-1].rstrip(".")
+        reason = reason if Path(path).exists() else "no such file"
         raise AudioError(f"{path}: {reason}, wanted audio that libsndfile reads: wav, flac, ogg, opus, mp3") from None
     if len(audio) == 0:
         raise AudioError(f"{path}: found 0 samples, wanted audio")

@@ -188,8 +188,9 @@ def positive_cause(mel: NDArray[np.float32], cfg: MelConfig) -> str:
         return "zeros"
     if mel.mean(dtype=np.float64) > 4:
         return "integers"
-    if high <= 1 and ((mel > 0) & (mel < 0.1)).sum() < 0.5 * (mel > 0).sum():
-        return "0..1"
+    above = mel[mel > 0]
+    if 2 * np.count_nonzero(above < np.float32(0.1) * high) < above.size:  # as no magnitudes are
+        return "0..1" if high <= 1 else "other"
     return "log1p" if _is_log1p(mel, cfg) else "linear"
 
 
