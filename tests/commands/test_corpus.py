@@ -19,6 +19,7 @@ import pytest
 import soundfile
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime import load
+from wv_runtime.commands import corpus
 from wv_runtime.commands import run as cli
 from wv_runtime.engine import native
 from wv_runtime.engine.registry import ready_engine
@@ -58,6 +59,22 @@ def test_any_number_of_jobs_gives_the_files_of_single_runs(command, folder):
         assert command(cli.main, "tiny.bin", mel, "-o", wav).code == 0
     assert hashes("out1") == hashes("out2") == hashes("out3") == hashes("numba") == hashes("one")
     assert len(hashes("out1")) == 7
+
+
+@pytest.mark.parametrize("n_files", [1, 7, 40, 200])
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_jobs_end_within_a_small_group_of_each_other(n_files, n_jobs):
+    rng = np.random.default_rng(n_files)
+    for sizes in (np.full(n_files, 100), rng.integers(50, 400, n_files)):
+        items = [corpus._Item(Path(f"{i}.npy"), Path(f"{i}.wav"), int(size)) for i, size in enumerate(sizes)]
+        groups = list(corpus._shared_out(items, n_jobs))
+        assert sorted(item.mel for group in groups for item in group) == sorted(item.mel for item in items)
+        assert max(map(len, groups)) <= corpus.FILES_AT_ONCE
+        ends = [0] * n_jobs
+        for group in groups:  # whichever job is free takes the next
+            ends[ends.index(min(ends))] += sum(item.n_bytes for item in group)
+        if n_files >= 40:
+            assert max(ends) - min(ends) <= corpus.FILES_IN_STEP * groups[-n_jobs][0].n_bytes
 
 
 def test_what_is_there_is_left_alone_unless_its_mels_are_newer(command, folder):

@@ -35,7 +35,8 @@ from wv_runtime.model.checks import checksum
 from wv_runtime.model.weights import Model
 
 STATE = ".wv-run.json"  # in the folder of audio: the settings that it was made with
-FILES_AT_ONCE = 16  # that a process speaks in step before it writes them
+FILES_AT_ONCE = 16  # at most, that a process speaks in step before it writes them
+FILES_IN_STEP = 4  # as many more cost little more: groups are multiples of it
 
 
 @dataclass(frozen=True)
@@ -215,15 +216,14 @@ class Corpus:
 
 def _shared_out(items: list[_Item], n_jobs: int) -> Iterator[list[_Item]]:
     """The longest first, so that lanes in step end together; and less and less, so that jobs end together."""
-    items = sorted(items, key=lambda item: item.n_bytes)
-    left = sum(item.n_bytes for item in items)
+    items = sorted(items, key=lambda item: -item.n_bytes)
     while items:
-        most = left if n_jobs == 1 else left / (2 * n_jobs)
-        group = [items.pop()]
-        while items and len(group) < FILES_AT_ONCE and sum(i.n_bytes for i in group) + items[-1].n_bytes <= most:
-            group.append(items.pop())
-        left -= sum(item.n_bytes for item in group)
-        yield group
+        ends = np.cumsum([item.n_bytes for item in items])
+        share = ends[-1] if n_jobs == 1 else ends[-1] / (2 * n_jobs)
+        n = int(np.searchsorted(ends, share, "right")) // FILES_IN_STEP * FILES_IN_STEP
+        n = min(FILES_AT_ONCE, max(FILES_IN_STEP, n))
+        yield items[:n]
+        items = items[n:]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
