@@ -61,7 +61,7 @@ def test_any_number_of_jobs_gives_the_files_of_single_runs(command, folder):
     assert len(hashes("out1")) == 7
 
 
-@pytest.mark.parametrize("n_files", [1, 7, 40, 200])
+@pytest.mark.parametrize("n_files", [1, 2, 3, 7, 40, 200])
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 def test_jobs_end_within_a_small_group_of_each_other(n_files, n_jobs):
     rng = np.random.default_rng(n_files)
@@ -69,7 +69,7 @@ def test_jobs_end_within_a_small_group_of_each_other(n_files, n_jobs):
         items = [corpus._Item(Path(f"{i}.npy"), Path(f"{i}.wav"), int(size)) for i, size in enumerate(sizes)]
         groups = list(corpus._shared_out(items, n_jobs))
         assert sorted(item.mel for group in groups for item in group) == sorted(item.mel for item in items)
-        assert max(map(len, groups)) <= corpus.FILES_AT_ONCE
+        assert max(map(len, groups)) <= corpus.FILES_AT_ONCE and len(groups) >= min(n_jobs, n_files)
         ends = [0] * n_jobs
         for group in groups:  # whichever job is free takes the next
             ends[ends.index(min(ends))] += sum(item.n_bytes for item in group)

@@ -36,7 +36,7 @@ from wv_runtime.model.weights import Model
 
 STATE = ".wv-run.json"  # in the folder of audio: the settings that it was made with
 FILES_AT_ONCE = 16  # at most, that a process speaks in step before it writes them
-FILES_IN_STEP = 4  # as many more cost little more: groups are multiples of it
+FILES_IN_STEP = 4  # fewer take longer each: groups are multiples of it
 
 
 @dataclass(frozen=True)
@@ -217,13 +217,14 @@ class Corpus:
 def _shared_out(items: list[_Item], n_jobs: int) -> Iterator[list[_Item]]:
     """The longest first, so that lanes in step end together; and less and less, so that jobs end together."""
     items = sorted(items, key=lambda item: -item.n_bytes)
-    while items:
-        ends = np.cumsum([item.n_bytes for item in items])
-        share = ends[-1] if n_jobs == 1 else ends[-1] / (2 * n_jobs)
-        n = int(np.searchsorted(ends, share, "right")) // FILES_IN_STEP * FILES_IN_STEP
-        n = min(FILES_AT_ONCE, max(FILES_IN_STEP, n))
-        yield items[:n]
-        items = items[n:]
+    bytes_before = np.cumsum([0, *(item.n_bytes for item in items)])
+    most, at = min(FILES_AT_ONCE, -(-len(items) // n_jobs)), 0
+    while at < len(items):
+        share = (bytes_before[-1] - bytes_before[at]) / (1 if n_jobs == 1 else 2 * n_jobs)
+        n = int(np.searchsorted(bytes_before, bytes_before[at] + share, "right")) - 1 - at
+        n = min(most, max(FILES_IN_STEP, n // FILES_IN_STEP * FILES_IN_STEP))
+        yield items[at : at + n]
+        at += n
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
