@@ -16,6 +16,7 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
 elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "armv7a")
     string(APPEND CMAKE_C_FLAGS_INIT " -mfpu=neon -mfloat-abi=softfp -mthumb")
 endif()
+set(WV_THREADS OFF CACHE BOOL "") # these headers have no pthread.h; an NDK has
 set(CMAKE_C_STANDARD_LIBRARIES "-lc -lm")
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "armv7a")
     string(APPEND CMAKE_C_STANDARD_LIBRARIES " ${STUBS}/aeabi.o")

@@ -25,7 +25,7 @@ import pytest
 import soundfile
 from android import APK, DEMO, OUT, entries, sh, unavailable
 from conftest import ROOT, SUPPORT
-from model_fixtures import tiny_mel, tiny_model
+from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_bench.measure import Case, measure
 from wv_bench.report import summarize
 from wv_runtime.engine import native as _native
@@ -66,6 +66,10 @@ def data(apk, c_build, tmp_path_factory) -> Path:
             out = "out.wav" if not rows else "other.wav"
             done = wv_run(f"{dtype}.bin", "mel.npy", "-o", out, "--seed", seed, "--temperature", temperature, "--json")
             rows.append([f"{dtype}.bin", "mel.npy", seed, temperature, json.loads(done.stdout)["sha256"]])
+    lanes = tiny_config(lpc_order=6, subscale=5, horizon=2, lookback=3, context=3)
+    bin_format.save(tiny_model("int8", cfg=lanes), folder / "lanes.bin")
+    done = wv_run("lanes.bin", "mel.npy", "-o", "other.wav", "--json")
+    rows.append(["lanes.bin", "mel.npy", 0, 1.0, json.loads(done.stdout)["sha256"]])
     done = wv_run("int8.bin", "long.npy", "-o", "other.wav", "--json")
     rows.append(["int8.bin", "long.npy", 0, 1.0, json.loads(done.stdout)["sha256"]])
     # a recording and its copy: a stereo WAV, its mels computed by wv_mel

@@ -187,10 +187,18 @@ class NativeEngine:
 
     def __init__(self, model: Model, isa: str | None, postfilter: bool):
         self._model, self._isa, self._postfilter = NativeModel(file_bytes(model)), isa, postfilter
+        self._n_lanes = model.config.subscale
         self.isa = isa or NativeStream(self._model).isa
 
     def open(self, seed: int, temperature: float, n_threads: int) -> NativeStream:
-        return NativeStream(self._model, seed, temperature, self._isa, postfilter=self._postfilter, n_threads=n_threads)
+        return NativeStream(
+            self._model,
+            seed,
+            temperature,
+            self._isa,
+            postfilter=self._postfilter,
+            n_threads=min(n_threads, self._n_lanes),
+        )
 
     def batch(self, n_lanes: int, n_threads: int) -> NativeBatch:
         return NativeBatch(self._model, n_lanes, n_threads)

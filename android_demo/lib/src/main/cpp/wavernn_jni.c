@@ -45,7 +45,7 @@ JNIEXPORT jlong JNICALL Java_org_wavernn_WaveRnn_nativeAddress(JNIEnv *env, jcla
 /* The buffer must outlive the handle. */
 JNIEXPORT jlong JNICALL Java_org_wavernn_WaveRnn_nativeOpen(JNIEnv *env, jclass self, jobject model, jint n_bytes,
                                                             jlong seed, jfloat temperature, jint max_frames,
-                                                            jstring isa) {
+                                                            jstring isa, jint n_threads) {
     (void)self;
     const void *bytes = (*env)->GetDirectBufferAddress(env, model);
     const char *name = isa ? (*env)->GetStringUTFChars(env, isa, NULL) : NULL;
@@ -54,7 +54,7 @@ JNIEXPORT jlong JNICALL Java_org_wavernn_WaveRnn_nativeOpen(JNIEnv *env, jclass 
     wv_status s = h ? wv_model_load(bytes, (size_t)n_bytes, &h->model) : WV_ERR_MEMORY;
     if (s == WV_OK) s = wv_model_info(h->model, &h->info);
     if (s == WV_OK && (h->frame = malloc((size_t)h->info.n_mels * sizeof(float))) == NULL) s = WV_ERR_MEMORY;
-    wv_options options = {sizeof options, (uint64_t)seed, temperature, max_frames, name, WV_FILTER_AS_MODEL};
+    wv_options options = {sizeof options, (uint64_t)seed, temperature, max_frames, name, WV_FILTER_AS_MODEL, n_threads};
     if (s == WV_OK) s = wv_state_new(h->model, &options, &h->state);
     if (name) (*env)->ReleaseStringUTFChars(env, isa, name);
     if (s == WV_OK) return (jlong)(intptr_t)h;

@@ -43,6 +43,7 @@ public final class WaveRnn implements Closeable {
         private float temperature = 1;
         private int maxFrames = 64;
         private String isa;
+        private int threads = 1;
 
         /** 64 bits; those above 2^63 are the negative numbers. */
         public Options seed(long seed) {
@@ -65,6 +66,12 @@ public final class WaveRnn implements Closeable {
         /** One of {@link WaveRnn#isas()}; null takes the best one. */
         public Options isa(String isa) {
             this.isa = isa;
+            return this;
+        }
+
+        /** Threads that share the lanes of a Subscale voice, 1 to 64; other voices have one. */
+        public Options threads(int threads) {
+            this.threads = threads;
             return this;
         }
     }
@@ -99,7 +106,8 @@ public final class WaveRnn implements Closeable {
 
     private WaveRnn(ByteBuffer model, Options options) {
         this.model = model;
-        handle = nativeOpen(model, model.remaining(), options.seed, options.temperature, options.maxFrames, options.isa);
+        handle = nativeOpen(model, model.remaining(), options.seed, options.temperature, options.maxFrames, options.isa,
+                options.threads);
         info = new Info(nativeInfo(handle), new String(nativeMelName(handle), StandardCharsets.UTF_8));
     }
 
@@ -232,7 +240,7 @@ public final class WaveRnn implements Closeable {
 
     private static native long nativeAddress(ByteBuffer buffer);
     private static native long nativeOpen(ByteBuffer model, int nBytes, long seed, float temperature, int maxFrames,
-            String isa);
+            String isa, int threads);
     private static native void nativeClose(long handle);
     private static native int[] nativeInfo(long handle);
     private static native byte[] nativeMelName(long handle);

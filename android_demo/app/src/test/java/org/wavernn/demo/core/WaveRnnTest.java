@@ -48,7 +48,7 @@ public class WaveRnnTest {
             for (String isa : WaveRnn.isas()) {
                 for (int maxFrames : new int[] {3, 64}) { // few samples to a pull; more than fit JNI's own buffer
                     WaveRnn.Options options = new WaveRnn.Options().isa(isa).seed(seed)
-                            .temperature(Float.parseFloat(row[3])).maxFrames(maxFrames);
+                            .temperature(Float.parseFloat(row[3])).maxFrames(maxFrames).threads(maxFrames % 4 + 1);
                     try (WaveRnn rnn = open(row[0], options)) {
                         assertEquals(isa, rnn.isa());
                         MelFile mel = MelFile.parse(row[1], TestData.bytes(row[1]), rnn);
