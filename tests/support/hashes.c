@@ -38,7 +38,7 @@ static void one(const char *path, size_t n_bytes, float temperature, const char 
     wv_model *model;
     wv_state *state;
     wv_info info;
-    size_t taken, written;
+    size_t taken = 0, written = 0;
     wv_options options = WV_OPTIONS_DEFAULT;
     options.seed = 7;
     options.temperature = temperature;

@@ -100,10 +100,17 @@ WV_INLINE vs32 vs32_copy_sign(vs32 a, vs32 s) {
 /* Q15: halfway from a to 1 */
 WV_INLINE vs32 vs32_halfway(vs32 a) { return _mm512_add_epi16(_mm512_srai_epi16(a, 1), _mm512_set1_epi16(16384)); }
 WV_INLINE vs32 vs32_min_abs(vs32 a, vs32 b) { return _mm512_min_epu16(_mm512_abs_epi16(a), b); }
+#ifdef __clang__ /* whose header takes the count as unsigned; GCC's takes an int */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wsign-conversion"
+#endif
 WV_INLINE vs32 vs32_segment(vs32 a, int shift) { return _mm512_srli_epi16(a, shift); }
 WV_INLINE vs32 vs32_fraction(vs32 a, int shift) {
     return _mm512_and_si512(_mm512_slli_epi16(a, 15 - shift), _mm512_set1_epi16(0x7fff));
 }
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 WV_INLINE vs32 vs32_lookup(const int16_t table[8], vs32 segment) {
     return _mm512_permutexvar_epi16(segment, _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)));
 }

@@ -30,8 +30,14 @@ WV_INLINE void vf4_store(float *p, vf4 a) { vst1q_f32(p, a); }
 WV_INLINE vf4 vf4_add(vf4 a, vf4 b) { return vaddq_f32(a, b); }
 WV_INLINE vf4 vf4_sub(vf4 a, vf4 b) { return vsubq_f32(a, b); }
 WV_INLINE vf4 vf4_mul(vf4 a, vf4 b) { return vmulq_f32(a, b); }
-WV_INLINE vf4 vf4_min(vf4 a, vf4 b) { return vminq_f32(a, b); }
-WV_INLINE vf4 vf4_max(vf4 a, vf4 b) { return vmaxq_f32(a, b); }
+/* a < b ? a : b and a > b ? a : b, so b where a is NaN; b never is. Arm's vmin and vmax would give NaN. */
+#ifdef __aarch64__
+WV_INLINE vf4 vf4_min(vf4 a, vf4 b) { return vminnmq_f32(a, b); }
+WV_INLINE vf4 vf4_max(vf4 a, vf4 b) { return vmaxnmq_f32(a, b); }
+#else
+WV_INLINE vf4 vf4_min(vf4 a, vf4 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+WV_INLINE vf4 vf4_max(vf4 a, vf4 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+#endif
 WV_INLINE vi4 vf4_trunc(vf4 a) { return vcvtq_s32_f32(a); }
 WV_INLINE vf4 vi4_to_float(vi4 a) { return vcvtq_f32_s32(a); }
 
@@ -138,7 +144,7 @@ WV_INLINE void vf8_store_q10(int16_t *p, vf8 a) {
 WV_INLINE void vf16_store_q10(int16_t *p, vf16 a) { vf8_store_q10(p, a.lo); vf8_store_q10(p + 8, a.hi); }
 
 /* q = trunc(a clamped to 1..255) - 128 */
-WV_INLINE uint16x4_t clamp_u16(vf4 a) { return vqmovn_u32(vcvtq_u32_f32(vmaxq_f32(a, vdupq_n_f32(1.0f)))); }
+WV_INLINE uint16x4_t clamp_u16(vf4 a) { return vqmovn_u32(vcvtq_u32_f32(vf4_max(a, vdupq_n_f32(1.0f)))); }
 WV_INLINE uint8x8_t clamp_u8x8(vf8 a) { return vqmovn_u16(vcombine_u16(clamp_u16(a.lo), clamp_u16(a.hi))); }
 WV_INLINE void vf4_store_q(int8_t *q, vf4 a) {
     uint8x8_t b = veor_u8(clamp_u8x8((vf8){a, a}), vdup_n_u8(0x80));
