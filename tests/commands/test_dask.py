@@ -94,6 +94,16 @@ def test_no_scheduler(command, folder, monkeypatch):
     done = command(main, "tiny.bin", "mels", "-o", "out", "--dask", "tcp://127.0.0.1:9")
     assert done.code == 1 and "--dask: tcp://127.0.0.1:9: no scheduler answers" in done.err, done
     assert done.err.count("\n") == 1
+    for address in ("nowhere", "foo://x:1", "tcp://host:port"):
+        done = command(main, "tiny.bin", "mels", "-o", "out", "--dask", address)
+        assert (
+            done.code == 1 and done.err.startswith(f"wv-run: error: --dask: {address}: ") and done.err.count("\n") == 1
+        )
+    for damaged in (b"text", b"{}", b"[1]", b"\xff"):
+        Path("scheduler.json").write_bytes(damaged)
+        done = command(main, "tiny.bin", "mels", "-o", "out", "--dask", "scheduler.json")
+        assert done.code == 1 and done.err.count("\n") == 1, done
+        assert done.err.startswith("wv-run: error: --dask: scheduler.json: found no scheduler file")
     both = command(main, "tiny.bin", "mels", "-o", "out", "--dask", "tcp://127.0.0.1:9", "--jobs", 2)
     assert both.code == 2 and "--jobs: found it with --dask" in both.err
     file = command(main, "tiny.bin", "mels/a.npy", "--dask", "tcp://127.0.0.1:9")

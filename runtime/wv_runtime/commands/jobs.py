@@ -9,6 +9,7 @@ Usage: ``for task, result in Jobs(2).run(work, settings, tasks): ..`` where work
 from __future__ import annotations
 
 import importlib
+import json
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.process
@@ -21,6 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from wv_runtime.errors import WaveRNNError
@@ -129,9 +131,10 @@ class Jobs:
             distributed = importlib.import_module("distributed")
         except ImportError:
             raise WaveRNNError("dask: not installed, wanted for --dask; pip install 'wavernn[dask]'") from None
-        where = {"scheduler_file" if os.path.isfile(self.scheduler) else "address": self.scheduler}
+        address = _address_in(self.scheduler) if os.path.isfile(self.scheduler) else self.scheduler
         try:
-            client = distributed.Client(**where, timeout=CONNECT_S, set_as_default=False)
+            distributed.comm.resolve_address(address)  # a client of one that is none takes 20 s to say so
+            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise WaveRNNError(
                 f"--dask: {self.scheduler}: no scheduler answers ({error}), wanted an address like tcp://host:8786"
@@ -140,6 +143,14 @@ class Jobs:
             client.close()
             raise WaveRNNError(f"--dask: {self.scheduler}: found no worker, wanted some (dask worker)")
         return client
+
+
+def _address_in(path: str) -> str:
+    """Of a scheduler file."""
+    try:
+        return str(json.loads(Path(path).read_bytes())["address"])
+    except (ValueError, KeyError, TypeError):
+        raise WaveRNNError(f"--dask: {path}: found no scheduler file, wanted one of dask scheduler") from None
 
 
 def n_cpus() -> int:
