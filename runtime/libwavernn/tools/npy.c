@@ -14,9 +14,12 @@ enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15
 #define LOWEST_MEL (-16.0f) /* log(1e-5) = -11.5 is the floor of every preset, speech peaks near 3; the rest is slack */
 #define HIGHEST_MEL 6.0f
 #define DECIBELS_FROM (-30.0f) /* what is lower are decibels, what is higher logarithms of power */
+#define LOWEST_DECIBELS (-400.0f)
 #define NOT_NPY "not a .npy file, wanted a mel array of wv-mel or numpy.save"
 
-static wv_mels range_cause(float low) { return low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER; }
+static wv_mels range_cause(float low) {
+    return low < LOWEST_DECIBELS ? WV_MELS_OTHER : low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER;
+}
 
 static float *refuse_range(char *message, float low, float high, wv_mels cause) {
     return refuse(message, "values from %.4g to %.4g, wanted natural-log mels, about -11.5 to 3%s%s", (double)low, (double)high,
