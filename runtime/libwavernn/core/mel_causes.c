@@ -86,10 +86,11 @@ wv_mels wv_positive_cause(const wv_model *model, const float *frames, size_t n_f
     }
     if (high == 0.0f) return WV_MELS_ZEROS;
     if (sum / (double)n > 4.0) return WV_MELS_INTEGERS;
+    const float small = 0.1f * (high > 1.0f ? high : 1.0f);
     size_t n_above = 0, n_small = 0;
     for (size_t i = 0; i < n; i++) {
         n_above += frames[i] > 0.0f;
-        n_small += frames[i] > 0.0f && frames[i] < 0.1f * high;
+        n_small += frames[i] > 0.0f && frames[i] < small;
     }
     if (2 * n_small < n_above) return high <= 1.0f ? WV_MELS_0_1 : WV_MELS_OTHER; /* as no magnitudes are */
     return is_log1p(model, frames, n_frames, (double)high) ? WV_MELS_LOG1P : WV_MELS_LINEAR;

@@ -189,7 +189,7 @@ def positive_cause(mel: NDArray[np.float32], cfg: MelConfig) -> str:
     if mel.mean(dtype=np.float64) > 4:
         return "integers"
     above = mel[mel > 0]
-    if 2 * np.count_nonzero(above < np.float32(0.1) * high) < above.size:  # as no magnitudes are
+    if 2 * np.count_nonzero(above < np.float32(0.1) * max(high, np.float32(1))) < above.size:  # as no magnitudes are
         return "0..1" if high <= 1 else "other"
     return "log1p" if _is_log1p(mel, cfg) else "linear"
 
