@@ -59,7 +59,7 @@ BAD_MELS = {
     "infinite": (lambda: npy(changed(-np.inf)), "NaN or infinite at band 2, frame 3"),
     "float64_too_large": (lambda: npy(changed(1.0).astype("f8") * 1e300), "NaN or infinite at band 0, frame 0"),
     "decibels": (lambda: npy(MEL * 10 - 60), "these look like decibels"),
-    "linear": (lambda: npy(np.exp(MEL)), "these look linear"),
+    "linear": (lambda: npy(np.exp(2 * MEL - 3)), "these look linear"),
     "too_loud": (lambda: npy(changed(6.5)), "to 6.5, wanted natural-log mels"),
     "other_preset": (other_settings, "made for tiny, 22050 Hz, hop 20; the model wants tiny, 16000 Hz, hop 20"),
     "truncated": (lambda: npy(MEL)[:-1], "truncated: 223 bytes of data, wanted (8, 7) of <f4"),
