@@ -36,10 +36,6 @@ static void enter_sub(const wv_model *m, wv_staircase *c, int32_t l, int64_t ste
 /* n lanes from `first` on, as lanes.c takes them */
 static wv_lanes *choose_lanes(const wv_model *m, wv_staircase *c, wv_lanes *b, int32_t first, int32_t n) {
     const size_t N = (size_t)m->n_units, n_out = (size_t)m->n_out, l = (size_t)first;
-    b->kernels = c->kernels;
-#ifdef WV_LANES
-    b->matrices = wv_lane_kernels_of(c->kernels);
-#endif
     b->n = n;
     for (int32_t i = 0; i < n; i++) b->lane[i] = c->lane + first + i;
     if (c->g_q10) {
@@ -74,7 +70,13 @@ static void lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_
 
 void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed) {
     memset(c->signal.s, 0, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
-    for (int32_t k = 0; k < c->n_groups; k++) wv_count_to(&c->group[k].done, 0);
+    for (int32_t k = 0; k < c->n_groups; k++) {
+        wv_count_to(&c->group[k].done, 0);
+        c->group[k].lanes.kernels = c->kernels;
+#ifdef WV_LANES
+        c->group[k].lanes.matrices = wv_lane_kernels_of(c->kernels);
+#endif
+    }
     wv_count_to(&c->granted, 0);
     c->n_out = 0;
     c->y = 0.0f;
