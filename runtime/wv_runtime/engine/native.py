@@ -13,20 +13,7 @@ import os
 import sys
 import weakref
 from collections.abc import Sequence
-from ctypes import (
-    POINTER,
-    byref,
-    c_char,
-    c_char_p,
-    c_double,
-    c_float,
-    c_int,
-    c_int32,
-    c_int64,
-    c_size_t,
-    c_uint64,
-    c_void_p,
-)  # fmt: skip
+from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int, c_int32, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +64,7 @@ class _Options(ctypes.Structure):
         ("max_frames", c_int32),
         ("isa", c_char_p),
         ("postfilter", c_int32),
-        ("n_threads", c_int64),
+        ("n_threads", ctypes.c_int64),
     ]
 
 
@@ -191,14 +178,8 @@ class NativeEngine:
         self.isa = isa or NativeStream(self._model).isa
 
     def open(self, seed: int, temperature: float, n_threads: int) -> NativeStream:
-        return NativeStream(
-            self._model,
-            seed,
-            temperature,
-            self._isa,
-            postfilter=self._postfilter,
-            n_threads=min(n_threads, self._n_lanes),
-        )
+        n = min(n_threads, self._n_lanes)
+        return NativeStream(self._model, seed, temperature, self._isa, postfilter=self._postfilter, n_threads=n)
 
     def batch(self, n_lanes: int, n_threads: int) -> NativeBatch:
         return NativeBatch(self._model, n_lanes, n_threads)

@@ -27,7 +27,8 @@ from .threads import AHEAD, APART, count_of, count_to, make_counts, wait_a_littl
 from .wavernn import condition_frame, condition_lane, condition_sub, heard, stage_sample
 
 LOOKS = 1 << 14  # in vain, before a thread returns to Python
-GRANTED, N_STEPS, CLOSED = 0, 1, 2  # of Staircase.shared
+# Of Staircase.shared: steps that there may be; of a lane, as far as there are frames; whether the others are to return
+GRANTED, N_STEPS, CLOSED = 0, 1, 2
 
 
 class Staircase(NamedTuple):
@@ -40,7 +41,7 @@ class Staircase(NamedTuple):
     byte: NDArray[np.int64]  # (2, subscale) scratch
     first: NDArray[np.int64]  # (n_groups + 1,) lanes first[k] to first[k + 1] are group k
     done: NDArray[np.int64]  # counts, one a group: steps of lane 0 that it is through with, each so many lags later
-    shared: NDArray[np.int64]  # three counts, as above
+    shared: NDArray[np.int64]  # counts: GRANTED, N_STEPS, CLOSED
     n_slots: int  # frames that some lane is in: rings of what they give the lanes
     g: NDArray[Any]  # (n_slots * n_sub * 3N,) C3 b
     lpc: NDArray[np.int16]  # (n_slots * subscale * lpc_order,)
