@@ -1,8 +1,9 @@
 """How long each command goes on after ctrl-C, whatever it was doing.
 
 Each runs again and again and gets SIGINT, with its processes, as from a terminal, a little later each time. It must end
-with exit code 130 and one last line, without traceback, and leave no partial file. CPU seconds, unlike those of the
-clock, do not depend on what else runs here.
+with exit code 130 and one last line, without traceback, and leave no partial file. A command that fails by itself,
+before its signal, is named as failed: it measured nothing. CPU seconds, unlike those of the clock, do not depend on
+what else runs here.
 
 Usage: ``python benchmarks/interrupt.py tests/data/clips --times 20`` (wavernn[train,eval]); names of cases follow
 """
@@ -101,9 +102,9 @@ def run(command: list[str], after: float | None) -> Interrupted | float:
             )  # fmt: skip
             try:
                 child.wait(timeout=CAP_S if after is None else after)
-                log.seek(0)
                 if child.returncode:
-                    raise WaveRNNError(f"{command[0]}: ended with {child.returncode}: {log.read()}")
+                    log.seek(0)
+                    raise WaveRNNError(f"exit code {child.returncode} before any signal: {log.read().strip()}")
                 return time.monotonic() - began
             except subprocess.TimeoutExpired:
                 pass
@@ -115,10 +116,10 @@ def run(command: list[str], after: float | None) -> Interrupted | float:
             log.seek(0)
             text = log.read()
         if "Traceback" in text:
-            raise WaveRNNError(f"{command[0]}: a traceback after {signalled - began:.2f} s\n{text}")
+            raise WaveRNNError(f"a traceback after {signalled - began:.2f} s\n{text}")
         partial = [path.name for path in Path(folder).rglob("*") if path.name.endswith(".tmp")]
         if partial:
-            raise WaveRNNError(f"{command[0]}: left {partial}")
+            raise WaveRNNError(f"left {partial}")
         last = text.strip().splitlines()[-1] if text.strip() else ""
         return Interrupted(signalled - began, wall, usage.ru_utime + usage.ru_stime - before, code, last)
 
@@ -136,23 +137,32 @@ def run(command: list[str], after: float | None) -> Interrupted | float:
 def main(clips: Path, names: tuple[str, ...], voice: Path, wv_run: Path | None, times: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = cases(Path(folder), clips.absolute(), voice.absolute(), wv_run and wv_run.absolute())
+        if unknown := set(names) - set(found):
+            raise click.UsageError(f"found the names {', '.join(unknown)}, wanted some of {', '.join(found)}")
         print(f"{'command':26}{'runs s':>8}{'signals':>9}{'clock s':>9}{'CPU s':>8}   the slowest came after")
+        failed = []
         for name in names or found:
-            whole = run(found[name], None)
-            length = whole if isinstance(whole, float) else CAP_S
-            results = []
-            for k in range(times):
-                result = run(found[name], STARTED_S + length * k / times)
-                if isinstance(result, Interrupted):
-                    results.append(result)
-            codes = {(r.code, r.last) for r in results}
-            worst = max(results, key=lambda r: r.cpu)
-            wall = max(r.wall for r in results)
-            print(
-                f"{name:26}{length:8.1f}{len(results):9}{wall:9.2f}{worst.cpu:8.2f}   {worst.after:.1f} s", flush=True
-            )
-            for code, last in codes:
-                print(f"    {code}: {last}", flush=True)
+            try:
+                measure(name, found[name], times)
+            except WaveRNNError as error:
+                print(f"{name:26}FAILED: {error}", flush=True)
+                failed.append(name)
+    if failed:
+        raise WaveRNNError(f"{', '.join(failed)}: failed, wanted commands that run until their signal")
+
+
+def measure(name: str, command: list[str], times: int) -> None:
+    """Run it `times` times and print its row. Raises WaveRNNError if it fails by itself or leaves what it must not."""
+    whole = run(command, None)
+    length = whole if isinstance(whole, float) else CAP_S
+    results = [run(command, STARTED_S + length * k / times) for k in range(times)]
+    heard = [result for result in results if isinstance(result, Interrupted)]
+    if not heard:
+        raise WaveRNNError(f"each run ended before its signal, the first after {length:.1f} s")
+    worst, wall = max(heard, key=lambda r: r.cpu), max(r.wall for r in heard)
+    print(f"{name:26}{length:8.1f}{len(heard):9}{wall:9.2f}{worst.cpu:8.2f}   {worst.after:.1f} s", flush=True)
+    for code, last in {(r.code, r.last) for r in heard}:
+        print(f"    {code}: {last}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import click
 from tqdm import tqdm
 from wv_runtime.atomic import atomic_path
 from wv_runtime.commands.common import Command
-from wv_runtime.commands.output import check_file
+from wv_runtime.commands.names import check_file
 from wv_runtime.engine.registry import CHOICES
 from wv_runtime.features.speech import SPLITS
 

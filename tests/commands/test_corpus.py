@@ -3,7 +3,6 @@ other processes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from folders import check_killed_runs, hashes
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_runtime import load
 from wv_runtime.commands import corpus
@@ -39,13 +39,6 @@ def make_mels(folder, n=7, n_frames=12):
         save_mel(path, tiny_mel(CFG, n_frames + 5 * i, seed=i), CFG.mel)
 
 
-def hashes(folder):
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(Path(folder).rglob("*")) if p.is_file() and p.name != ".wv-run.json"
-    }  # fmt: skip
-
-
 def test_any_number_of_jobs_gives_the_files_of_single_runs(command, folder):
     make_mels("mels")
     for jobs in (1, 2, 3):
@@ -66,9 +59,9 @@ def test_any_number_of_jobs_gives_the_files_of_single_runs(command, folder):
 def test_jobs_end_within_a_small_group_of_each_other(n_files, n_jobs):
     rng = np.random.default_rng(n_files)
     for sizes in (np.full(n_files, 100), rng.integers(50, 400, n_files)):
-        items = [corpus._Item(Path(f"{i}.npy"), Path(f"{i}.wav"), int(size)) for i, size in enumerate(sizes)]
+        items = [corpus.Item(Path(f"{i}.npy"), Path(f"{i}.wav"), int(size)) for i, size in enumerate(sizes)]
         groups = list(corpus._shared_out(items, n_jobs))
-        assert sorted(item.mel for group in groups for item in group) == sorted(item.mel for item in items)
+        assert sorted(item.source for group in groups for item in group) == sorted(item.source for item in items)
         assert max(map(len, groups)) <= corpus.FILES_AT_ONCE and len(groups) >= min(n_jobs, n_files)
         ends = [0] * n_jobs
         for group in groups:  # whichever job is free takes the next
@@ -121,7 +114,7 @@ def test_an_overwrite_that_was_stopped_goes_on(command, folder, monkeypatch):
     make_mels("mels", 4)
     assert command(cli.main, "tiny.bin", "mels", "-o", "out", "--jobs", 1).code == 0
     with monkeypatch.context() as m:
-        m.setattr("wv_runtime.commands.corpus._make", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        m.setattr("wv_runtime.commands.speak.Speaking.make", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert command(cli.main, "tiny.bin", "mels", "-o", "out", "--jobs", 1, "--seed", 3, "--overwrite").code == 130
     report = json.loads(command(cli.main, "tiny.bin", "mels", "-o", "out", "--jobs", 1, "--seed", 3, "--json").out)
     assert (report["done"], report["skipped"]) == (4, 0)
@@ -199,31 +192,8 @@ def test_the_jobs_end_with_a_parent_that_is_killed(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_to_the_same_files(folder, number):
-    """Never half a file; nothing of the run stays behind."""
     make_mels("mels", 60, n_frames=400)
-    subprocess.run([*PYTHON_RUN, "tiny.bin", "mels", "-o", "whole", "--jobs", "1"], check=True, capture_output=True)
-    seen = set()
-    for _ in range(4):
-        run = subprocess.Popen([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2"], start_new_session=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-        n_before, deadline = len(list(Path("out").rglob("clip*.wav"))), time.monotonic() + 60
-        while len(list(Path("out").rglob("clip*.wav"))) < n_before + 3 and time.monotonic() < deadline:
-            time.sleep(0.002)
-            if run.poll() is not None:
-                break
-        os.killpg(run.pid, number) if run.poll() is None else None
-        _, err = run.communicate(timeout=30)
-        assert b"Traceback" not in err, err.decode()
-        wholes = hashes("whole")
-        for name, found in hashes("out").items():
-            if not Path(name).name.startswith("."):  # a temporary name
-                assert found == wholes[name]
-        seen.add(len(list(Path("out").rglob("clip*.wav"))))
-    assert max(seen) > 3
-    done = subprocess.run([*PYTHON_RUN, "tiny.bin", "mels", "-o", "out", "--jobs", "2", "--json"], capture_output=True)
-    report = json.loads(done.stdout)
-    assert report["skipped"] >= max(seen) and report["done"] + report["skipped"] == 60
-    assert hashes("out") == hashes("whole")
+    check_killed_runs([*PYTHON_RUN, "tiny.bin", "mels", "-o"], ".wav", 60, number)
 
 
 def test_ctrl_c_while_jobs_start(folder, tmp_path):

@@ -25,6 +25,12 @@ def test_running_a_model_loads_no_extra(heavy):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
+@pytest.mark.parametrize("heavy", ["wv_runtime.engine", "numba", "soundfile"])
+def test_making_mels_loads_no_engine(heavy):
+    code = f"import sys, wv_runtime.commands.mel; print('{heavy}' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_folders_are_not_packages():
     for folder in ("benchmarks", "eval", "export", "runtime", "train"):
         assert not (ROOT / folder / "__init__.py").exists()

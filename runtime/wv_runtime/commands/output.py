@@ -8,7 +8,6 @@ Usage: ``out = Output.of("out.flac"); out.write(pcm, 16000)``
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from wv_runtime.atomic import atomic_path
+from wv_runtime.commands.names import check_file, check_other, is_pipe
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".raw": "s16le", ".pcm": "s16le"}  # by suffix
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -91,43 +91,6 @@ class Output:
                 header = encode(np.zeros(0, np.int16), sample_rate, "wav")
                 put(header[:4] + UNKNOWN_SIZE + header[8:40] + UNKNOWN_SIZE)
             yield lambda pcm: put(pcm.astype("<i2").tobytes())
-
-
-def is_pipe(path: str) -> bool:
-    """Whether it exists and is a pipe or a device, such as /dev/fd/63 of the shell's ``>(..)``."""
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
-
-
-def check_other(path: str, inputs: Sequence[str], option: str) -> None:
-    """Raises ValueError if a file to write is one of those that are read, by whatever name."""
-    for known in inputs:
-        if os.path.exists(path) and os.path.exists(known) and os.path.samefile(path, known):
-            raise ValueError(f"{option}: found {path}, which is read, wanted another file")
-
-
-def check_file(path: str, suffixes: Sequence[str], option: str) -> None:
-    """What would make writing a file fail.
-
-    Raises
-    ------
-    OSError
-        If its folder is missing or cannot be written.
-    ValueError
-        If there are suffixes and it has none of them.
-    """
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory", path)
-    if target.exists() and not target.is_file():
-        return  # a device or a pipe
-    if suffixes and target.suffix.lower() not in suffixes:
-        *first, last = suffixes
-        wanted = f"{', '.join(first)} or {last}" if first else last
-        raise ValueError(f"{option}: found {path}, wanted a name ending in {wanted}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(2, "No such file or directory", str(target.parent))
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(13, "Permission denied", str(target.parent))
 
 
 def encode(pcm: NDArray[np.int16], sample_rate: int, format: str) -> bytes:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
-from wv_runtime.commands.corpus import Corpus, Settings
-from wv_runtime.commands.jobs import Jobs, n_cpus
+from wv_runtime.commands.corpus import Folders, folder_options
 from wv_runtime.commands.output import FORMATS, Output, Write
 from wv_runtime.commands.play import player
 from wv_runtime.commands.report import Latency, Report
+from wv_runtime.commands.speak import Speaking
 from wv_runtime.engine.registry import ABOUT, CHOICES, ENGINES, counterpart, ready_engine
 from wv_runtime.engine.stream import Stream, check_temperature
 from wv_runtime.engine.synth import Voice
@@ -62,10 +62,7 @@ STDIN = "standard input"
 @click.option("--verify", is_flag=True, help="Run a second engine; fail unless they give the same samples.")
 @click.option("--strict", is_flag=True, help="Refuse mels and audio that are not as in training, instead of a warning.")
 @click.option("--mel-format", metavar="FORMAT", help="Of MEL: log10, db, 0..1, -4..4, ..; see wv-mel --convert.")
-@click.option("--jobs", type=click.IntRange(1, 1024), help="For folders: processes; as many as CPUs if absent.")
-@click.option("--dask", metavar="SCHEDULER", default="",
-              help="For folders: a Dask cluster that sees them, tcp://host:8786 or a scheduler file.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="For folders: make again what is there.")
+@folder_options
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
 @click.version_option(__version__)
 def main(
@@ -111,17 +108,18 @@ def main(
     engine = ENGINES[backend]
     if verify and not engine.same_samples:
         raise ValueError(f"--verify: found backend {backend}, which has samples of its own; wv-verify compares it")
-    if os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS:
-        if verify or rtf_limit or chunk_frames or play or latency:
-            raise ValueError("--verify, --rtf-limit, --chunk-frames, --play, --latency: found one of them with a "
-                             "folder, wanted a file")  # fmt: skip
-        if jobs and dask:
-            raise ValueError("--jobs: found it with --dask, whose workers are the jobs, wanted one of them")
-        _speak_folder(model_path, mel_path, out, Jobs(jobs or n_cpus(), dask, engine.forks), overwrite, as_json, strict,
-                      backend, isa, seed, temperature, postfilter, format_, mel_format)  # fmt: skip
+    are_folders = os.path.isdir(mel_path) and Path(out).suffix.lower() not in FORMATS
+    if are_folders and (verify or rtf_limit or chunk_frames or play or latency):
+        raise ValueError("--verify, --rtf-limit, --chunk-frames, --play, --latency: found one of them with a "
+                         "folder, wanted a file")  # fmt: skip
+    folders = Folders(mel_path, out, jobs, dask, overwrite)
+    folders.check(are_folders, "MEL and OUT")
+    if are_folders:
+        model = read_model(model_path)
+        on = Voice(model, backend, isa, postfilter).postfilter
+        speaking = Speaking(model, backend, isa, seed, temperature, on, format_ or "wav", strict, mel_format)
+        folders.make("wv-run", speaking, engine.forks, as_json)
         return
-    if jobs or overwrite or dask:
-        raise ValueError("--jobs, --dask, --overwrite: found one of them with a file, wanted folders as MEL and OUT")
     if play and not _is_given("out"):
         out = os.devnull
     output = Output.of(out, format_, (model_path, mel_path))
@@ -181,25 +179,6 @@ def main(
 def _is_given(option: str) -> bool:
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.COMMANDLINE
-
-
-def _speak_folder(
-    model_path: str, mels: str, audio: str, jobs: Jobs, overwrite: bool, as_json: bool, strict: bool,
-    backend: str, isa: str | None, seed: int, temperature: float, postfilter: bool | None, format_: str | None,
-    mel_format: str | None,
-) -> None:  # fmt: skip
-    model = read_model(model_path)
-    on = Voice(model, backend, isa, postfilter).postfilter
-    settings = Settings(model, backend, isa, seed, temperature, on, format_ or "wav", strict, mel_format)
-    if overwrite:
-        Corpus.forget(Path(audio))
-    folders = [Path(folder).absolute() if jobs.scheduler else Path(folder) for folder in (mels, audio)]
-    summary = Corpus(folders[0], folders[1], settings).run(jobs)
-    for path, warning in sorted(summary.warnings.items()):
-        click.echo(f"wv-run: warning: {printable(path)}: {printable(warning)}", err=True)
-    click.echo(summary.json() if as_json else summary.text())
-    if summary.failed:
-        raise WaveRNNError(f"{mels}: {len(summary.failed)} of {summary.n_files} files failed")
 
 
 class How(NamedTuple):

@@ -18,7 +18,9 @@ Usage: ``mel = MelFormat.parse("log10").load("feats.npy", cfg)``
 from __future__ import annotations
 
 import math
+import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ SCALES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "-4..4": (-4.0, 4.0)}
 BASES = ("natural", "log10", "db", "linear", "log1p", *SCALES)
 POWER = ("power", "db-power", "ln-power", "log10-power")
 OPTIONS = ("ref", "range", "area", "stats")
-SUFFIXES = (".npy", ".npz", ".pt")  # of files; without a format the first alone
+SUFFIXES = (".npy", ".npz", ".pt")  # of files, better first; without a format the first alone
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,30 @@ class MelFormat:
         out = np.maximum(x, math.log(cfg.log_floor)).astype(np.float32)
         check_mel(path, out, cfg)
         return out
+
+
+def find_mels(folder: Path, any_format: bool) -> list[Path]:
+    """The mel files below a folder, sorted, without hidden ones; of those that differ in the suffix alone the first.
+
+    Raises
+    ------
+    MelError
+        If there are none.
+    """
+    suffixes = SUFFIXES if any_format else SUFFIXES[:1]
+    found = [path for path in _files_below(folder) if path.suffix in suffixes]
+    by_name: dict[Path, Path] = {}
+    for path in sorted(found, key=lambda path: suffixes.index(path.suffix)):
+        by_name.setdefault(path.with_suffix(""), path)
+    if not found:
+        raise MelError(f"{folder}: found no {SUFFIXES[0]} below it, wanted mels")
+    return sorted(by_name.values())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for base, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(base, name) for name in names if not name.startswith("."))
 
 
 def _number(name: str, text: str) -> float:
