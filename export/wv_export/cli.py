@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from wv_runtime.commands.common import BLOCK, Command, atomic_path
 from wv_runtime.commands.inspect import table
+from wv_runtime.commands.names import check_file
 from wv_runtime.engine import onnx_graph
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.layout import COMB_MIN, DENOISE, DTYPES
@@ -55,6 +56,9 @@ def main(
 ) -> None:
     """Pack a checkpoint of wv-train into the file that wv-run and the C library read."""
     _distinct(checkpoint, out, onnx_path)
+    check_file(out, [".bin"], "OUT.BIN")
+    if onnx_path:
+        check_file(onnx_path, [".onnx"], "--onnx")
     for name, value, low, high in (("--comb", comb, COMB_MIN, 1), ("--denoise", denoise, *DENOISE)):
         if value and postfilter == "none":
             raise click.UsageError(f"{name}: found {value:g} without a post-filter, wanted --postfilter off or on")

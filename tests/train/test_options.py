@@ -114,6 +114,10 @@ BAD = {
     "distill without teacher": (["SPEECH", "--distill", "0.5"], 2, "found distill 0.5 without --teacher"),
     "no teacher there": (["SPEECH", "--teacher", "x.pt"], 1, "x.pt: No such file"),
     "output folder": (["SPEECH", "--slim", "none/m.pt"], 1, "none/m.pt: found no writable folder none"),
+    "slim is no checkpoint": (["SPEECH", "--slim", "s.bin"], 2, "--slim: found s.bin, wanted a name ending in .pt"),
+    "best is no checkpoint": (["SPEECH", "--best", "b"], 2, "--best: found b, wanted a name ending in .pt"),
+    "plot is no PNG": (["SPEECH", "--plot", "p.pdf"], 2, "--plot: found p.pdf, wanted a name ending in .png"),
+    "output is no checkpoint": (["SPEECH", "-o", "voice.bin"], 2, "-o: found voice.bin, wanted a name ending in .pt"),
     "output is a folder": (["SPEECH", "--slim", "empty"], 2, "empty: found a folder, wanted a file name"),
 }
 
@@ -134,7 +138,9 @@ def test_bad_input_is_one_line(case, speech, tmp_path, wv_train, monkeypatch):
     (tmp_path / "c.toml").write_text('[train]\nsteps = "10"\n')
     (tmp_path / "bool.toml").write_text("[train]\nsteps = true\n")
     monkeypatch.chdir(tmp_path)
-    code, err = wv_train(*[speech if a == "SPEECH" else a for a in args], *(["-o", "m.pt"] if args else []))
+    code, err = wv_train(
+        *[speech if a == "SPEECH" else a for a in args], *(["-o", "m.pt"] if args and "-o" not in args else [])
+    )
     last = err.strip().splitlines()[-1]
     assert code == expected and last.startswith("wv-train: error: ") and message in last, err
     assert "Traceback" not in err and err.count("error: ") == 1

@@ -85,6 +85,7 @@ def test_the_command(tmp_path, command):
     fine, x = tmp_path / "again.pt", tmp_path / "x.pt"
     for options, message in (
         ((model, out, *asked), f"{out}: found a file, wanted none; --overwrite replaces it"),
+        ((model, tmp_path / "x.bin", *asked), "x.bin, wanted a name ending in .pt"),
         ((model, model, *asked, "--overwrite"), "the checkpoint itself, wanted another file"),
         ((model, x, *asked[:2], "--sparsity", "C1=1"), "sparsity of C1: found 1.0"),
         ((model, x, *asked, "--block", "C1=3x4"), "block of C1: found 3x4, wanted divisors of 16 x 400"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -121,3 +123,19 @@ def test_a_plain_install_says_what_to_install(module, monkeypatch, tmp_path):
     soundfile.write(tmp_path / "a.wav", noise_and_tone(800), 8000)
     with pytest.raises(WaveRNNError, match=rf"{module}: not installed.*wavernn\[audio\]"):
         log_mel(load_audio(tmp_path / "a.wav", 16000 if module == "soxr" else 8000), PRESETS["16k"])
+
+
+def test_mels_do_not_depend_on_the_threads_of_blas(tmp_path):
+    np.save(tmp_path / "audio.npy", noise_and_tone(100_000))
+    code = "\n".join((
+        "import hashlib, sys, numpy",
+        "from wv_runtime.features.mel import log_mel",
+        "from wv_runtime.model.config import PRESETS",
+        "print(hashlib.sha256(log_mel(numpy.load(sys.argv[1]), PRESETS['16k'])).hexdigest())",
+    ))  # fmt: skip
+    said = {
+        subprocess.run([sys.executable, "-c", code, tmp_path / "audio.npy"], capture_output=True, text=True, check=True,
+                       env={**os.environ, "OMP_NUM_THREADS": n, "OPENBLAS_NUM_THREADS": n}).stdout
+        for n in ("1", "3")
+    }  # fmt: skip
+    assert len(said) == 1

@@ -14,6 +14,7 @@ import click
 import torch
 from wv_runtime.commands.common import Command
 from wv_runtime.commands.jobs import Jobs
+from wv_runtime.commands.names import check_suffix
 from wv_runtime.errors import CheckpointError, WaveRNNError
 from wv_runtime.model.config import WaveRNNConfig
 
@@ -96,8 +97,11 @@ def main(
         raise ConfigError("options: found both --continue and --overwrite, wanted one of them")
     if going_on and output.exists():
         resume, init_from = True, None
-    for path in filter(None, (output, slim, best, plot)):
-        check_writable(path, may_exist=resume or going_on or overwrite)
+    for option, path, suffix in (("-o", output, ".pt"), ("--slim", slim, ".pt"), ("--best", best, ".pt"),
+                                 ("--plot", plot, ".png")):  # fmt: skip
+        if path:
+            check_writable(path, may_exist=resume or going_on or overwrite)
+            check_suffix(path, [suffix], option)
     if runs:
         check_writable(runs, may_exist=True)
         check_table(runs)

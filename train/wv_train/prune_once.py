@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 from wv_runtime.commands.common import Command
+from wv_runtime.commands.names import check_suffix
 from wv_runtime.model.checkpoint import PRUNED
 from wv_runtime.model.config import WaveRNNConfig
 
@@ -56,6 +57,7 @@ def main(
 ) -> None:
     """Prune blocks of a trained network in one step, and change the weights that stay so that its outputs stay."""
     check_writable(output, overwrite, "--overwrite replaces it")
+    check_suffix(output, [".pt"], "OUT.PT")
     if output.resolve() == checkpoint.resolve():
         raise ConfigError(f"OUT.PT: found {output}, the checkpoint itself, wanted another file")
     model, ckpt = load_model(checkpoint)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wv_runtime.commands.common import atomic_path
+from wv_runtime.commands.names import check_suffix
 from wv_runtime.errors import WaveRNNError
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -28,8 +29,7 @@ def check_figure(path: str) -> None:
     """
     if not Path(path).absolute().parent.is_dir():
         raise FileNotFoundError(2, "No such directory", str(Path(path).parent))
-    if Path(path).suffix not in SUFFIXES:
-        raise ValueError(f"{path}: found suffix {Path(path).suffix!r}, wanted one of {', '.join(SUFFIXES)}")
+    check_suffix(path, SUFFIXES, "picture")
 
 
 def save_figure(path: str, draw: Callable[[Any], Any], width: float = 9.0, height: float = 5.5) -> None:

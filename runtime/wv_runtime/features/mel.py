@@ -104,7 +104,7 @@ def log_mel(audio: NDArray[np.float32], cfg: MelConfig) -> NDArray[np.float32]:
         padded, n_fft=cfg.n_fft, hop_length=cfg.hop_length, win_length=cfg.win_length, window="hann", center=False
     )
     magnitude = np.sqrt(stft.real**2 + stft.imag**2 + np.float32(MAGNITUDE_EPS))
-    mel = np.log(np.maximum(mel_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
+    mel = np.log(np.maximum(_sparse_basis(cfg) @ magnitude, np.float32(cfg.log_floor)))
     return np.ascontiguousarray(mel, dtype=np.float32)
 
 
@@ -121,6 +121,12 @@ def mel_basis(cfg: MelConfig) -> NDArray[np.float32]:
     return optional("librosa").filters.mel(
         sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax, htk=False, norm="slaney"
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _sparse_basis(cfg: MelConfig) -> Any:
+    """`mel_basis`, whose product is that of one thread: BLAS gives other last bits for each number of threads."""
+    return optional("scipy.sparse").csr_matrix(mel_basis(cfg))
 
 
 def optional(module: str) -> Any:
