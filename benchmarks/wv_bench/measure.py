@@ -90,10 +90,12 @@ class Case:
             c, pcm = staircase.make_staircase(self.model, np.uint64(0), k), np.zeros((B, 1), np.int16)
 
             def run(stage: int, n_times: int) -> None:
-                n = 1 if stage == stages.CONDITION else B
-                stages.stage_of_lanes(
-                    net, c.s, n, c.seed, c.log2e_over_temperature, window, stage, n_times, c.byte, pcm
-                )
+                if stage == stages.CONDITION:
+                    stages.condition_staircase(net, c, window, n_times)
+                else:
+                    stages.stage_of_lanes(
+                        net, c.s, B, c.seed, c.log2e_over_temperature, window, stage, n_times, c.byte, pcm
+                    )
         elif lanes == 1:
             state = network.make_state(self.model)
 

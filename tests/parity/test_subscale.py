@@ -24,16 +24,18 @@ def lanes_config(B, F, P, order, **changes):  # noqa: N803
 
 
 @kernel
-def coefficients(M, mel, offsets, power, r, work, lpc, inverse):
+def coefficients(M, mel, n_seen, offsets, power, r, work, order, lpc, inverse):
     k.autocorrelation(M, mel, power, r)
-    k.interpolator(r, offsets, work, lpc, inverse)
+    k.interpolators(r, n_seen, offsets, work, order, lpc, inverse)
 
 
 def run_interpolator(M, mel, offsets):  # noqa: N803
     n = len(offsets)
     lpc, inverse = np.zeros(n, np.int16), np.zeros(2, np.int64)
-    work = np.full(n * n + 4 * n, np.nan)  # what it reads it has written
-    coefficients(M.reshape(-1), mel, offsets, np.zeros(len(mel)), np.zeros(len(M)), work, lpc, inverse)
+    work = np.full(k.n_work(n), np.nan)  # what it reads it has written
+    coefficients(
+        M.reshape(-1), mel, np.array([n]), offsets, np.zeros(len(mel)), np.zeros(len(M)), work, n, lpc, inverse
+    )
     return lpc / 4096, inverse
 
 
@@ -84,6 +86,28 @@ def test_any_file_gives_finite_integers(M, mel, lane):  # noqa: N803
     offsets = neighbours(lanes_config(4, 4, 4, 32))[lane]
     a, inverse = run_interpolator(M, mel, offsets)
     assert np.abs(a).max() <= 8 and (inverse >= 0).all() and (inverse <= 2**22).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays(np.float32, (72, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)),
+    arrays(np.float32, 3, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
+    st.integers(1, 4),
+)
+def test_lanes_side_by_side_are_as_each_alone(M, mel, n_lanes):  # noqa: N803
+    """One has 16 unknowns, the others 32."""
+    M[0] = np.maximum(np.abs(M[0]), np.float32(M_MIN))
+    lanes = neighbours(lanes_config(4, 4, 16, 32))[:n_lanes]
+    offsets, n_seen = np.zeros((n_lanes, 32), np.int64), np.array([len(d) for d in lanes])
+    for row, d in zip(offsets, lanes, strict=True):
+        row[: len(d)] = d
+    lpc, inverse = np.zeros(n_lanes * 32, np.int16), np.zeros(2 * n_lanes, np.int64)
+    r, work = np.zeros(len(M)), np.full(k.n_work(32), np.nan)
+    coefficients(M.reshape(-1), mel, n_seen, offsets.reshape(-1), np.zeros(3), r, work, 32, lpc, inverse)
+    for lane, d in enumerate(lanes):
+        a, wanted = run_interpolator(M, mel, d)
+        np.testing.assert_array_equal(lpc[32 * lane : 32 * lane + len(d)], 4096 * a)
+        np.testing.assert_array_equal(inverse[2 * lane : 2 * lane + 2], wanted)
 
 
 def test_inputs_of_true_samples():

@@ -47,6 +47,8 @@ PYTHON_ONLY = {
     "lane",
     "lanes_from",
     "make_staircase",
+    "n_work",
+    "clamp_doubles",
     "copy",
     "heard",
     "run_group",
@@ -68,8 +70,9 @@ C_ONLY = {
 OTHER_ARGUMENTS = {"quantize_I", "start", "sample_loop", "stage_R", "stage_gates", "stage_logits", "condition_frame",
                    "condition_sub", "stage_inputs", "stage_coarse", "stage_sample", "predictor", "predict", "fours",
                    "lane_q10", "spmv_i8_4", "make_tables", "filter_hop", "dot", "rho_at", "comb_shift", "comb_frame",
-                   "stage_pcm", "autocorrelation", "interpolator", "inputs_context", "lane_coarse", "lane_draw",
-                   "lane_fine", "see", "interpolators", "condition_lane", "condition_slot", "enter_sub", "step_group",
+                   "stage_pcm", "autocorrelation", "interpolate_lanes", "inputs_context", "lane_coarse", "lane_draw",
+                   "lane_fine", "see", "interpolators", "condition_lane", "condition_slot", "slot_of", "enter_frame",
+                   "enter_sub", "step_group",
                    "lanes_R", "lanes_logits", "lanes_coarse", "lanes_fine", "lanes_draw"}  # fmt: skip
 
 

@@ -72,6 +72,7 @@ static void lay_out_staircase(const wv_state *s, wv_staircase *c, char *base, si
     for (int32_t k = 0; k < c->n_groups; k++) {
         c->group[k].first = k * m->subscale / c->n_groups;
         c->group[k].end = (k + 1) * m->subscale / c->n_groups;
+        c->group[k].work = wv_take(base, used, 4 * (order * (order + 1) / 2 + 4 * order) * sizeof(double));
     }
     while (c->signal.mask < n_seen) c->signal.mask = 2 * c->signal.mask + 1;
     c->signal.s = wv_take(base, used, (size_t)(c->signal.mask + 1) * sizeof *c->signal.s);
@@ -80,6 +81,7 @@ static void lay_out_staircase(const wv_state *s, wv_staircase *c, char *base, si
         c->g_q10 = wv_take(base, used, n_g * sizeof *c->g_q10);
     else
         c->g = wv_take(base, used, n_g * sizeof *c->g);
+    c->r = wv_take(base, used, n_slots * ((size_t)m->lags + 1) * sizeof *c->r);
     c->lpc = wv_take(base, used, n_slots * B * order * sizeof *c->lpc);
     c->inverse = wv_take(base, used, n_slots * B * 2 * sizeof *c->inverse);
     wv_lay_out_rows(m, &c->rows, m->subscale, base, used);
@@ -118,10 +120,9 @@ static size_t lay_out(wv_state *s, char *base) {
     s->lane.p_softmax = wv_take(base, &used, 256 * sizeof(int32_t));
     s->lane.q = wv_take(base, &used, (size_t)q_bytes);
     s->lane.past = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
-    s->lane.lpc = wv_take(base, &used, (size_t)(m->subscale * m->lpc_order) * sizeof(int16_t));
-    s->lane.inverse = wv_take(base, &used, (size_t)m->subscale * 2 * sizeof(int64_t));
-    const int32_t solving = WV_SUBSCALE(m) > 1 ? m->lpc_order * (m->lpc_order + 4) : 2 * m->lpc_order;
-    s->lane.work = wv_take(base, &used, (size_t)(m->lags + 1 + m->n_mels + solving) * sizeof(double));
+    s->lane.lpc = wv_take(base, &used, (size_t)m->lpc_order * sizeof(int16_t));
+    s->lane.inverse = wv_take(base, &used, 2 * sizeof(int64_t));
+    s->lane.work = wv_take(base, &used, (size_t)(m->lags + 1 + m->n_mels + 2 * m->lpc_order) * sizeof(double));
     s->frames = wv_take(base, &used, (size_t)(s->capacity + m->cond_width - 1) * (size_t)m->n_mels * f);
     if (s->filtered) lay_out_filter(m, &s->filter, base, &used);
     if (WV_SUBSCALE(m) > 1) {

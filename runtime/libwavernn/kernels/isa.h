@@ -22,6 +22,6 @@ static int rounds_products(void) {
 #define WV_TABLE_(isa)                                                                                            \
     const wv_kernels wv_kernels_##isa = {#isa,        rounds_products, reset,       condition_frame, condition_sub, \
                                          sample_loop, sample_bytes,    stage,       lane_coarse,     lane_fine,     \
-                                         lane_draw,   stage_pcm,       stage_sample, condition_lane}
+                                         lane_draw,   stage_pcm,       stage_sample, interpolate_lanes, condition_lane}
 #define WV_TABLE(isa) WV_TABLE_(isa)
 WV_TABLE(WV_ISA);

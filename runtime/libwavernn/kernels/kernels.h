@@ -48,13 +48,15 @@ typedef struct {
 
 enum { WV_C1, WV_C2, WV_C3, WV_R, WV_O1, WV_O2, WV_O3, WV_O4, WV_N_MATRICES };
 
+typedef int16_t wv_offsets[WV_MAX_ORDER]; /* of the samples that a lane sees, the nearest first */
+
 struct wv_model {
     int32_t n_units, n_out, n_cond, cond_width, n_sub;
     int32_t lpc_order, n_x;    /* 0: no linear prediction; inputs of the network: 3, or WV_N_X + context */
     int32_t subscale, horizon, lookback, context; /* B, F, P of FORMAT.md; subscale 1: no interleaved lanes */
     int32_t lags;              /* rows of M, less one */
     int32_t n_seen[WV_MAX_LANES];
-    int16_t seen[WV_MAX_LANES][WV_MAX_ORDER]; /* offsets of the samples that a lane sees, the nearest first */
+    wv_offsets seen[WV_MAX_LANES];
     float preemphasis;
     int32_t sample_rate, n_fft, hop_length, win_length, n_mels;
     double fmin, fmax, log_floor; /* of the mels; Hz, Hz, linear */
@@ -105,7 +107,7 @@ typedef struct {
     int16_t *lpc;   /* (lpc_order,) of the current frame */
     int64_t *inverse; /* (2,) likewise */
     wv_signal *signal;               /* subscale: of all lanes */
-    double *work;   /* scratch of predictor and interpolator */
+    double *work;   /* scratch of predictor and autocorrelation */
     float x[WV_N_X + WV_MAX_CONTEXT]; /* inputs of the network */
     int16_t x_q15[WV_N_X + WV_MAX_CONTEXT];           /* the same in fixed point */
     int64_t p, d;                    /* p_t, d_{t-1} */
@@ -164,6 +166,8 @@ typedef struct {
     int32_t (*lane_draw)(wv_lane *s, int32_t shift);
     int16_t (*stage_pcm)(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine);
     int32_t (*stage_sample)(const wv_model *m, wv_lane *s, int32_t coarse, int32_t fine);
+    void (*interpolate_lanes)(const wv_model *m, const double *r, int32_t first, int32_t end, double *work, int16_t *lpc,
+                              int64_t *inverse);
     void (*condition_lane)(const wv_model *m, wv_lane *s, int32_t l, const float *g, const int16_t *g_q10);
 } wv_kernels;
 
@@ -197,6 +201,7 @@ typedef struct {
 typedef struct {
     int32_t first, end;
     wv_lanes lanes;                      /* those of them that step */
+    double *work;                        /* scratch of interpolate_lanes */
     wv_count done;                       /* steps of lane 0 that they are through with, each so many lags later */
 } wv_group;
 
@@ -211,6 +216,7 @@ typedef struct {
     int32_t n_slots;                     /* frames that some lane is in: rings of what they give the lanes */
     float *g;                            /* (n_slots, n_sub, 3 n_units) C3 b of a float model */
     int16_t *g_q10;                      /* the same of an int8 model */
+    double *r;                           /* (n_slots, lags + 1) */
     int16_t *lpc;                        /* (n_slots, subscale, lpc_order) */
     int64_t *inverse;                    /* (n_slots, subscale, 2) */
     int32_t lag;                         /* steps by which a lane is behind the one before it: horizon + 1 */
@@ -234,7 +240,7 @@ typedef struct {
 /* staircase.c: back to sample 0 */
 void wv_staircase_reset(const wv_model *m, wv_staircase *c, uint64_t seed);
 /* Steps of group k, each as soon as it may be: of group 0 until all groups are through with `need` of them, of the others
- * until c->closed. frame, windows : group 0 alone; what conditions a frame, whose lpc and inverse have a row for each lane */
+ * until c->closed. frame, windows : group 0 alone; what conditions a frame */
 void wv_run_group(const wv_model *m, wv_staircase *c, int32_t k, wv_lane *frame, const wv_windows *windows, int64_t need);
 
 /* One stage of all lanes n_times, for benchmarks */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "scalar.h"
+#include "vec_double.h"
 
 #define WV_OFFSET 32896 /* of d: bytes 128, 128 are d = 0 */
 #define WV_NOISE_FLOOR 1.0001
@@ -63,40 +64,59 @@ static void predictor(int32_t order, int32_t n_mels, const float *M, const float
     inverse[1] = inverse_sigma(r[0]);
 }
 
-/* The coefficients of one lane of a subscale model for a frame; work : (n n + 4 n,) */
-static void interpolator(const double *r, int32_t n, const int16_t *offsets, double *work, int16_t *lpc, int64_t *inverse) {
-    double *D = work, *y = D + n, *z = y + n, *a = z + n, *L = a + n; /* L: column after column */
+/* The coefficients of up to 4 lanes of a subscale model for a frame, side by side. n_seen, offsets, lpc, inverse : a row for each
+ * work : 4 (n (n + 1) / 2 + 4 n) where n is the largest n_seen; vectors of 4 lanes, one element of each */
+static void interpolators(const double *r, int32_t n_lanes, const int32_t *n_seen, const wv_offsets *offsets, double *work,
+                          int32_t order, int16_t *lpc, int64_t *inverse) {
+    int32_t n = 0, n_of[4] = {0, 0, 0, 0}; /* fewer than n: its further unknowns are 0, since D <= r_0 and nothing overflows */
+    for (int32_t l = 0; l < n_lanes; l++) n_of[l] = n_seen[l], n = max_i32(n, n_of[l]);
+    double *D = work, *y = D + 4 * n, *z = y + 4 * n, *a = z + 4 * n, *L = a + 4 * n; /* L: column after column */
+    const vd4 least = vd4_set1(WV_D_MIN * r[0]);
     /* 1) A = L D L^T */
-    for (int32_t j = 0; j < n; j++) {
-        double *column = L + j * n;
-        for (int32_t i = j; i < n; i++) column[i] = r[abs(offsets[i] - offsets[j])];
-        for (int32_t k = 0; k < j; k++) {
-            const double *before = L + k * n, v_k = before[j] * D[k];
-            for (int32_t i = j; i < n; i++) column[i] = column[i] - before[i] * v_k;
+    double *column = L; /* from the diagonal on */
+    for (int32_t j = 0; j < n; column += 4 * (n - j++)) {
+        for (int32_t l = 0; l < 4; l++)
+            for (int32_t i = j; i < n; i++) column[4 * (i - j) + l] = i < n_of[l] ? r[abs(offsets[l][i] - offsets[l][j])] : 0.0;
+        const double *before = L + 4 * j; /* row j of column k */
+        for (int32_t k = 0; k < j; before += 4 * (n - ++k)) {
+            const vd4 v_k = vd4_mul(vd4_load(before), vd4_load(D + 4 * k));
+            for (int32_t i = 0; i < 4 * (n - j); i += 4)
+                vd4_store(column + i, vd4_sub(vd4_load(column + i), vd4_mul(vd4_load(before + i), v_k)));
         }
-        const double least = WV_D_MIN * r[0];
-        D[j] = column[j] > least ? column[j] : least;
-        for (int32_t i = j + 1; i < n; i++) column[i] = clamp_double(column[i] / D[j], -WV_L_MAX, WV_L_MAX);
+        const vd4 D_j = vd4_max(vd4_load(column), least);
+        vd4_store(D + 4 * j, D_j);
+        for (int32_t i = 4; i < 4 * (n - j); i += 4)
+            vd4_store(column + i, vd4_clamp(vd4_div(vd4_load(column + i), D_j), -WV_L_MAX, WV_L_MAX));
     }
     /* 2) L y = c; E is the power of the residual */
-    double E = r[0];
-    for (int32_t j = 0; j < n; j++) {
-        double acc = r[abs(offsets[j])];
-        for (int32_t k = 0; k < j; k++) acc = acc - L[k * n + j] * y[k];
-        y[j] = clamp_double(acc, -r[0], r[0]);
-        z[j] = y[j] / D[j];
-        E = E - y[j] * z[j];
+    vd4 E = vd4_set1(r[0]);
+    for (int32_t l = 0; l < 4; l++)
+        for (int32_t j = 0; j < n; j++) y[4 * j + l] = j < n_of[l] ? r[abs(offsets[l][j])] : 0.0;
+    column = L;
+    for (int32_t j = 0; j < n; column += 4 * (n - j++)) {
+        vd4_store(y + 4 * j, vd4_clamp(vd4_load(y + 4 * j), -r[0], r[0]));
+        const vd4 y_j = vd4_load(y + 4 * j), z_j = vd4_div(y_j, vd4_load(D + 4 * j));
+        vd4_store(z + 4 * j, z_j);
+        E = vd4_sub(E, vd4_mul(y_j, z_j));
+        for (int32_t i = 4; i < 4 * (n - j); i += 4)
+            vd4_store(y + 4 * j + i, vd4_sub(vd4_load(y + 4 * j + i), vd4_mul(vd4_load(column + i), y_j)));
     }
     /* 3) L^T a = z = y / D */
     for (int32_t j = n - 1; j >= 0; j--) {
-        double acc = z[j];
-        for (int32_t k = j + 1; k < n; k++) acc = acc - L[j * n + k] * a[k];
-        a[j] = clamp_double(acc, -WV_A_MAX, WV_A_MAX);
+        column -= 4 * (n - j);
+        vd4 acc = vd4_load(z + 4 * j);
+        for (int32_t i = 4; i < 4 * (n - j); i += 4)
+            acc = vd4_sub(acc, vd4_mul(vd4_load(column + i), vd4_load(a + 4 * j + i)));
+        vd4_store(a + 4 * j, vd4_clamp(acc, -WV_A_MAX, WV_A_MAX));
     }
     /* 4) to integers */
-    for (int32_t j = 0; j < n; j++) lpc[j] = q12(a[j]);
-    inverse[0] = inverse_sigma(E > WV_E_MIN ? E : WV_E_MIN);
-    inverse[1] = inverse_sigma(r[0]);
+    double power[4];
+    vd4_store(power, E);
+    for (int32_t l = 0; l < n_lanes; l++) {
+        for (int32_t j = 0; j < n_of[l]; j++) lpc[l * order + j] = q12(a[4 * j + l]);
+        inverse[2 * l] = inverse_sigma(power[l] > WV_E_MIN ? power[l] : WV_E_MIN);
+        inverse[2 * l + 1] = inverse_sigma(r[0]);
+    }
 }
 
 /* What a lane sees at t: samples[(t + d) & mask] of its n offsets */

@@ -5,13 +5,15 @@
 #include "kernels.h"
 #include "scalar.h"
 
+static size_t slot_of(const wv_model *m, const wv_staircase *c, int64_t step) {
+    return (size_t)(step / (m->hop_length / m->subscale) % c->n_slots);
+}
+
 /* What the frame of lane 0's step `step` gives each lane, for all of them to use in turn */
 static void condition_slot(const wv_model *m, wv_staircase *c, wv_lane *s, int64_t step, const float *window) {
-    const size_t B = (size_t)m->subscale, order = (size_t)m->lpc_order, n = 3 * (size_t)m->n_units, n_sub = (size_t)m->n_sub;
-    const size_t slot = (size_t)(step / (m->hop_length / m->subscale) % c->n_slots);
+    const size_t n_r = (size_t)m->lags + 1, n = 3 * (size_t)m->n_units, n_sub = (size_t)m->n_sub, slot = slot_of(m, c, step);
     c->kernels->condition_frame(m, s, window);
-    memcpy(c->lpc + slot * B * order, s->lpc, B * order * sizeof *c->lpc);
-    memcpy(c->inverse + slot * B * 2, s->inverse, B * 2 * sizeof *c->inverse);
+    memcpy(c->r + slot * n_r, s->work, n_r * sizeof *c->r);
     for (size_t sub = 0; sub < n_sub; sub++) {
         c->kernels->condition_sub(m, s, (int32_t)sub);
         if (c->g_q10)
@@ -21,11 +23,17 @@ static void condition_slot(const wv_model *m, wv_staircase *c, wv_lane *s, int64
     }
 }
 
+/* The first lane of a group enters a frame with its step `step`: the coefficients of all of its lanes */
+static void enter_frame(const wv_model *m, wv_staircase *c, wv_group *group, int64_t step) {
+    const size_t B = (size_t)m->subscale, slot = slot_of(m, c, step);
+    c->kernels->interpolate_lanes(m, c->r + slot * ((size_t)m->lags + 1), group->first, group->end, group->work,
+                                  c->lpc + slot * B * (size_t)m->lpc_order, c->inverse + slot * B * 2);
+}
+
 /* Lane l enters a sub-frame with its step `step`. */
 static void enter_sub(const wv_model *m, wv_staircase *c, int32_t l, int64_t step) {
     const size_t B = (size_t)m->subscale, order = (size_t)m->lpc_order, n = 3 * (size_t)m->n_units;
-    const int64_t n_subs = step / (m->hop_length / m->n_sub / m->subscale); /* before this one */
-    const size_t slot = (size_t)(n_subs / m->n_sub % c->n_slots), sub = (size_t)(n_subs % m->n_sub);
+    const size_t slot = slot_of(m, c, step), sub = (size_t)(step / (m->hop_length / m->n_sub / m->subscale) % m->n_sub);
     wv_lane *s = c->lane + l;
     memcpy(s->lpc, c->lpc + (slot * B + (size_t)l) * order, order * sizeof *s->lpc);
     memcpy(s->inverse, c->inverse + (slot * B + (size_t)l) * 2, 2 * sizeof *s->inverse);
@@ -111,6 +119,7 @@ static void step_group(const wv_model *m, wv_staircase *c, int32_t k, wv_lane *f
             c->signal.s[(uint64_t)(step * m->subscale + end) & c->signal.mask] = 0;
             first = end + 1;
         } else if (step % sub_steps == 0) {
+            if (end == group->first && step % (sub_steps * m->n_sub) == 0) enter_frame(m, c, group, step);
             enter_sub(m, c, end, step);
         }
     }
@@ -160,9 +169,11 @@ void wv_staircase_stage(const wv_model *m, wv_staircase *c, wv_lane *frame, cons
     }
     wv_lanes *b = choose_lanes(m, c, &c->group[0].lanes, 0, m->subscale);
     for (size_t i = 0; i < n_times; i++) {
-        if (which == WV_STAGE_CONDITION)
+        if (which == WV_STAGE_CONDITION) {
             condition_slot(m, c, frame, 0, window);
-        else
+            for (int32_t k = 0; k < c->n_groups; k++) enter_frame(m, c, c->group + k, 0);
+        } else {
             lanes_stage(m, b, window, which);
+        }
     }
 }

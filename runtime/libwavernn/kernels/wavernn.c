@@ -3,15 +3,8 @@
 /* 0..255 -> [-1, 1] */
 static inline float scale_byte(int32_t byte) { return (float)byte * (1.0f / 127.5f) - 1.0f; }
 
-/* The coefficients of every lane: lpc and inverse of s have a row for each. */
-static void interpolators(const wv_model *m, wv_lane *s, const float *mel) {
-    double *r = s->work, *power = r + m->lags + 1, *work = power + m->n_mels;
-    autocorrelation(m->lags, m->n_mels, m->M, mel, power, r);
-    for (int32_t l = 0; l < WV_SUBSCALE(m); l++)
-        interpolator(r, m->n_seen[l], m->seen[l], work, s->lpc + l * m->lpc_order, s->inverse + 2 * l);
-}
-
-/* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
+/* b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction; of a subscale voice r,
+ * at the beginning of s->work.
  * window : (cond_width * n_mels,) */
 static void condition_frame(const wv_model *m, wv_lane *s, const float *window) {
     if (WV_VECTORS_FLUSH) { /* mels and C1 may be subnormal */
@@ -25,7 +18,7 @@ static void condition_frame(const wv_model *m, wv_lane *s, const float *window) 
     if (m->lpc_order > 0) {
         const float *centre = window + m->cond_width / 2 * m->n_mels;
         if (WV_SUBSCALE(m) > 1)
-            interpolators(m, s, centre);
+            autocorrelation(m->lags, m->n_mels, m->M, centre, s->work + m->lags + 1, s->work);
         else
             predictor(m->lpc_order, m->n_mels, m->M, centre, s->work, s->lpc, s->inverse);
     }
@@ -41,6 +34,14 @@ static void condition_sub(const wv_model *m, wv_lane *s, int32_t sub) {
     } else {
         linear(C3, b, WV_NO_FLOOR, s->q, s->g);
     }
+}
+
+/* The coefficients of lanes first to end of a subscale voice, from r of a frame: lpc and inverse have a row for each lane. */
+static void interpolate_lanes(const wv_model *m, const double *r, int32_t first, int32_t end, double *work, int16_t *lpc,
+                              int64_t *inverse) {
+    for (int32_t l = first; WV_SUBSCALE(m) > 1 && l < end; l += 4)
+        interpolators(r, min_i32(end - l, 4), m->n_seen + l, m->seen + l, work, m->lpc_order, lpc + l * m->lpc_order,
+                      inverse + 2 * l);
 }
 
 /* g of lane l of a subscale voice, from C3 b of the sub-frame */

@@ -44,9 +44,21 @@ def true_inputs(
     power, r = np.empty(cfg.mel.n_mels), np.empty(n_lags(cfg) + 1)
     for lane, offsets in enumerate(neighbours(cfg)):
         n = len(offsets)
-        work, lpc, seen = np.empty(n * n + 4 * n), np.empty(n, np.int16), np.empty(n, np.int16)
+        work, lpc, seen = np.empty(k.n_work(n)), np.empty(n, np.int16), np.empty(n, np.int16)
         _true_inputs_of_lane(
-            lane, cfg.subscale, cfg.n_past, offsets, cfg.mel.hop_length, *arrays, power, r, work, lpc, inverse, seen
+            lane,
+            cfg.subscale,
+            cfg.n_past,
+            np.array([n]),
+            offsets,
+            cfg.mel.hop_length,
+            *arrays,
+            power,
+            r,
+            work,
+            lpc,
+            inverse,
+            seen,
         )
     return x, byte
 
@@ -71,7 +83,7 @@ def _true_inputs(  # type: ignore[no-untyped-def]
 
 @kernel
 def _true_inputs_of_lane(  # type: ignore[no-untyped-def]
-    lane, n_lanes, n_past, offsets, hop, M, samples, frames, x, byte, power, r, work, lpc, inverse, seen  # noqa: N803
+    lane, n_lanes, n_past, n_seen, offsets, hop, M, samples, frames, x, byte, power, r, work, lpc, inverse, seen  # noqa: N803
 ):  # fmt: skip
     everywhere = np.int64(-1)  # no ring
     for row in range(samples.shape[0]):
@@ -80,7 +92,7 @@ def _true_inputs_of_lane(  # type: ignore[no-untyped-def]
             t, x_t = n_past + n_lanes * step + lane, x[step, n_lanes * row + lane]
             if n_lanes * step % hop == 0:
                 k.autocorrelation(M, frames[row, n_lanes * step // hop], power, r)
-                k.interpolator(r, offsets, work, lpc, inverse)
+                k.interpolators(r, n_seen, offsets, work, len(offsets), lpc, inverse)
             if step == 0 and s[:n_past].any():  # the residual before the first sample; 0 where an utterance begins
                 k.see(s, everywhere, t - n_lanes, offsets, seen)
                 d = np.int64(s[t - n_lanes]) - k.predict(lpc, seen)

@@ -67,9 +67,9 @@ class State(NamedTuple):
     y: NDArray[np.float32]  # (1,) last de-emphasised sample
     t: NDArray[np.int64]  # (5,) samples drawn so far, last coarse byte, last fine byte, p_t, d_{t-1}
     past: NDArray[np.int16]  # (lpc_order,) samples, pre-emphasised, the last one last; or what a lane sees
-    lpc: NDArray[np.int16]  # (subscale * lpc_order,) of the current frame; a lane uses the first row
-    inverse: NDArray[np.int64]  # (subscale * 2,) likewise
-    work: NDArray[np.float64]  # scratch of predictor and interpolator
+    lpc: NDArray[np.int16]  # (lpc_order,) of the current frame
+    inverse: NDArray[np.int64]  # (2,) likewise
+    work: NDArray[np.float64]  # scratch of predictor and autocorrelation
     # (a power of 2,) what the lanes of a subscale stream see, one array for all: s_t at t modulo its length, 0
     # before the first sample and after the last
     signal: NDArray[np.int16]
@@ -103,7 +103,6 @@ def make_states(model: Any, n: int) -> State:
     cfg = model.config
     real = np.int16 if model.matrices["R"].values.dtype == np.int8 else np.float32
     n_q = max(m.cols for m in model.matrices.values())
-    solving = cfg.lpc_order * (cfg.lpc_order + 4 if cfg.subscale > 1 else 2)
 
     def zeros(size, dtype):
         return aligned(np.zeros((n, size), dtype))
@@ -125,9 +124,9 @@ def make_states(model: Any, n: int) -> State:
         y=zeros(1, np.float32),
         t=np.tile(np.array([0, 128, 0, 0, 0], np.int64), (n, 1)),  # silence: sample 32768 of 0..65535
         past=zeros(cfg.lpc_order, np.int16),
-        lpc=zeros(cfg.subscale * cfg.lpc_order, np.int16),
-        inverse=zeros(cfg.subscale * 2, np.int64),
-        work=zeros(len(model.M) + cfg.mel.n_mels + solving, np.float64),
+        lpc=zeros(cfg.lpc_order, np.int16),
+        inverse=zeros(2, np.int64),
+        work=zeros(len(model.M) + cfg.mel.n_mels + 2 * cfg.lpc_order, np.float64),
         signal=as_strided(np.zeros(_ring(cfg), np.int16), (n, _ring(cfg)), (0, 2)),
     )
 

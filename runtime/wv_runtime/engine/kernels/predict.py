@@ -27,6 +27,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from .jit import OVERLOAD
+from .simd import broadcast, div, load, maximum, minimum, mul, store, sub
 
 N_X = 8  # inputs; the last, of c_t, reaches the fine half only
 OFFSET = 32896  # of d: bytes 128, 128 are d = 0
@@ -112,49 +113,84 @@ def predictor(M, mel, work, lpc, inverse):  # noqa: N803
     inverse[0], inverse[1] = inverse_sigma(E), inverse_sigma(r[0])
 
 
-@register_jitable(**OVERLOAD)
-def interpolator(r, offsets, work, lpc, inverse):
-    """The coefficients of one lane of a subscale model for a frame: A a = c, A_ij = r_|d_i - d_j|, c_j = r_|d_j|.
+def n_work(n: int) -> int:
+    """Length of the scratch of `interpolators` for n unknowns: 4 lanes of a triangle and four vectors"""
+    return 4 * (n * (n + 1) // 2 + 4 * n)
 
-    r       : (n_lags + 1,) float64 of `autocorrelation`    offsets : (n,) int, neighbours(cfg)[lane]
-    work    : (n^2 + 4 n,) float64      lpc : (n,) int16, a in the order of the offsets, Q12
-    inverse : (2,) int64, as in `predictor`
+
+@register_jitable(**OVERLOAD)
+def clamp_doubles(v, low, high):
+    return maximum(minimum(v, broadcast(4, high)), broadcast(4, low))
+
+
+@register_jitable(**OVERLOAD)
+def interpolators(r, n_seen, offsets, work, order, lpc, inverse):
+    """The coefficients of up to 4 lanes of a subscale model for a frame: A a = c, A_ij = r_|d_i - d_j|, c_j = r_|d_j|.
+
+    The lanes go side by side, in vectors.
+
+    r       : (n_lags + 1,) float64 of `autocorrelation`
+    n_seen  : (n_lanes,) int, unknowns of each lane
+    offsets : (n_lanes * order,) int, neighbours(cfg) of the lanes
+    work    : (n_work(n),) float64, n the largest n_seen
+    lpc     : (n_lanes * order,) int16, a in the order of the offsets, Q12
+    inverse : (n_lanes * 2,) int64, as in `predictor`
     """
-    n = len(offsets)
-    D, y, z, a = work[:n], work[n : 2 * n], work[2 * n : 3 * n], work[3 * n : 4 * n]  # noqa: N806
-    L = work[4 * n :]  # noqa: N806  column after column: the sums of a column go side by side
+    n_lanes, n = len(n_seen), 0  # a lane with fewer: its further unknowns are 0, since D <= r_0 and nothing overflows
+    for l in range(n_lanes):  # noqa: E741
+        n = max(n, n_seen[l])
+    D, y, z, a = work[: 4 * n], work[4 * n : 8 * n], work[8 * n : 12 * n], work[12 * n : 16 * n]  # noqa: N806
+    L = work[16 * n :]  # noqa: N806  column after column
+    least = broadcast(4, D_MIN * r[0])
     # 1) A = L D L^T
+    column = 0  # from the diagonal on
     for j in range(n):
-        column = L[j * n : (j + 1) * n]
-        for i in range(j, n):
-            column[i] = r[abs(offsets[i] - offsets[j])]
-        for k in range(j):
-            before = L[k * n : (k + 1) * n]
-            v_k = before[j] * D[k]
+        for l in range(4):  # noqa: E741
             for i in range(j, n):
-                column[i] = column[i] - before[i] * v_k
-        D[j] = max(column[j], D_MIN * r[0])
-        for i in range(j + 1, n):
-            column[i] = max(min(column[i] / D[j], L_MAX), -L_MAX)
-    # 2) L y = c; E is the power of the residual
-    E = r[0]  # noqa: N806
-    for j in range(n):
-        acc = r[abs(offsets[j])]
+                L[column + 4 * (i - j) + l] = 0.0
+                if l < n_lanes and i < n_seen[l]:
+                    L[column + 4 * (i - j) + l] = r[abs(offsets[l * order + i] - offsets[l * order + j])]
+        before = 4 * j  # row j of column k
         for k in range(j):
-            acc = acc - L[k * n + j] * y[k]
-        y[j] = max(min(acc, r[0]), -r[0])
-        z[j] = y[j] / D[j]
-        E = E - y[j] * z[j]  # noqa: N806
+            v_k = mul(load(4, L, before), load(4, D, 4 * k))
+            for i in range(0, 4 * (n - j), 4):
+                store(L, column + i, sub(load(4, L, column + i), mul(load(4, L, before + i), v_k)))
+            before += 4 * (n - k - 1)
+        D_j = maximum(load(4, L, column), least)  # noqa: N806
+        store(D, 4 * j, D_j)
+        for i in range(4, 4 * (n - j), 4):
+            store(L, column + i, clamp_doubles(div(load(4, L, column + i), D_j), -L_MAX, L_MAX))
+        column += 4 * (n - j)
+    # 2) L y = c; E is the power of the residual
+    E = broadcast(4, r[0])  # noqa: N806
+    for l in range(4):  # noqa: E741
+        for j in range(n):
+            y[4 * j + l] = 0.0
+            if l < n_lanes and j < n_seen[l]:
+                y[4 * j + l] = r[abs(offsets[l * order + j])]
+    column = 0
+    for j in range(n):
+        store(y, 4 * j, clamp_doubles(load(4, y, 4 * j), -r[0], r[0]))
+        y_j = load(4, y, 4 * j)
+        z_j = div(y_j, load(4, D, 4 * j))
+        store(z, 4 * j, z_j)
+        E = sub(E, mul(y_j, z_j))  # noqa: N806
+        for i in range(4, 4 * (n - j), 4):
+            store(y, 4 * j + i, sub(load(4, y, 4 * j + i), mul(load(4, L, column + i), y_j)))
+        column += 4 * (n - j)
     # 3) L^T a = z = y / D
     for j in range(n - 1, -1, -1):
-        acc = z[j]
-        for k in range(j + 1, n):
-            acc = acc - L[j * n + k] * a[k]
-        a[j] = max(min(acc, A_MAX), -A_MAX)
+        column -= 4 * (n - j)
+        acc = load(4, z, 4 * j)
+        for i in range(4, 4 * (n - j), 4):
+            acc = sub(acc, mul(load(4, L, column + i), load(4, a, 4 * j + i)))
+        store(a, 4 * j, clamp_doubles(acc, -A_MAX, A_MAX))
     # 4) to integers
-    for j in range(n):
-        lpc[j] = q12(a[j])
-    inverse[0], inverse[1] = inverse_sigma(max(E, E_MIN)), inverse_sigma(r[0])
+    store(y, 0, E)
+    for l in range(n_lanes):  # noqa: E741
+        for j in range(n_seen[l]):
+            lpc[l * order + j] = q12(a[4 * j + l])
+        inverse[2 * l], inverse[2 * l + 1] = inverse_sigma(max(y[l], E_MIN)), inverse_sigma(r[0])
 
 
 @register_jitable(**OVERLOAD)

@@ -11,6 +11,7 @@ from .jit import kernel
 from .lanes import lane, lanes_coarse, lanes_draw, lanes_fine, lanes_logits, lanes_loop, lanes_R
 from .sample import random_bits, sample_byte
 from .simd import add, broadcast, dot4, hmax, hsum, load, mul, zero
+from .staircase import condition_slot, enter_frame
 from .wavernn import (
     condition_frame,
     condition_sub,
@@ -77,6 +78,15 @@ def stage_of_lanes(net, s, n, seed, log2e_over_temperature, window, which, n_tim
                 condition_frame(net, lane(s, l), window)
                 for sub in range(net.n_sub):
                     condition_sub(net, lane(s, l), sub)
+
+
+@kernel
+def condition_staircase(net, c, window, n_times):
+    """What the lanes of a subscale stream get from one frame, n_times"""
+    for _ in range(n_times):
+        condition_slot(net, c, 0, window)
+        for k in range(len(c.first) - 1):
+            enter_frame(net, c, k, 0)
 
 
 @kernel

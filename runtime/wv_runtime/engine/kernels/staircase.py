@@ -23,8 +23,9 @@ from .fp_mode import defined_mode
 from .jit import OVERLOAD, kernel
 from .lanes import lane, lanes_bytes, lanes_from
 from .network import State, make_state, make_states
+from .predict import n_work
 from .threads import AHEAD, APART, count_of, count_to, make_counts, wait_a_little
-from .wavernn import condition_frame, condition_lane, condition_sub, heard, stage_sample
+from .wavernn import condition_frame, condition_lane, condition_sub, heard, interpolate_lanes, stage_sample
 
 LOOKS = 1 << 14  # in vain, before a thread returns to Python
 # Of Staircase.shared: steps that there may be; of a lane, as far as there are frames; whether the others are to return
@@ -35,7 +36,7 @@ class Staircase(NamedTuple):
     """The lanes of a subscale stream in step, and what they share. A group are the lanes that one thread steps."""
 
     s: State  # of all lanes
-    frame: State  # what conditions lane 0's frame; its lpc and inverse have a row for each lane
+    frame: State  # what conditions lane 0's frame
     seed: NDArray[np.uint64]  # (subscale,)
     log2e_over_temperature: NDArray[np.float32]  # (subscale,)
     byte: NDArray[np.int64]  # (2, subscale) scratch
@@ -44,8 +45,10 @@ class Staircase(NamedTuple):
     shared: NDArray[np.int64]  # counts: GRANTED, N_STEPS, CLOSED
     n_slots: int  # frames that some lane is in: rings of what they give the lanes
     g: NDArray[Any]  # (n_slots * n_sub * 3N,) C3 b
+    r: NDArray[np.float64]  # (n_slots * (n_lags + 1),)
     lpc: NDArray[np.int16]  # (n_slots * subscale * lpc_order,)
     inverse: NDArray[np.int64]  # (n_slots * subscale * 2,)
+    work: NDArray[np.float64]  # a row for each group: scratch of interpolate_lanes
     lag: int  # steps by which a lane is behind the one before it: horizon + 1
     n_out: NDArray[np.int64]  # (1,) samples that have left
     y: NDArray[np.float32]  # (1,) the last of them, before it was rounded
@@ -53,7 +56,7 @@ class Staircase(NamedTuple):
 
 def make_staircase(model: Any, seed: np.uint64, log2e_over_temperature: np.float32, n_threads: int = 1) -> Staircase:
     """Silent lanes at sample 0."""
-    cfg, s = model.config, make_states(model, model.config.subscale)
+    cfg, s, order = model.config, make_states(model, model.config.subscale), model.config.lpc_order
     B, lag, n_groups = cfg.subscale, cfg.horizon + 1, min(n_threads, cfg.subscale)  # noqa: N806
     n_slots = ((B - 1) * lag + AHEAD) // (cfg.mel.hop_length // B) + 2
     s.t[:, 0] = np.arange(B)
@@ -61,30 +64,40 @@ def make_staircase(model: Any, seed: np.uint64, log2e_over_temperature: np.float
         s, make_state(model), np.full(B, seed, np.uint64), np.full(B, log2e_over_temperature, np.float32),
         np.zeros((2, B), np.int64), np.arange(n_groups + 1) * B // n_groups, make_counts(n_groups), make_counts(3),
         n_slots, np.zeros(n_slots * cfg.n_sub * 3 * cfg.n_units, s.g.dtype),
-        np.zeros(n_slots * B * cfg.lpc_order, np.int16), np.zeros(n_slots * B * 2, np.int64), lag,
-        np.zeros(1, np.int64), np.zeros(1, np.float32),
+        np.zeros(n_slots * len(model.M)), np.zeros(n_slots * B * order, np.int16), np.zeros(n_slots * B * 2, np.int64),
+        np.zeros((n_groups, n_work(order))), lag, np.zeros(1, np.int64), np.zeros(1, np.float32),
     )  # fmt: skip
+
+
+@register_jitable(**OVERLOAD)
+def slot_of(net, c, step):
+    return step // (net.n_sub * net.sub_length // net.subscale) % c.n_slots
 
 
 @register_jitable(**OVERLOAD)
 def condition_slot(net, c, step, window):
     """What the frame of lane 0's step `step` gives each lane, for all of them to use in turn"""
-    B, order, n = net.subscale, net.lpc_order, 3 * net.n_units  # noqa: N806
-    slot = step // (net.n_sub * net.sub_length // B) % c.n_slots
+    n_r, n, slot = len(net.M) // net.n_mels, 3 * net.n_units, slot_of(net, c, step)
     condition_frame(net, c.frame, window)
-    copy(c.lpc, slot * B * order, c.frame.lpc, 0, B * order)
-    copy(c.inverse, slot * B * 2, c.frame.inverse, 0, B * 2)
+    copy(c.r, slot * n_r, c.frame.work, 0, n_r)
     for sub in range(net.n_sub):
         condition_sub(net, c.frame, sub)
         copy(c.g, (slot * net.n_sub + sub) * n, c.frame.g, 0, n)
 
 
 @register_jitable(**OVERLOAD)
+def enter_frame(net, c, k, step):
+    """The first lane of group k enters a frame with its step `step`: the coefficients of all of its lanes"""
+    B, order, n_r, slot = net.subscale, net.lpc_order, len(net.M) // net.n_mels, slot_of(net, c, step)  # noqa: N806
+    lpc, inverse = c.lpc[slot * B * order : (slot + 1) * B * order], c.inverse[slot * B * 2 : (slot + 1) * B * 2]
+    interpolate_lanes(net, c.r[slot * n_r : (slot + 1) * n_r], c.first[k], c.first[k + 1], c.work[k], lpc, inverse)
+
+
+@register_jitable(**OVERLOAD)
 def enter_sub(net, c, l, step):  # noqa: E741
     """Lane l enters a sub-frame with its step `step`."""
     B, order, n = net.subscale, net.lpc_order, 3 * net.n_units  # noqa: N806
-    n_subs = step // (net.sub_length // B)  # before this one
-    slot, sub = n_subs // net.n_sub % c.n_slots, n_subs % net.n_sub
+    slot, sub = slot_of(net, c, step), step // (net.sub_length // B) % net.n_sub
     s = lane(c.s, l)
     copy(s.lpc, 0, c.lpc, (slot * B + l) * order, order)
     copy(s.inverse, 0, c.inverse, (slot * B + l) * 2, 2)
@@ -124,6 +137,8 @@ def step_group(net, c, k, frames, window):
             signal[(step * net.subscale + end) & (len(signal) - 1)] = 0
             first = end + 1
         elif step % sub_steps == 0:
+            if end == c.first[k] and step % (sub_steps * net.n_sub) == 0:
+                enter_frame(net, c, k, step)
             enter_sub(net, c, end, step)
         end += 1
     # 2) both bytes of each, then its sample

@@ -19,7 +19,7 @@ from .predict import (
     input_coarse,
     inputs,
     inputs_context,
-    interpolator,
+    interpolators,
     predict,
     predictor,
     see,
@@ -35,19 +35,9 @@ def scale_byte(byte):
 
 
 @register_jitable(**OVERLOAD)
-def interpolators(net, s, mel):
-    """The coefficients of every lane: lpc and inverse of s have a row for each."""
-    n_lags = len(net.M) // net.n_mels
-    r, power, work = s.work[:n_lags], s.work[n_lags : n_lags + net.n_mels], s.work[n_lags + net.n_mels :]
-    autocorrelation(net.M, mel, power, r)
-    for l in range(net.subscale):  # noqa: E741
-        first, n = l * net.lpc_order, net.n_seen[l]
-        interpolator(r, net.seen[first : first + n], work, s.lpc[first : first + n], s.inverse[2 * l : 2 * l + 2])
-
-
-@register_jitable(**OVERLOAD)
 def condition_frame(net, s, window):
-    """b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction.
+    """b = tanh(C2 tanh(C1 window)): one mel frame's n_sub conditioning vectors, and its linear prediction; of a
+    subscale voice r, at the beginning of s.work.
 
     window : (cond_width * n_mels,)
     """
@@ -59,7 +49,8 @@ def condition_frame(net, s, window):
         first = net.cond_width // 2 * net.n_mels
         centre = window[first : first + net.n_mels]
         if net.subscale > 1:
-            interpolators(net, s, centre)
+            n_lags = len(net.M) // net.n_mels
+            autocorrelation(net.M, centre, s.work[n_lags:], s.work[:n_lags])
         else:
             predictor(net.M, centre, s.work, s.lpc, s.inverse)
 
@@ -81,6 +72,23 @@ def _(net, s, sub):
         linear(net.C3, s.b[sub * net.n_cond : (sub + 1) * net.n_cond], NO_FLOOR, s.q, s.g)
 
     return condition_sub_q if is_int8(s) else condition_sub_float
+
+
+@register_jitable(**OVERLOAD)
+def interpolate_lanes(net, r, first, end, work, lpc, inverse):
+    """The coefficients of lanes first to end of a subscale voice, from r of a frame; lpc, inverse: a row for each"""
+    order = net.lpc_order
+    for l in range(first, end, 4):  # noqa: E741
+        rows = slice(l * order, min(l + 4, end) * order)
+        interpolators(
+            r,
+            net.n_seen[l : min(l + 4, end)],
+            net.seen[rows],
+            work,
+            order,
+            lpc[rows],
+            inverse[2 * l : 2 * min(l + 4, end)],
+        )
 
 
 def condition_lane(net, s, l, g):  # noqa: E741

@@ -1,6 +1,7 @@
 """Vector primitives for the Numba kernels: what vec_<isa>.h is to the C ones.
 
-A float vector holds n elements of float32, an int vector of int32, a short vector of int16, for any power of two n;
+A float vector holds n elements of float32, a double vector of float64, an int vector of int32, a short vector of
+int16, for any power of two n;
 LLVM splits them to the width of the CPU. With n = "16y", 16 floats are two vectors of 8 from load to store. Every
 float operation rounds once per element. Only `dot4`, `mulhrs` and `lookup` name instructions: VNNI's
 `vpdpbusd`, AVX2's `vpmaddubsw` + `vpmaddwd`, Arm's `sdot` and their like, or what they mean in plain LLVM elsewhere.

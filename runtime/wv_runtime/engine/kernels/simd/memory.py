@@ -67,9 +67,9 @@ def scratch(typingctx, n):
 
 @intrinsic(prefer_literal=True)
 def load(typingctx, n, array, index):
-    """n elements from array[index:]: float32, int32 and int16 as they are, uint16 as binary16 bits widened exactly."""
+    """n elements from array[index:] as they are; uint16 as binary16 bits, widened exactly."""
     dtype, width = array.dtype, _width(n)
-    kind = {types.int32: "i", types.int16: "s"}.get(dtype, "f")
+    kind = {types.float64: "d", types.int32: "i", types.int16: "s"}.get(dtype, "f")
 
     def codegen(context, builder, signature, args):
         def part(first, n):
@@ -111,14 +111,14 @@ def _store(context: Any, builder: Any, array_type: Any, array: Any, index: Any, 
 
 @intrinsic(prefer_literal=True)
 def broadcast(typingctx, n, x):
-    """n elements of one float32 or int16."""
+    """n elements of one float32, float64 or int16."""
 
     def codegen(context, builder, signature, args):
         if _width(n) == "16y":
             return _pack(builder, [_splat(builder, args[1], 8)] * 2)
         return _splat(builder, args[1], _width(n))
 
-    return VecType("s" if x == types.int16 else "f", _width(n))(n, x), codegen
+    return VecType({types.int16: "s", types.float64: "d"}.get(x, "f"), _width(n))(n, x), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -16,8 +16,8 @@ from numba.extending import intrinsic, models, register_model
 from ..isa import ISA
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
-F32 = ir.FloatType()
-ELEMENT = {"f": F32, "i": I32, "s": I16, "a": I32}
+F32, F64 = ir.FloatType(), ir.DoubleType()
+ELEMENT = {"f": F32, "d": F64, "i": I32, "s": I16, "a": I32}
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
 N_SUMS = 2 if ISA == "avx512vnni" else 1  # of an int8 block row: of its even and its odd blocks, or of all
 ROWS_APART = 16 if ISA == "avx2" else 1  # block rows whose sums lie in memory before they are scaled
@@ -28,9 +28,9 @@ SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
 
 
 class VecType(types.Type):
-    """In registers: n elements of float32 ("f"), int32 ("i") or int16 ("s"), or the sums of n int8 rows ("a").
+    """In registers: n elements, or with "a" the sums of n int8 rows.
 
-    With lanes: as many of them, one of each lane (lanes.py).
+    Kinds: float32 "f", float64 "d", int32 "i", int16 "s". With lanes: as many of them, one of each lane (lanes.py).
     """
 
     def __init__(self, kind: str, n: int | str, lanes: int = 0):
@@ -98,7 +98,7 @@ def _constant(vector: Any, value: float | int) -> Any:
 
 def _binary(doc: str, on_float: Callable[..., Any] | None, on_int: Callable[..., Any] | None = None) -> Any:
     def typer(typingctx, a, b):
-        operation = on_float if a.kind == "f" else on_int
+        operation = on_float if a.kind in "fd" else on_int
 
         def codegen(context, builder, signature, args):
             return _each(builder, operation, *args)
