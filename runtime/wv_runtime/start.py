@@ -5,11 +5,16 @@ Usage: ``wv_run = functools.partial(start, "wv-run", "wv_runtime.commands.run")`
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import os
 import signal
 import sys
+import threading
 from functools import partial
+from typing import Any
+
+SOON_S = 0.01
 
 
 def start(program: str, module: str, extra: str | None = None, purpose: str | None = None) -> None:
@@ -29,8 +34,17 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
         if extra is None:
             raise
         sys.exit(f"{program}: error: {error.name}: not installed, wanted for {purpose}; pip install 'wavernn[{extra}]'")
+    sys.unraisablehook = _interrupt_again
     signal.signal(signal.SIGINT, heard)
     main()
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """Python drops ctrl-C in a callback from C, as Numba's compiler has some, and in a destructor: it comes again."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+    elif unraisable.exc_type is KeyboardInterrupt:  # a subclass is of who has noted it
+        threading.Timer(SOON_S, _thread.interrupt_main).start()
 
 
 wv_run = partial(start, "wv-run", "wv_runtime.commands.run")

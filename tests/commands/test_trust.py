@@ -158,3 +158,21 @@ def test_ctrl_c_while_a_program_is_imported(name, module, function, tmp_path):
     _, err = child.communicate(timeout=20)
     assert (child.returncode, err) == (130, f"{name}: error: interrupted\n")
     assert time.monotonic() - start < 5
+
+
+def test_ctrl_c_in_a_callback_from_c(tmp_path):
+    """Where Python drops an exception, and tells of it in several lines."""
+    (tmp_path / "speaks.py").write_text(
+        "import ctypes, os, signal, time\n"
+        "from wv_runtime.commands.common import command_errors\n"
+        "callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "def main():\n"
+        "    with command_errors('wv-x'):\n"
+        "        callback()\n"
+        "        time.sleep(20)\n"
+    )
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += "from wv_runtime.start import start; start('wv-x', 'speaks')"
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "wv-x: error: interrupted\n")

@@ -13,22 +13,36 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("librosa")
 
 from training import PRUNED, QUICK, SHAPE, same  # noqa: E402
+from wv_train import gru  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint  # noqa: E402
 from wv_train.loop import is_best  # noqa: E402
 from wv_train.validate import Validation  # noqa: E402
 
 
+def at_backward(monkeypatch, n, number):
+    """The signal comes in the backward pass of step n, half-way in time; the forward pass has raised ranges."""
+    backward, calls = gru.gates_backward, []
+
+    def hooked(t, *args):
+        calls.append(t)
+        if len(calls) == n * 320 + 160:
+            os.kill(os.getpid(), number)
+        backward(t, *args)
+
+    monkeypatch.setattr(gru, "gates_backward", hooked)
+    return calls
+
+
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, at_step, monkeypatch, number, expected):
+def test_interrupted_and_resumed_is_as_in_one_go(speech, tmp_path, wv_train, monkeypatch, number, expected):
     assert wv_train(speech, "-o", tmp_path / "one.pt", *SHAPE, *QUICK, *PRUNED)[0] == 0
     before = signal.signal(number, signal.SIG_DFL)  # nohup and background jobs ignore some
-    with monkeypatch.context():
-        at_step(2, lambda: os.kill(os.getpid(), number))
+    with monkeypatch.context() as patch:
+        calls = at_backward(patch, 2, number)
         code, err = wv_train(speech, "-o", tmp_path / "two.pt", *SHAPE, *QUICK, *PRUNED)
     signal.signal(number, before)
-    assert code == expected and "stopped at step 3 and saved" in err and "Traceback" not in err
-    assert load_checkpoint(tmp_path / "two.pt")["step"] == 3  # the step under way was finished
-    at_step(-1, lambda: None)
+    assert code == expected and "stopped at step 2 and saved" in err and "Traceback" not in err
+    assert len(calls) == 2 * 320 + 160 and load_checkpoint(tmp_path / "two.pt")["step"] == 2  # dropped there and then
     torch.manual_seed(99)  # whatever the process did before
     assert wv_train(speech, "-o", tmp_path / "two.pt", "--resume", "--threads", 1, "--no-log")[0] == 0
     one, two = load_checkpoint(tmp_path / "one.pt"), load_checkpoint(tmp_path / "two.pt")
@@ -60,7 +74,7 @@ def test_one_command_starts_and_goes_on(speech, tmp_path, wv_train, at_step, mon
     assert wv_train(*command)[0] == 0
     runs = read_runs("runs.tsv")
     assert [(r["output"], r["first_step"], r["step"], r["signal"]) for r in runs] == [
-        ("two.pt", "0", "3", "15"), ("two.pt", "3", "8", "0"), ("three.pt", "0", "8", "0"),
+        ("two.pt", "0", "2", "15"), ("two.pt", "2", "8", "0"), ("three.pt", "0", "8", "0"),
     ]  # fmt: skip
     last = load_checkpoint("three.pt")["history"][-1]
     assert float(runs[2]["valid_nll"]) == pytest.approx(last["valid_nll_c"] + last["valid_nll_f"], abs=1e-4)
@@ -105,6 +119,29 @@ def test_ctrl_c_does_not_wait_for_a_validation(speech, tmp_path, wv_train, monke
     assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0]
     assert wv_train(speech, "-o", tmp_path / "m.pt", "--resume", "--no-log")[0] == 0
     assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0, 4, 8]
+
+
+def test_ctrl_c_does_not_wait_for_the_first_validation(speech, tmp_path, wv_train, monkeypatch):
+    """Nor for the end of a few of its frames. The table of runs then has no NLL."""
+    forward, times = gru.gates_forward, []
+
+    def interrupted(t, *args):
+        times.append(t)
+        if t == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+        forward(t, *args)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    command = (speech, "-o", tmp_path / "m.pt", "--runs", tmp_path / "runs.tsv")
+    with monkeypatch.context() as patch:
+        patch.setattr(gru, "gates_forward", interrupted)
+        code, err = wv_train(*command, *SHAPE, *QUICK)
+    signal.signal(signal.SIGTERM, before)
+    assert code == 143 and "stopped at step 0 and saved" in err and times == [*range(11)]
+    assert load_checkpoint(tmp_path / "m.pt")["history"] == []
+    assert wv_train(*command, "--resume", "--no-log")[0] == 0
+    assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0, 4, 8]
+    assert [run["valid_nll"] != "" for run in read_runs(tmp_path / "runs.tsv")] == [False, True]
 
 
 def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):

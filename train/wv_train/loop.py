@@ -6,10 +6,10 @@ Usage: ``ended_by = train(run, settings, before, resuming)``
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from .prune import Pruner
 from .report import Ended, feature_bar, open_log, progress_bar, quiet, say, summary
 from .sampling import write_sample
 from .settings import Settings, TrainConfig
+from .signals import Signals
 from .team import Team
 from .update import Update
 from .validate import Validation
@@ -134,8 +135,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
         return nll_c, nll_f
 
     def hurried() -> bool:
-        """Whether a signal has come, so that nobody waits for a validation; it is done when the run goes on."""
-        return team.size == 1 and bool(signals.seen and history)
+        """Whether a signal has come: nobody waits for a validation or a sample; the run that goes on makes it."""
+        return team.size == 1 and bool(signals.seen)
 
     def save() -> None:
         mean_nll()
@@ -161,7 +162,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     look_every = LOOK_EVERY_GPU if on_gpu else 1
     n_total, first_step, loop_began, saved = 0, step, time.monotonic(), time.monotonic()
     pace = Pace(cfg, run.max_minutes, began, step, look_every)
-    with Signals() as signals, progress_bar(cfg.steps, step, leads) as bar:
+    signals = Signals(drops=team.size == 1 and not on_gpu)
+    with signals, progress_bar(cfg.steps, step, leads) as bar:
         while True:
             now = time.monotonic()
             limits = [run.max_minutes > 0 and now - began >= 60 * run.max_minutes, now - saved >= 60 * cfg.save_minutes]
@@ -184,7 +186,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                 entry: dict[str, Any] = {"step": step, "minutes": minutes(), "sparsity": pruner.sparsity}
                 entry["lr"] = cfg.lr_at(step)
                 entry["train_nll_c"], entry["train_nll_f"] = mean_nll() if n_total else (None, None)
-                of_lanes = validation(hurried)
+                of_lanes = signals.droppable(partial(validation, hurried))
                 if not of_lanes:
                     continue  # to the signal that has come meanwhile
                 entry["valid_nll_c"], entry["valid_nll_f"] = (fmean(byte) for byte in zip(*of_lanes))
@@ -199,12 +201,14 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                     save_checkpoint(run.best, slim())
                 for name in entry.keys() - {"step", "train_nll_c", "train_nll_f", "valid_nll_lanes"}:
                     log("valid/" + name.removeprefix("valid_"), entry[name], step)
-            if leads and cfg.audio_every and step and step % cfg.audio_every == 0:
+            if leads and cfg.audio_every and step and step % cfg.audio_every == 0 and not hurried():
                 write_sample(model, data, run.output.with_name(f"{run.output.stem}-{step}.wav"), cfg.seed)
             if last or ended_by:
                 break
 
-            loss = update(step, cfg.lr_at(step))
+            loss = update(step, cfg.lr_at(step), signals.droppable)
+            if loss is None:
+                continue  # to that signal: the step is done when the run goes on
             step += 1
             pruner.step(step)
             total += loss  # of this process' lanes
@@ -265,25 +269,3 @@ class Pace:
         per_step = (now - self.loop_began - self.validating) / done + self.one / self.valid_every
         left = PACE_SHARE * (self.seconds - (now - self.began)) - self.one
         return step + max(1, int(left / per_step))
-
-
-class Signals:
-    """Keeps the first ctrl-C (or SIGTERM, or SIGHUP of a terminal that closes) in `seen`, so that the current step is
-    finished and saved. What is ignored, as nohup does, stays ignored."""
-
-    seen = 0
-
-    def __enter__(self) -> Signals:
-        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        heard = [s for s in numbers if signal.getsignal(s) != signal.SIG_IGN]
-        self._handlers = {s: signal.signal(s, self._on) for s in heard}
-        return self
-
-    def _on(self, number: int, frame: object) -> None:
-        if self.seen:  # a second one does not wait
-            raise KeyboardInterrupt
-        self.seen = number
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)

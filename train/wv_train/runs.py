@@ -46,15 +46,15 @@ def add_run(path: Path, output: Path, checkpoint: dict[str, Any], first_step: in
 
     `step` and `minutes` are the checkpoint's, with those of runs that were resumed. `valid_nll` is that of the last
     validation, coarse and fine, in nats per sample; `signal` the number of the one that ended the run, or 0; `settings`
-    what is not a default, as JSON.
+    what is not a default, as JSON. What no validation has told is empty.
     """
     history = checkpoint["history"]
     nll = [h["valid_nll_c"] + h["valid_nll_f"] for h in history]
+    validated = (f"{history[-1]['sparsity']:.3f}", f"{nll[-1]:.4f}", f"{min(nll):.4f}") if history else ("", "", "")
     values = (
         datetime.now(timezone.utc).isoformat(timespec="minutes"), printable(str(output)), checkpoint["data"]["name"],
         first_step, checkpoint["step"], checkpoint["train"]["steps"], f"{checkpoint['minutes']:.1f}",
-        f"{history[-1]['sparsity']:.3f}", f"{nll[-1]:.4f}", f"{min(nll):.4f}", ended.by_signal,
-        json.dumps(changed(checkpoint)),
+        *validated, ended.by_signal, json.dumps(changed(checkpoint)),
     )  # fmt: skip
     line = "\t".join(str(v).replace("\t", " ") for v in values) + "\n"
     with open(path, "a", encoding="utf-8") as file:  # in one write, so that lines of two runs do not mix

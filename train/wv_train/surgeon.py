@@ -29,6 +29,7 @@ from wv_runtime.model.checkpoint import GATES
 from .model import WaveRNN
 from .prune import Pruner, block_mask, n_kept
 
+ROWS = 4096  # of inputs that are multiplied at a time: between two products Python hears ctrl-C
 RIDGE = 1e-4  # of the mean input power, added to every input's: keeps V finite, and changes small
 
 Array = NDArray[np.float64]
@@ -121,10 +122,10 @@ class _Moments(TorchFunctionMode):
 
     def add(self, name: str, x: Tensor) -> None:
         """x : (.., cols)"""
-        x = x.reshape(-1, x.shape[-1]).double()
-        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-        self.sums[name] = self.sums.get(name, 0) + x.t() @ x
-        self.counts[name] = self.counts.get(name, 0) + len(x)
+        for rows in x.reshape(-1, x.shape[-1]).split(ROWS):
+            rows = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1).double()
+            self.sums[name] = self.sums.get(name, 0) + rows.t() @ rows
+            self.counts[name] = self.counts.get(name, 0) + len(rows)
 
 
 @torch.no_grad()

@@ -2,11 +2,12 @@
 
 The recurrence is hundreds of small kernels; a CUDA graph launches them without Python in between.
 
-Usage: ``update = Update(loss_of, optimizer, pruner, windows, cfg, h, autocast, 1); loss = update(step, lr)``
+Usage: ``update = Update(loss_of, optimizer, pruner, windows, cfg, h, autocast, 1); loss = update(step, lr, droppable)``
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -47,15 +48,19 @@ class Update:
         self.graph: Any = None
         self.eager_steps = 0
 
-    def __call__(self, step: int, lr: float) -> Tensor:
-        """Losses (2,) of coarse and fine byte before the update; overwritten by the next one on a GPU."""
+    def __call__(self, step: int, lr: float, droppable: Callable[..., Any]) -> Tensor | None:
+        """Losses (2,) of coarse and fine byte before the update; overwritten by the next one on a GPU.
+
+        None if the step was dropped (`Signals.droppable`): then nothing has changed.
+        """
         self.windows.place(step)
         if isinstance(self.lr, Tensor):
             self.lr.fill_(lr)
         else:
             self.lr = lr
         if self.stream is None:
-            return self._run()
+            found = droppable(self._gradients, *self.loss_of.buffers())
+            return self._apply(*found) if found else None
         if self.graph is None and self.eager_steps < EAGER_STEPS:
             self.eager_steps += 1
             self.stream.wait_stream(torch.cuda.current_stream())
@@ -72,6 +77,10 @@ class Update:
         return self.loss
 
     def _run(self) -> Tensor:
+        return self._apply(*self._gradients())
+
+    def _gradients(self) -> tuple[Tensor, Tensor]:
+        """Of every parameter; returns the losses, and the states that the windows reach. Changes buffers, no more."""
         x, c, f, mel, fresh = self.windows.batch()
         h = self.h.unflatten(0, (len(fresh), -1)).masked_fill(fresh[:, None, None], 0).flatten(0, 1)
         for w in self.parameters:
@@ -87,7 +96,10 @@ class Update:
                 (losses.sum() / n).backward()
             loss += of_data / n
             reached.append(h_last)
-        self.h.copy_(torch.cat(reached))
+        return loss, torch.cat(reached)
+
+    def _apply(self, loss: Tensor, reached: Tensor) -> Tensor:
+        self.h.copy_(reached)
         self.pruner.mask_gradients()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step(self.lr)

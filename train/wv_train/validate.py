@@ -46,12 +46,14 @@ class Validation:
         self.model.eval()
         self.h.zero_()
         total, n_frames = torch.zeros(2, self.model.cfg.subscale, dtype=torch.float64), 0
-        for n, part in self.parts:
-            if stop():
-                break
-            total += self._nll(n, part).double().cpu() * n
-            n_frames += n
-        self.model.train()
+        try:
+            for n, part in self.parts:
+                if stop():
+                    break
+                total += self._nll(n, part).double().cpu() * n
+                n_frames += n
+        finally:
+            self.model.train()
         return [] if stop() else (total / n_frames).t().tolist()
 
     def _nll(self, n: int, part: list[Tensor]) -> Tensor:
