@@ -176,7 +176,7 @@ coverage: .venv/ready ## lines of the readers of files in C and in Python that t
 	$(BIN)/python tests/fuzz/run.py reader stream --minutes 1 --jobs $(JOBS) --coverage
 
 matrix: .venv/ready ## build the library with every compiler, flag and CPU at hand; one hash of the audio everywhere
-	$(BIN)/python -m pytest -m matrix -rs tests/parity/test_matrix.py
+	$(BIN)/python -m pytest -m matrix -rs -n $(JOBS) --dist worksteal tests/parity/test_matrix.py
 
 check: lint types wheel test-all ## exactly what CI runs
 

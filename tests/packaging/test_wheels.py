@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from audio_hash import audio_hash
 from conftest import DATA, LIBWAVERNN, ROOT
+from model_fixtures import N_FRAMES
 
 pytestmark = [
     pytest.mark.wheel,
@@ -73,5 +74,7 @@ def test_the_library_for_arm_gives_the_same_bits(arch, wheels, tmp_path):
     subprocess.run([compiler, *sources, *flags, f"-L{tmp_path}", "-lwavernn", "-lm"], check=True)
     goldens = {str(path): audio_hash(path) for path in sorted(DATA.glob("golden_*.bin"))}
     command = [qemu, "-cpu", "max", "-L", f"/usr/{arch}-linux-gnu", "-E", f"LD_LIBRARY_PATH={tmp_path}"]
-    done = subprocess.run([*command, tmp_path / "hashes", "1", *goldens], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*command, tmp_path / "hashes", "1", str(N_FRAMES), *goldens], capture_output=True, text=True, check=True
+    )
     assert {line[65:]: line[:64] for line in done.stdout.splitlines()} == goldens

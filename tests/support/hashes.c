@@ -1,6 +1,6 @@
 /* hashes.c - the audio of models on every ISA and in every floating-point mode of the calling thread, as one hash each.
  *
- *     hashes TEMPERATURE MODEL..        prints "sha256 MODEL"; exit 1 where two ISAs or modes differ
+ *     hashes TEMPERATURE FRAMES MODEL..        prints "sha256 MODEL"; exit 1 where two ISAs or modes differ
  *
  * Built by every compiler of `make matrix`. */
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "../tools/sha256.h"
 #include "wavernn.h"
 
-enum { N_FRAMES = 17, MAX_SAMPLES = 1 << 16 };
+enum { MAX_FRAMES = 17, MAX_SAMPLES = 1 << 16 };
 
 /* The default, flush to zero (and subnormal operands as zero), up or down, down or up, towards zero. FLAGS are what operations set. */
 #if defined(__SSE__)
@@ -26,7 +26,7 @@ static const wv_fp_mode FLAGS = 0, MODES[] = {FE_TONEAREST, FE_DOWNWARD, FE_UPWA
 
 static _Alignas(64) unsigned char file[1 << 22];
 static int16_t pcm[MAX_SAMPLES];
-static float mel[N_FRAMES * 512];
+static float mel[MAX_FRAMES * 512];
 
 static void need(int ok, const char *what) {
     if (ok) return;
@@ -34,7 +34,7 @@ static void need(int ok, const char *what) {
     exit(1);
 }
 
-static void one(const char *path, size_t n_bytes, float temperature, const char *isa, wv_fp_mode mode, char hex[65]) {
+static void one(const char *path, size_t n_bytes, float temperature, int32_t n_frames, const char *isa, wv_fp_mode mode, char hex[65]) {
     wv_model *model;
     wv_state *state;
     wv_info info;
@@ -49,27 +49,30 @@ static void one(const char *path, size_t n_bytes, float temperature, const char 
     wv_fp_set(before);
     need(status == WV_OK, path);
     wv_model_info(model, &info);
-    for (int32_t t = 0; t < N_FRAMES; t++) /* as tests/parity/test_end_to_end.py */
+    for (int32_t t = 0; t < n_frames; t++) /* as tests/parity/test_end_to_end.py */
         for (int32_t band = 0; band < info.n_mels; band++) mel[t * info.n_mels + band] = (float)((7 * band + 3 * t) % 11) / 4.0f - 2.0f;
     wv_fp_set(mode);
     status = wv_state_new(model, &options, &state);
-    if (status == WV_OK) status = wv_push(state, mel, N_FRAMES, &taken);
+    if (status == WV_OK) status = wv_push(state, mel, (size_t)n_frames, &taken);
     if (status == WV_OK) status = wv_finish(state);
     if (status == WV_OK) status = wv_pull(state, pcm, MAX_SAMPLES, &written);
     const int kept = ((wv_fp_get() ^ mode) & ~FLAGS) == 0;
     wv_fp_set(before);
     need(status == WV_OK, wv_status_str(status));
     need(kept, "the mode of the thread has changed");
-    need(written == (size_t)(N_FRAMES * info.hop_length), "samples are missing");
+    need(written == (size_t)(n_frames * info.hop_length), "samples are missing");
     sha256((const unsigned char *)pcm, written * sizeof *pcm, hex);
     wv_state_free(state);
     wv_model_free(model);
 }
 
 int main(int argc, char **argv) {
-    need(argc > 2, "wanted a temperature and models");
+    need(argc > 3, "wanted a temperature, a number of frames and models");
+    const float temperature = (float)atof(argv[1]);
+    const int32_t n_frames = atoi(argv[2]);
+    need(n_frames > 0 && n_frames <= MAX_FRAMES, "too many frames, or none");
     need(wv_isa_name(INT32_MIN) == NULL && wv_isa_name(INT32_MAX) == NULL, "an ISA with no name");
-    for (int k = 2; k < argc; k++) {
+    for (int k = 3; k < argc; k++) {
         char first[65] = "", hex[65];
         FILE *f = fopen(argv[k], "rb");
         need(f != NULL, argv[k]);
@@ -77,7 +80,7 @@ int main(int argc, char **argv) {
         fclose(f);
         for (int32_t i = 0; wv_isa_name(i) != NULL; i++)
             for (size_t mode = 0; mode < sizeof MODES / sizeof *MODES; mode++) {
-                one(argv[k], n_bytes, (float)atof(argv[1]), wv_isa_name(i), MODES[mode], hex);
+                one(argv[k], n_bytes, temperature, n_frames, wv_isa_name(i), MODES[mode], hex);
                 if (first[0] == '\0') memcpy(first, hex, sizeof first);
                 if (strcmp(first, hex) != 0) {
                     fprintf(stderr, "hashes: %s: %s on %s in mode %zu, wanted %s\n", argv[k], hex, wv_isa_name(i), mode, first);
