@@ -6,15 +6,18 @@ Usage: ``wv_run = functools.partial(start, "wv-run", "wv_runtime.commands.run")`
 from __future__ import annotations
 
 import _thread
+import atexit
 import importlib
 import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 SOON_S = 0.01
+INTERRUPTED = 130  # exit code
 
 
 def start(program: str, module: str, extra: str | None = None, purpose: str | None = None) -> None:
@@ -23,7 +26,7 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
     def stop(*_: object) -> None:
         """Nothing is written yet. An exception would not do: torch's C++ imports numpy and drops what that raises."""
         os.write(2, f"{program}: error: interrupted\n".encode())
-        os._exit(130)
+        os._exit(INTERRUPTED)
 
     heard = signal.getsignal(signal.SIGINT)
     if heard is signal.default_int_handler:  # not where a job behind & ignores it
@@ -36,7 +39,12 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
         sys.exit(f"{program}: error: {error.name}: not installed, wanted for {purpose}; pip install 'wavernn[{extra}]'")
     sys.unraisablehook = _interrupt_again
     signal.signal(signal.SIGINT, heard)
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _end_at_once()
+        raise
 
 
 def _interrupt_again(unraisable: Any) -> None:
@@ -45,6 +53,15 @@ def _interrupt_again(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
     elif unraisable.exc_type is KeyboardInterrupt:  # a subclass is of who has noted it
         threading.Timer(SOON_S, _thread.interrupt_main).start()
+
+
+def _end_at_once() -> None:
+    """All has been told and cleared away; to take the modules of Numba or torch down would take 0.3 s more."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, a pipe that nobody reads, closed
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 wv_run = partial(start, "wv-run", "wv_runtime.commands.run")

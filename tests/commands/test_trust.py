@@ -161,10 +161,14 @@ def test_ctrl_c_while_a_program_is_imported(name, module, function, tmp_path):
 
 
 def test_ctrl_c_in_a_callback_from_c(tmp_path):
-    """Where Python drops an exception, and tells of it in several lines."""
+    """Where Python drops an exception, and tells of it in several lines. Modules are then not taken down."""
     (tmp_path / "speaks.py").write_text(
-        "import ctypes, os, signal, time\n"
+        "import atexit, ctypes, os, signal, time\n"
         "from wv_runtime.commands.common import command_errors\n"
+        "class Slow:\n"
+        "    def __del__(self): print('taken down')\n"
+        "slow = Slow()\n"
+        "atexit.register(print, 'at exit')\n"
         "callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "def main():\n"
         "    with command_errors('wv-x'):\n"
@@ -175,4 +179,4 @@ def test_ctrl_c_in_a_callback_from_c(tmp_path):
     script += "from wv_runtime.start import start; start('wv-x', 'speaks')"
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(tmp_path)},
                           capture_output=True, text=True)  # fmt: skip
-    assert (done.returncode, done.stderr) == (130, "wv-x: error: interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "at exit\n", "wv-x: error: interrupted\n")

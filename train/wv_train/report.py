@@ -5,6 +5,7 @@ Usage: ``log = open_log(Path("logs"), step); log("valid/nll_c", 3.1, step)``
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -81,7 +82,9 @@ def open_log(log_dir: Path | None, step: int) -> Callable[[str, float, int], Non
     except ImportError:
         click.echo("tensorboard: not installed, no logs", err=True)
         return lambda tag, value, step: None
-    return SummaryWriter(str(log_dir), purge_step=step + 1).add_scalar
+    writer = SummaryWriter(str(log_dir), purge_step=step + 1)
+    atexit.register(writer.close)  # a thread writes; what it still has goes to the file
+    return writer.add_scalar
 
 
 def plot_history(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
