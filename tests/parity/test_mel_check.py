@@ -197,6 +197,7 @@ def test_both_programs_warn_in_the_same_words(command, wv_run, voice):
         (lambda m: np.log1p(0.4 * np.exp(m)), "log1p"),
         (lambda m: (m + 8) / 3, "other"),
         (lambda m: 2 * m - 8, "power"),
+        (lambda m: np.log2(np.maximum(np.exp(3 * m), 1e-5)), "log2"),
         (lambda m: 8.7 * m - 40, "decibels"),
         (lambda m: 1e30 * m, "other"),
         (lambda m: m + 10.4, "integers"),

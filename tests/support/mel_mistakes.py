@@ -62,6 +62,7 @@ def mistakes(path: str | Path, cfg: MelConfig) -> dict[str, NDArray[np.float32]]
         "fit long pause": np.concatenate([mel, np.full((cfg.n_mels, 100), np.log(cfg.log_floor))], axis=1),
         "log10": mel / LN_10,
         "log10 floor 1e-10": np.log10(np.maximum(linear, 1e-10)),
+        "log2": mel / np.log(2.0),
         "decibels": 20 * np.log10(np.maximum(linear, 1e-5)),
         "decibels power": 10 * np.log10(np.maximum(power, 1e-10)),
         "power": natural(power),

@@ -19,6 +19,7 @@ static const struct {
     {"linear", "these look linear: take the natural logarithm, log(max(mel, 1e-5))"},
     {"log1p", "these look like log(1 + mel): take log(expm1(mel))"},
     {"log10", "these look like base-10 logarithms: multiply them by ln 10 = 2.302585"},
+    {"log2", "these look like base-2 logarithms: multiply them by ln 2 = 0.6931472"},
     {"decibels", "these look like decibels: multiply them by ln 10 / 20 = 0.1151293"},
     {"power", "these look like natural logarithms of power: make them from magnitudes, not from their squares"},
     {"log10_power", "these look like base-10 logarithms of power: make them from magnitudes, and multiply by ln 10"},

@@ -32,6 +32,7 @@ typedef struct {
 static const undo_t UNDO[] = {
     {WV_MELS_FIT, PLAIN, 1.0, 0.0, -MANY, MANY},
     {WV_MELS_LOG10, PLAIN, LN_10, 0.0, -MANY, MANY},
+    {WV_MELS_LOG2, PLAIN, WV_LN_2, 0.0, -MANY, MANY},
     {WV_MELS_DECIBELS, PLAIN, DB, 0.0, -MANY, MANY},
     {WV_MELS_POWER, POWER, 1.0, 0.0, -MANY, MANY},
     {WV_MELS_LOG10_POWER, POWER, LN_10, 0.0, -MANY, MANY},
@@ -212,10 +213,13 @@ static int is_exact(const statistics *s, const undo_t *undo, int32_t n_mels) {
 
 /* The mistake that, undone, leaves mels as in training */
 static wv_mels undone(const wv_model *m, const statistics *s) {
+    const double floor = ln(m->log_floor);
     double best = MANY;
     wv_mels cause = WV_MELS_FIT;
     for (size_t i = 0; i < sizeof UNDO / sizeof UNDO[0]; i++) {
         const undo_t *undo = &UNDO[i];
+        /* natural logarithms end there, those of base 2 go on */
+        if (undo->cause == WV_MELS_LOG2 && s->low > floor - 1e-3) continue;
         if (s->low < undo->low - 1e-3 || s->high > undo->high + 1e-3) continue;
         double far = score(features_of(m, s, undo), 0);
         if (is_exact(s, undo, m->n_mels)) far = far * 0.1;
@@ -227,7 +231,7 @@ static wv_mels undone(const wv_model *m, const statistics *s) {
     const double here = score(features_of(m, s, &UNDO[0]), s->n < LONG_FRAMES && cause != WV_MELS_REVERSED);
     if (here < (cause == WV_MELS_FIT || best > here / 6.0 ? FARTHEST : FAR)) return WV_MELS_FIT;
     if (cause == WV_MELS_FIT || best >= here / 3.0) cause = WV_MELS_OTHER;
-    const int subtle = cause == WV_MELS_POWER || cause == WV_MELS_REVERSED || cause == WV_MELS_OTHER;
+    const int subtle = cause == WV_MELS_LOG2 || cause == WV_MELS_POWER || cause == WV_MELS_REVERSED || cause == WV_MELS_OTHER;
     return s->n < WORD_FRAMES && subtle ? WV_MELS_FIT : cause;
 }
 

@@ -172,6 +172,7 @@ typedef enum {
     WV_MELS_LINEAR,
     WV_MELS_LOG1P,
     WV_MELS_LOG10,
+    WV_MELS_LOG2,
     WV_MELS_DECIBELS,
     WV_MELS_POWER,         /* logarithms of power instead of magnitude */
     WV_MELS_LOG10_POWER,

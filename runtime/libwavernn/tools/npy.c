@@ -15,9 +15,11 @@ enum { MAX_HEADER_BYTES = 65535, MAX_DIMS = 8, SHAPE_BYTES = 192, MAX_DESCR = 15
 #define HIGHEST_MEL 6.0f
 #define DECIBELS_FROM (-30.0f) /* what is lower are decibels, what is higher logarithms of power */
 #define LOWEST_DECIBELS (-400.0f)
+#define LOG2_FLOOR (-16.609640f) /* log2(1e-5) */
 #define NOT_NPY "not a .npy file, wanted a mel array of wv-mel or numpy.save"
 
 static wv_mels range_cause(float low) {
+    if (LOG2_FLOOR - 1e-3f < low && low < LOG2_FLOOR + 1e-3f) return WV_MELS_LOG2;
     return low < LOWEST_DECIBELS ? WV_MELS_OTHER : low < DECIBELS_FROM ? WV_MELS_DECIBELS : WV_MELS_POWER;
 }
 

@@ -39,6 +39,7 @@ ADVICE = {
     "linear": "these look linear: take the natural logarithm, log(max(mel, 1e-5))",
     "log1p": "these look like log(1 + mel): take log(expm1(mel))",
     "log10": "these look like base-10 logarithms: multiply them by ln 10 = 2.302585",
+    "log2": "these look like base-2 logarithms: multiply them by ln 2 = 0.6931472",
     "decibels": "these look like decibels: multiply them by ln 10 / 20 = 0.1151293",
     "power": "these look like natural logarithms of power: make them from magnitudes, not from their squares",
     "log10_power": "these look like base-10 logarithms of power: make them from magnitudes, and multiply by ln 10",
@@ -72,7 +73,7 @@ MIN_HARMONICS = 8
 CLIPPED_SHARE = 1e-3
 LEVEL_DB = 4.0
 QUIET_POWER = 1e-6  # -60 dB: below it the level is that of rounding
-LN_10 = math.log(10.0)
+LN_2, LN_10 = math.log(2.0), math.log(10.0)
 DB = LN_10 / 20.0
 
 
@@ -88,6 +89,7 @@ class _Undo(NamedTuple):
 UNDO = (
     _Undo("fit", "plain", 1.0, 0.0),
     _Undo("log10", "plain", LN_10, 0.0),
+    _Undo("log2", "plain", LN_2, 0.0),
     _Undo("decibels", "plain", DB, 0.0),
     _Undo("power", "power", 1.0, 0.0),
     _Undo("log10_power", "power", LN_10, 0.0),
@@ -270,7 +272,10 @@ def _score(f: tuple[float, float, float, float, float], only_above: bool = False
 def _undone(model: Model, found: _Statistics) -> str:
     """The mistake that, undone, leaves mels as in training."""
     best, cause = math.inf, "fit"
+    floor = math.log(model.config.mel.log_floor)
     for undo in UNDO:
+        if undo.cause == "log2" and found.low > floor - 1e-3:  # natural logarithms end there, those of base 2 go on
+            continue
         low, high = LIMITS.get(undo.cause, (-math.inf, math.inf))
         if low - 1e-3 <= found.low and found.high <= high + 1e-3:
             score = _score(_features(model, found, undo))
@@ -282,7 +287,7 @@ def _undone(model: Model, found: _Statistics) -> str:
     if here < (FARTHEST if cause == "fit" or best > here / 6.0 else FAR):
         return "fit"
     cause = cause if cause != "fit" and best < here / 3.0 else "other"
-    return "fit" if found.n < WORD_FRAMES and cause in ("power", "reversed", "other") else cause
+    return "fit" if found.n < WORD_FRAMES and cause in ("log2", "power", "reversed", "other") else cause
 
 
 def _is_exact(found: _Statistics, undo: _Undo, low: float) -> bool:

@@ -28,6 +28,7 @@ from wv_runtime.model.config import MelConfig
 LOWEST_MEL, HIGHEST_MEL = -16.0, 6.0
 DECIBELS_FROM = -30.0  # what is lower are decibels, what is higher logarithms of power
 LOWEST_DECIBELS = -400.0
+LOG2_FLOOR = -16.609640  # log2(1e-5)
 MAX_HEADER_BYTES = 65535
 SHOWN_DESCR = 60
 MAGIC = b"\x93NUMPY"
@@ -212,6 +213,7 @@ def _check_frames(path: str | Path, mel: NDArray[np.float32], first: int) -> Non
 def _refuse_range(path: str | Path, low: float, high: float, cause: str) -> None:
     if low < LOWEST_MEL:
         cause = "other" if low < LOWEST_DECIBELS else "decibels" if low < DECIBELS_FROM else "power"
+        cause = "log2" if LOG2_FLOOR - 1e-3 < low < LOG2_FLOOR + 1e-3 else cause
     guess = f"; {ADVICE[cause]}" if cause != "fit" else ""
     raise MelError(f"{path}: values from {low:.4g} to {high:.4g}, wanted natural-log mels, about -11.5 to 3{guess}")
 

@@ -3,6 +3,7 @@
     natural                          Tacotron 2, HiFi-GAN, VITS, FastSpeech 2
     log10                            ESPnet, ParallelWaveGAN
     log10,stats=FILE                 the same, normalised: FILE holds mean and deviation, (2, n_mels) or .npz of both
+    log2                             of base 2
     db                               20 log10, librosa.amplitude_to_db
     0..1  -1..1  -4..4               decibels of a range, scaled: fatchord's WaveRNN has 0..1, r9y9's 0..1,ref=20,
                                      Tacotron 2 of Rayhane-mamah and Mozilla TTS -4..4,ref=20
@@ -29,13 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import CheckpointError, MelError
-from wv_runtime.features.mel_check import DB, LN_10, band_edges
+from wv_runtime.features.mel_check import DB, LN_2, LN_10, band_edges
 from wv_runtime.features.mel_file import DECIBELS_FROM, check_mel
 from wv_runtime.model.config import MelConfig
 from wv_runtime.model.torch_file import read_tensors
 
 SCALES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "-4..4": (-4.0, 4.0)}
-BASES = ("natural", "log10", "db", "linear", "log1p", *SCALES)
+BASES = ("natural", "log10", "log2", "db", "linear", "log1p", *SCALES)
 POWER = ("power", "db-power", "ln-power", "log10-power")
 OPTIONS = ("ref", "range", "area", "stats")
 SUFFIXES = (".npy", ".npz", ".pt")  # of files, better first; without a format the first alone
@@ -108,7 +109,7 @@ class MelFormat:
                 raise MelError(f"{path}: values from {x.min():.4g} to {x.max():.4g}, wanted {self.base}")
             x = ((x - low) / (high - low) * self.range - self.range + self.ref) * DB
         else:
-            x = x * {"natural": 1.0, "log10": LN_10, "db": DB}[self.base]
+            x = x * {"natural": 1.0, "log10": LN_10, "log2": LN_2, "db": DB}[self.base]
         if not self.area_norm:
             e = band_edges(cfg.n_mels, cfg.fmin, cfg.fmax, False)
             x = x + np.log(2.0 / (e[2:] - e[:-2]))[:, None]
