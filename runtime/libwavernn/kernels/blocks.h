@@ -4,14 +4,6 @@
 
 typedef enum { WV_TO_FLOAT, WV_TO_Q10, WV_TO_Q } wv_output;
 
-/* The vectors of f16 blocks: those of f32 unless the ISA has said otherwise. */
-#define WV_HALF_4 4
-#define WV_HALF_8 8
-#ifndef WV_HALF_16
-#define WV_HALF_16 16
-#endif
-#define WV_HALF_32 32
-
 #define WV_DISPATCH_H(name, m, ...)           \
     switch ((m)->block_h) {                   \
     case 4: name##4(m, __VA_ARGS__); break;   \

@@ -16,8 +16,8 @@
 #define WV_SPMM_FLOAT(name, type, LOAD)                                                                                 \
     WV_ALWAYS_INLINE void WV_CAT(name##tile_, WV_H)(const int32_t T, const wv_matrix *m, int32_t row, int32_t end_row,  \
                                                     const float *x, size_t x_stride, float y_min, float *y,             \
-                                                    size_t y_stride) {                                                  \
-        const size_t block_w = (size_t)m->block_w, step = WV_H * block_w;                                               \
+                                                    size_t y_stride, size_t block_w) {                                  \
+        const size_t step = WV_H * block_w;                                                                             \
         const int32_t *row_ptr = m->row_ptr;                                                                            \
         const uint16_t *col_idx = m->col_idx;                                                                           \
         const type *values = m->values;                                                                                 \
@@ -48,16 +48,16 @@
     }                                                                                                                   \
     static void WV_CAT(name, WV_H)(const wv_matrix *m, int32_t n, const float *x, size_t x_stride, float y_min, float *y, \
                                    size_t y_stride) {                                                                   \
-        WV_EACH_TILE(WV_H, m, n, WV_CAT(name##tile_, WV_H), m, row, end_row, x + (size_t)first * x_stride, x_stride,    \
-                     y_min, y + (size_t)first * y_stride, y_stride)                                                     \
+        if (m->block_w == 1) /* a number to the compiler: GCC keeps a sum in memory otherwise */                        \
+            WV_EACH_TILE(WV_H, m, n, WV_CAT(name##tile_, WV_H), m, row, end_row, x + (size_t)first * x_stride, x_stride, \
+                         y_min, y + (size_t)first * y_stride, y_stride, 1)                                              \
+        else                                                                                                            \
+            WV_EACH_TILE(WV_H, m, n, WV_CAT(name##tile_, WV_H), m, row, end_row, x + (size_t)first * x_stride, x_stride, \
+                         y_min, y + (size_t)first * y_stride, y_stride, (size_t)m->block_w)                             \
     }
 
 WV_SPMM_FLOAT(spmm_f32_, float, FLOAT(load))
-#undef FLOAT_VECTOR
-#define FLOAT_VECTOR WV_CAT(vf, WV_CAT(WV_HALF_, WV_H))
 WV_SPMM_FLOAT(spmm_f16_, uint16_t, FLOAT(load_half))
-#undef FLOAT_VECTOR
-#define FLOAT_VECTOR WV_CAT(vf, WV_H)
 
 /* Block rows of int8 times T lanes: y = scale o (bias_i + W q) */
 WV_ALWAYS_INLINE void WV_CAT(spmm_i8_tile_, WV_H)(const int32_t T, const wv_matrix *m, int32_t row, int32_t end_row,

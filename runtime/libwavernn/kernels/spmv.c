@@ -57,11 +57,7 @@
     }
 
 WV_SPMV_FLOAT(spmv_f32_, float, FLOAT(load))
-#undef FLOAT_VECTOR
-#define FLOAT_VECTOR WV_CAT(vf, WV_CAT(WV_HALF_, WV_H))
 WV_SPMV_FLOAT(spmv_f16_, uint16_t, FLOAT(load_half))
-#undef FLOAT_VECTOR
-#define FLOAT_VECTOR WV_CAT(vf, WV_H)
 
 /* Blocks k and k + 1 */
 static inline SUM_VECTOR WV_CAT(two_blocks_, WV_H)(SUM_VECTOR a, const int8_t *values, const uint16_t *col_idx, const int8_t *q, size_t k) {

@@ -133,9 +133,6 @@ WV_LANES_EVEN_ODD(8)
 WV_LANES_EVEN_ODD(16)
 WV_LANES_EVEN_ODD_PAIR(32, 16)
 #define WV_TILE_ROWS 128 /* 16 registers of sums */
-/* f16 blocks of 16 rows are two __m256: on Zen 4 two narrow vcvtph2ps cost less than a wide one. */
-WV_PAIR(16y, 8)
-#define WV_HALF_16 16y
 #define WV_SHORTS 32
 
 #endif

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .jit import OVERLOAD, apart
-from .simd import HALF, add, at, broadcast, load, maximum, mul, pointer, to_float
+from .simd import add, at, broadcast, load, maximum, mul, pointer, to_float
 from .simd.lanes import (
     broadcast_each,
     broadcast_lanes,
@@ -71,17 +71,22 @@ def _spmm_float(m, n, x, x_stride, y_min, y, y_stride):
 @overload(_spmm_float, jit_options=OVERLOAD)
 def _(m, n, x, x_stride, y_min, y, y_stride):
     H = BLOCK_H[m.instance_class]
-    WIDTH = HALF.get(H, H) if m.types[m.fields.index("values")].dtype == types.uint16 else H
 
     def tile(T):  # noqa: N803
         @register_jitable(**OVERLOAD)
         def part_sum(values, col_idx, x_l, block_w, k, end):
             """The sum of every fourth block from k on"""
-            acc = broadcast_lanes(T, WIDTH, np.float32(0.0))
+            if block_w == 1:  # a number to the compiler
+                return part_sum_of(values, col_idx, x_l, 1, k, end)
+            return part_sum_of(values, col_idx, x_l, block_w, k, end)
+
+        @register_jitable(**OVERLOAD)
+        def part_sum_of(values, col_idx, x_l, block_w, k, end):
+            acc = broadcast_lanes(T, H, np.float32(0.0))
             while k < end:
                 j0 = block_w * np.intp(at(col_idx, k))
                 for j in range(block_w):
-                    w = load(WIDTH, values, H * (block_w * k + j))
+                    w = load(H, values, H * (block_w * k + j))
                     acc = add(acc, mul(broadcast_each(acc, x_l, j0 + j), w))
                 k += 4
             return acc
@@ -97,8 +102,8 @@ def _(m, n, x, x_stride, y_min, y, y_stride):
                 s3 = part_sum(values, col_idx, x_l, block_w, begin + 3, end)
                 # 2) pairwise sum, bias, floor
                 s = add(add(s0, s1), add(s2, s3))
-                s = add(s, load(WIDTH, bias, row * H))
-                store_lanes(y, first, y_stride, row * H, maximum(s, broadcast(WIDTH, y_min)))
+                s = add(s, load(H, bias, row * H))
+                store_lanes(y, first, y_stride, row * H, maximum(s, broadcast(H, y_min)))
 
         return body
 

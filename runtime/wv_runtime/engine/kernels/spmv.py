@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from . import derive
 from .jit import OVERLOAD, apart
 from .simd import (
-    HALF,
     ROWS_APART,
     WIDE,
     add,
@@ -117,13 +116,12 @@ def _spmv_float(m, x, y_min, y):
 @overload(_spmv_float, jit_options=OVERLOAD)
 def _(m, x, y_min, y):
     H = BLOCK_H[m.instance_class]
-    WIDTH = HALF.get(H, H) if m.types[m.fields.index("values")].dtype == types.uint16 else H
 
     @register_jitable(**OVERLOAD)
     def block(s, values, v, x, i, block_w):
         """s + one block times its x"""
         for j in range(block_w):
-            s = add(s, mul(load(WIDTH, values, v + H * j), broadcast(WIDTH, at(x, i + j))))
+            s = add(s, mul(load(H, values, v + H * j), broadcast(H, at(x, i + j))))
         return s
 
     @register_jitable(**OVERLOAD)
@@ -132,7 +130,7 @@ def _(m, x, y_min, y):
         k, v = 0, 0
         for row in range(n_block_rows):
             # 1) four partial sums; block k of the row adds to sum k mod 4
-            s0 = broadcast(WIDTH, np.float32(0.0))
+            s0 = broadcast(H, np.float32(0.0))
             s1, s2, s3 = s0, s0, s0
             end = np.intp(at(row_ptr, row + 1))
             while k + 4 <= end:
@@ -153,8 +151,8 @@ def _(m, x, y_min, y):
             k = end
             # 3) pairwise sum, bias, floor
             s = add(add(s0, s1), add(s2, s3))
-            s = add(load(WIDTH, bias, row * H), s)
-            store(y, row * H, maximum(s, broadcast(WIDTH, y_min)))
+            s = add(load(H, bias, row * H), s)
+            store(y, row * H, maximum(s, broadcast(H, y_min)))
 
     def any_width(n_block_rows, block_w, values, row_ptr, col_idx, bias, x, y_min, y):
         if block_w == 1:

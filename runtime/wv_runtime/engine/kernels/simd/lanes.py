@@ -68,13 +68,9 @@ def broadcast_lanes(typingctx, T, n, x):
     lanes, result = _width(T), VecType("f", _width(n), _width(T))
 
     def codegen(context, builder, signature, args):
-        return _pack(builder, [_splat_float(builder, args[2], _width(n))] * lanes)
+        return _pack(builder, [_splat(builder, args[2], _width(n))] * lanes)
 
     return result(T, n, x), codegen
-
-
-def _splat_float(builder: Any, x: Any, n: int | str) -> Any:
-    return _pack(builder, [_splat(builder, x, 8)] * 2) if n == "16y" else _splat(builder, x, n)
 
 
 @intrinsic
@@ -85,7 +81,7 @@ def broadcast_each(typingctx, like, x, j):
         parts = []
         for lane in range(like.lanes):
             value = builder.load(builder.gep(builder.extract_value(args[1], lane), [args[2]]), typ=F32)
-            parts.append(_splat_float(builder, value, like.n))
+            parts.append(_splat(builder, value, like.n))
         return _pack(builder, parts)
 
     return like(like, x, types.intp), codegen

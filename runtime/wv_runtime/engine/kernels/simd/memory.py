@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from .vector import ELEMENT, F32, I32, VecType, _constant, _pack, _splat, _width
+from .vector import ELEMENT, F32, I32, VecType, _constant, _splat, _width
 
 
 def aligned(a: NDArray[Any]) -> NDArray[Any]:
@@ -72,14 +72,10 @@ def load(typingctx, n, array, index):
     kind = {types.float64: "d", types.int32: "i", types.int16: "s"}.get(dtype, "f")
 
     def codegen(context, builder, signature, args):
-        def part(first, n):
-            index = builder.add(args[2], args[2].type(first))
-            if dtype == types.uint16:
-                half = _load(context, builder, array, args[1], index, ir.VectorType(ir.HalfType(), n))
-                return builder.fpext(half, ir.VectorType(F32, n))
-            return _load(context, builder, array, args[1], index, ir.VectorType(ELEMENT[kind], n))
-
-        return _pack(builder, [part(0, 8), part(8, 8)]) if width == "16y" else part(0, width)
+        if dtype == types.uint16:
+            half = _load(context, builder, array, args[1], args[2], ir.VectorType(ir.HalfType(), width))
+            return builder.fpext(half, ir.VectorType(F32, width))
+        return _load(context, builder, array, args[1], args[2], ir.VectorType(ELEMENT[kind], width))
 
     return VecType(kind, width)(n, array, types.intp), codegen
 
@@ -114,8 +110,6 @@ def broadcast(typingctx, n, x):
     """n elements of one float32, float64 or int16."""
 
     def codegen(context, builder, signature, args):
-        if _width(n) == "16y":
-            return _pack(builder, [_splat(builder, args[1], 8)] * 2)
         return _splat(builder, args[1], _width(n))
 
     return VecType({types.int16: "s", types.float64: "d"}.get(x, "f"), _width(n))(n, x), codegen

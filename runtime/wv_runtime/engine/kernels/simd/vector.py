@@ -21,8 +21,6 @@ ELEMENT = {"f": F32, "d": F64, "i": I32, "s": I16, "a": I32}
 Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
 N_SUMS = 2 if ISA == "avx512vnni" else 1  # of an int8 block row: of its even and its odd blocks, or of all
 ROWS_APART = 16 if ISA == "avx2" else 1  # block rows whose sums lie in memory before they are scaled
-# Width of an f16 block's vector where it is not that of f32: two narrow conversions cost less than a wide one on Zen 4.
-HALF = {16: "16y"} if ISA == "avx512vnni" else {}
 WIDE = bool(Q_BIAS)  # whether a vector has room for several blocks of 4 rows
 SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
 
@@ -33,7 +31,7 @@ class VecType(types.Type):
     Kinds: float32 "f", float64 "d", int32 "i", int16 "s". With lanes: as many of them, one of each lane (lanes.py).
     """
 
-    def __init__(self, kind: str, n: int | str, lanes: int = 0):
+    def __init__(self, kind: str, n: int, lanes: int = 0):
         self.kind, self.n, self.lanes = kind, n, lanes
         super().__init__(name=f"v{kind}{n}" + (f"x{lanes}" if lanes else ""))
 
@@ -41,10 +39,7 @@ class VecType(types.Type):
 @register_model(VecType)
 class _VecModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: VecType):
-        if fe_type.n == "16y":
-            be_type = ir.ArrayType(ir.VectorType(F32, 8), 2)
-        else:
-            be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
+        be_type = ir.VectorType(ELEMENT[fe_type.kind], fe_type.n)
         if fe_type.kind == "a":
             be_type = ir.ArrayType(be_type, N_SUMS)
         super().__init__(dmm, fe_type, ir.ArrayType(be_type, fe_type.lanes) if fe_type.lanes else be_type)
@@ -79,7 +74,7 @@ def _pack(builder: Any, parts: list[Any]) -> Any:
 
 
 def _each(builder: Any, operation: Callable[..., Any], first: Any, *others: Any) -> Any:
-    """operation(builder, first, *others), on one part after the other where they are made of some: halves, or lanes.
+    """operation(builder, first, *others), on one lane after the other where they are packs of some.
 
     One of the others that is no pack of lanes goes with every lane.
     """
