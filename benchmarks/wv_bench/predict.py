@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,17 @@ SUBSCALE = 16  # sub-tensors of Subscale WaveRNN-16x: as many samples of one utt
 
 @dataclass(frozen=True)
 class Network:
-    """Something that draws samples: its operations per sample, and how many samples advance together."""
+    """Something that draws samples: its operations per sample, how many advance together, and on how many cores."""
 
     name: str
     ops: list[Op]
     lanes: int = 1
+    threads: int = 1
+
+    @property
+    def lanes_each(self) -> int:
+        """Those that the busiest thread steps."""
+        return ceil(self.lanes / self.threads)
 
 
 def wavernn(
@@ -104,21 +111,23 @@ def paper_networks(preset: str, sparsity: float, block: tuple[int, int], dtype: 
 
 
 def predict(network: Network, machine: Machine, sample_rate: int) -> dict[str, Any]:
-    """Seconds of one sample of one lane, and of each of its operations."""
-    n_bytes = cost.footprint(network.ops, network.lanes)
+    """Seconds of one sample of one lane, and of each of its operations. Threads share the lanes and no cache."""
+    n_bytes = cost.footprint(network.ops, network.lanes_each)
     ops = []
     for op in network.ops:
-        lanes = cost.lanes_of(op.stage, network.lanes)
+        lanes = cost.lanes_of(op.stage, network.lanes_each)
         c, d = cost.seconds(op, machine, n_bytes, lanes)
         ops.append({
             "name": op.name, "stage": op.stage, "per_sample": op.per_sample, "bytes": op.n_bytes, "macs": op.macs,
             "c_ns": 1e9 * c, "d_ns": 1e9 * d, "roofline_ns": 1e9 * cost.roofline(op, machine, n_bytes, lanes),
             "bound": _bound(op, machine, n_bytes, lanes, c),
         })  # fmt: skip
-    c, d = cost.total(network.ops, machine, network.lanes)
-    least, most = cost.limits(network.ops, machine, network.lanes)
+    share = network.lanes_each / network.lanes  # of all samples
+    c, d = (share * s for s in cost.total(network.ops, machine, network.lanes_each))
+    least, most = (share * s for s in cost.limits(network.ops, machine, network.lanes_each))
     return {
-        "name": network.name, "lanes": network.lanes, "device": machine.name, "measured_device": machine.measured,
+        "name": network.name, "lanes": network.lanes, "threads": network.threads,
+        "device": machine.name, "measured_device": machine.measured,
         "n_ops": len(network.ops), "c_ns": 1e9 * c, "d_ns": 1e9 * d, "samples_per_s": 1 / (c + d),
         "rtf": (c + d) * sample_rate, "rtf_least": least * sample_rate, "rtf_most": most * sample_rate,
         "footprint_bytes": n_bytes, "ops": ops,
@@ -189,13 +198,14 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
 @click.option("--lanes", type=INTEGERS, default="1", metavar="N,..", help="Streams in step on the core.  [default: 1]")
 @click.option("--subscale", type=click.IntRange(1, 16), default=1, show_default=True,
               help="Interleaved lanes of an utterance, with --n-units.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores that share the lanes.")
 @click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
 @click.option("--plot", "plot_path", metavar="PICTURE", help="Draw it (.png, .pdf, .svg).")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(
     model_path: str | None, device: tuple[str, ...], list_: bool, n_units: int | None, n_out: int | None,
-    sparsity: float, block: tuple[int, int] | None, dtype: str, lanes: tuple[int, ...], subscale: int, preset: str,
-    plot_path: str | None, as_json: bool,
+    sparsity: float, block: tuple[int, int] | None, dtype: str, lanes: tuple[int, ...], subscale: int, threads: int,
+    preset: str, plot_path: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the time per sample of MODEL, a .bin, or of a shape (--n-units); else of the networks of the paper."""
     if list_:
@@ -234,6 +244,10 @@ def main(
                 "--lanes: found for interleaved lanes, wanted a model without: all its lanes step on one core"
             )
         networks = [replace(networks[0], name=f"{networks[0].name}, lanes: {n}", lanes=n) for n in lanes]
+    if threads > 1:
+        if threads > min(network.lanes for network in networks):
+            raise ValueError(f"--threads: found {threads}, wanted at most one for each lane (--lanes, --subscale)")
+        networks = [replace(n, name=f"{n.name}, threads: {threads}", threads=threads) for n in networks]
     predictions = [predict(network, machine, sample_rate) for machine in machines for network in networks]
     if plot_path:
         plot(predictions, plot_path)

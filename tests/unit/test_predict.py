@@ -82,6 +82,20 @@ def test_lanes_gain_what_the_weights_cost(command):
     assert one[0]["c_ns"] == found[0]["c_ns"]
 
 
+def test_threads_share_the_lanes(command):
+    """Three lanes on two threads: the busier one has two."""
+
+    def samples_per_s(*args):
+        found = json.loads(command(predict.main, "--n-units", 384, "--json", *args).out)["predictions"]
+        return found[0]["samples_per_s"]
+
+    for many, each in [("--lanes", "--lanes"), ("--subscale", "--subscale")]:
+        assert samples_per_s(many, 8, "--threads", 2) == pytest.approx(2 * samples_per_s(each, 4))
+    assert samples_per_s("--lanes", 3, "--threads", 2) == pytest.approx(1.5 * samples_per_s("--lanes", 2))
+    result = command(predict.main, "--n-units", 64, "--threads", 2)
+    assert (result.code, result.out) == (2, "") and result.err.count("\n") == 1 and "one for each lane" in result.err
+
+
 @pytest.mark.parametrize("args", [["--lanes", "2"], *(["--n-units", 64, "--lanes", n] for n in ("0", "1,x", "17"))])
 def test_lanes_that_cannot_be(command, args):
     result = command(predict.main, *args)
