@@ -19,6 +19,13 @@ CFG = tiny_config(subscale=5, lpc_order=12, horizon=2, lookback=3, context=6)
 SHAPES = [(2, 0, 1, 4), (4, 4, 16, 32), (5, 64, 1, 64), (8, 2, 8, 16), (16, 16, 64, 64), (16, 0, 2, 32)]
 
 
+ANY_MEL = arrays(np.float32, 3, elements=st.floats(-(2.0**100), 2.0**100, width=32))
+
+
+def any_M(n):  # noqa: N802
+    return arrays(np.float32, (n, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32))
+
+
 def lanes_config(B, F, P, order, **changes):  # noqa: N803
     return WaveRNNConfig(subscale=B, horizon=F, lookback=P, lpc_order=order, n_sub=1, **changes)
 
@@ -77,8 +84,8 @@ def test_interpolator_solves_the_normal_equations(lane):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    arrays(np.float32, (41, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)),
-    arrays(np.float32, 3, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
+    any_M(41),
+    ANY_MEL,
     st.integers(0, 3),
 )
 def test_any_file_gives_finite_integers(M, mel, lane):  # noqa: N803
@@ -90,8 +97,8 @@ def test_any_file_gives_finite_integers(M, mel, lane):  # noqa: N803
 
 @settings(max_examples=100, deadline=None)
 @given(
-    arrays(np.float32, (72, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)),
-    arrays(np.float32, 3, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
+    any_M(72),
+    ANY_MEL,
     st.integers(1, 4),
 )
 def test_lanes_side_by_side_are_as_each_alone(M, mel, n_lanes):  # noqa: N803
