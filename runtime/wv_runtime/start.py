@@ -11,12 +11,12 @@ import importlib
 import os
 import signal
 import sys
-import threading
+import time
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-SOON_S = 0.01
+SOON_S = 0.05
 INTERRUPTED = 130  # exit code
 
 
@@ -52,7 +52,12 @@ def _interrupt_again(unraisable: Any) -> None:
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
     elif unraisable.exc_type is KeyboardInterrupt:  # a subclass is of who has noted it
-        threading.Timer(SOON_S, _thread.interrupt_main).start()
+        _thread.start_new_thread(_interrupt_soon, ())  # a threading.Thread would wait for its start, and be interrupted
+
+
+def _interrupt_soon() -> None:
+    time.sleep(SOON_S)
+    _thread.interrupt_main()
 
 
 def _end_at_once() -> None:
