@@ -27,7 +27,7 @@ from wv_runtime.errors import WaveRNNError
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary
 
-STARTED_S = 0.3  # Python has started; before, it ends with a traceback of its own
+STARTED_S = 0.2  # of CPU time: Python has started; before, it ends with a traceback of its own
 CAP_S = 30.0  # runs of no end, and long ones, get their signals in this time
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -100,6 +100,8 @@ def run(command: list[str], after: float | None) -> Interrupted | float:
                 command, cwd=folder, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )  # fmt: skip
+            while child.poll() is None and cpu_s(child.pid) < STARTED_S:
+                time.sleep(0.01)
             try:
                 child.wait(timeout=CAP_S if after is None else after)
                 if child.returncode:
@@ -155,7 +157,7 @@ def measure(name: str, command: list[str], times: int) -> None:
     """Run it `times` times and print its row. Raises WaveRNNError if it fails by itself or leaves what it must not."""
     whole = run(command, None)
     length = whole if isinstance(whole, float) else CAP_S
-    results = [run(command, STARTED_S + length * k / times) for k in range(times)]
+    results = [run(command, length * k / times) for k in range(times)]
     heard = [result for result in results if isinstance(result, Interrupted)]
     if not heard:
         raise WaveRNNError(f"each run ended before its signal, the first after {length:.1f} s")
