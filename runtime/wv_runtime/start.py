@@ -28,6 +28,16 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
         os.write(2, f"{program}: error: interrupted\n".encode())
         os._exit(INTERRUPTED)
 
+    dropped = []  # ctrl-C that Python has dropped
+
+    def again(unraisable: Any) -> None:
+        """Python drops it in a callback from C, as Numba's compiler has some, and in a destructor: it comes again."""
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+        elif unraisable.exc_type is KeyboardInterrupt:  # a subclass is of who has noted it
+            dropped.append(unraisable.exc_type)
+            _thread.start_new_thread(_interrupt_soon, ())  # threading.Thread would wait for its start, and hear it
+
     heard = signal.getsignal(signal.SIGINT)
     if heard is signal.default_int_handler:  # not where a job behind & ignores it
         signal.signal(signal.SIGINT, stop)
@@ -37,7 +47,7 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
         if extra is None:
             raise
         sys.exit(f"{program}: error: {error.name}: not installed, wanted for {purpose}; pip install 'wavernn[{extra}]'")
-    sys.unraisablehook = _interrupt_again
+    sys.unraisablehook = again
     signal.signal(signal.SIGINT, heard)
     try:
         main()
@@ -45,14 +55,10 @@ def start(program: str, module: str, extra: str | None = None, purpose: str | No
         if ended.code == INTERRUPTED:
             _end_at_once()
         raise
-
-
-def _interrupt_again(unraisable: Any) -> None:
-    """Python drops ctrl-C in a callback from C, as Numba's compiler has some, and in a destructor: it comes again."""
-    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(unraisable)
-    elif unraisable.exc_type is KeyboardInterrupt:  # a subclass is of who has noted it
-        _thread.start_new_thread(_interrupt_soon, ())  # a threading.Thread would wait for its start, and be interrupted
+    except Exception:
+        if not dropped:
+            raise
+        stop()  # what was to be called back has failed before it came again
 
 
 def _interrupt_soon() -> None:

@@ -160,7 +160,8 @@ def test_ctrl_c_while_a_program_is_imported(name, module, function, tmp_path):
     assert time.monotonic() - start < 5
 
 
-def test_ctrl_c_in_a_callback_from_c(tmp_path):
+@pytest.mark.parametrize(("then", "out"), [("time.sleep(20)", "at exit\n"), ("raise RuntimeError('not called')", "")])
+def test_ctrl_c_in_a_callback_from_c(then, out, tmp_path):
     """Where Python drops an exception, and tells of it in several lines. Modules are then not taken down."""
     (tmp_path / "speaks.py").write_text(
         "import atexit, ctypes, os, signal, time\n"
@@ -173,10 +174,10 @@ def test_ctrl_c_in_a_callback_from_c(tmp_path):
         "def main():\n"
         "    with command_errors('wv-x'):\n"
         "        callback()\n"
-        "        time.sleep(20)\n"
+        f"        {then}\n"
     )
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script += "from wv_runtime.start import start; start('wv-x', 'speaks')"
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(tmp_path)},
                           capture_output=True, text=True)  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (130, "at exit\n", "wv-x: error: interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, out, "wv-x: error: interrupted\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -16,6 +18,7 @@ from training import PRUNED, QUICK, SHAPE, same  # noqa: E402
 from wv_train import gru  # noqa: E402
 from wv_train.checkpoint import load_checkpoint, load_model, save_checkpoint  # noqa: E402
 from wv_train.loop import is_best  # noqa: E402
+from wv_train.signals import Signals  # noqa: E402
 from wv_train.validate import Validation  # noqa: E402
 
 
@@ -142,6 +145,28 @@ def test_ctrl_c_does_not_wait_for_the_first_validation(speech, tmp_path, wv_trai
     assert wv_train(*command, "--resume", "--no-log")[0] == 0
     assert [h["step"] for h in load_checkpoint(tmp_path / "m.pt")["history"]] == [0, 4, 8]
     assert [run["valid_nll"] != "" for run in read_runs(tmp_path / "runs.tsv")] == [False, True]
+
+
+def test_a_signal_in_a_callback_from_c(monkeypatch):
+    """Python drops the exception there, and Numba's compiler then fails; what fails for another reason is an error."""
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def work(interrupt):
+        changed.zero_()
+        if interrupt:
+            callback()
+        raise RuntimeError("no compiled object yet")
+
+    changed = torch.ones(2)
+    with Signals(drops=True) as signals:
+        with pytest.raises(RuntimeError):
+            signals.droppable(partial(work, False), changed)
+        assert not signals.seen
+        changed.fill_(1)
+        assert signals.droppable(partial(work, True), changed) is None and changed.all()
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_an_ignored_hangup_does_not_end_a_run(speech, tmp_path, wv_train, at_step):

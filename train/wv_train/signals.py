@@ -41,7 +41,9 @@ class Signals:
                 done = work()
                 self._dropping = False
                 return done
-        except Dropped:
+        except (Dropped, Exception):  # or what a callback from C that it came in has broken
+            if not self.seen:
+                raise
             for a, b in zip(changed, before):
                 a.copy_(b)
         finally:
