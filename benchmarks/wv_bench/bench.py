@@ -22,7 +22,7 @@ from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
 from wv_runtime.engine.registry import ENGINES
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.blocks import check_block, default_block
-from wv_runtime.model.config import WaveRNNConfig
+from wv_runtime.model.config import PRESETS, WaveRNNConfig
 from wv_runtime.model.layout import DTYPES
 from wv_runtime.model.weights import Model
 
@@ -43,7 +43,7 @@ SWEEP = [1 - n / 3932 for n in (*range(50, 700, 50), 800, 1000, 1300, 1600, 2000
 @click.option("--sparsity", multiple=True, type=float, help="Of R and O1..O4.  [default: 0.95]")
 @click.option("--block", multiple=True, type=BLOCK, help="Block shape.  [default: 16x4 for int8, 16x1 else]")
 @click.option("--dtype", multiple=True, type=click.Choice(list(DTYPES)), help="[default: int8]")
-@click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
+@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="24k", show_default=True)
 @click.option("--backend", multiple=True, type=click.Choice([name for name, engine in ENGINES.items() if engine.timed]),
               help="[default: c, numba]")  # fmt: skip
 @click.option("--isa", multiple=True, help="ISAs of backend c, or all.  [default: the best one]")

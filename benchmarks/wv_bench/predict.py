@@ -199,7 +199,7 @@ def plot(predictions: list[dict[str, Any]], path: str) -> None:
 @click.option("--subscale", type=click.IntRange(1, 16), default=1, show_default=True,
               help="Interleaved lanes of an utterance, with --n-units.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores that share the lanes.")
-@click.option("--preset", type=click.Choice(["16k", "22k", "24k"]), default="24k", show_default=True)
+@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="24k", show_default=True)
 @click.option("--plot", "plot_path", metavar="PICTURE", help="Draw it (.png, .pdf, .svg).")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 def main(

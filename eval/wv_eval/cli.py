@@ -34,8 +34,10 @@ from .scores import NEEDS, missing
 
 
 @click.command("wv-eval", cls=Command)
-@click.argument("model_path", metavar="OUT.BIN")
-@click.option("--data", "data_dir", required=True, metavar="DIR", help="Speech: *.wav, *.flac and split.tsv.")
+@click.argument("model_path", metavar="MODEL.BIN")
+@click.option(
+    "--data", "data_dir", required=True, metavar="DIR", help="Folder of speech, with split.tsv unless --split all."
+)
 @click.option("--split", type=click.Choice([*SPLITS, "all"]), default="test", show_default=True)
 @click.option("--clips", "n_clips", type=click.IntRange(1), help="The first N clips only.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)

@@ -85,6 +85,8 @@ def test_plot_without_matplotlib(tmp_path, monkeypatch):
         ((".",), 1, "Is a directory"),
         (("empty.bin",), 1, "empty.bin: 0 bytes, expected at least 704"),
         (("text.bin",), 1, "text.bin: magic b'import o'"),
+        (("model.pt",), 1, "of a .bin by wv-export; for a checkpoint, run wv-export first"),
+        (("mel.npy",), 1, "; a model comes before mels"),
         (("short.bin",), 1, "short.bin: 20000 bytes, expected 29568"),
         (("flipped.bin",), 1, "flipped.bin: checksum"),
         (("good.bin", "--jsn"), 2, "No such option"),
@@ -105,6 +107,8 @@ def test_bad_input_gives_one_line(args, code, text, tmp_path, monkeypatch):
     files = {"empty": b"", "text": b"import os\n" * 9, "short": good[:20000], "flipped": flipped, "good": good}
     for name, data in files.items():
         Path(f"{name}.bin").write_bytes(data)
+    Path("model.pt").write_bytes(b"PK\x03\x04" + bytes(20))
+    np.save("mel.npy", np.zeros((8, 4), np.float32))
     Path("folder").mkdir()
     before = sorted(tmp_path.iterdir())
     found, out, err = run(*args)

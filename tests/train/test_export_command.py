@@ -169,6 +169,8 @@ def test_bad_checkpoint(name, tmp_path):
         (("model.pt", "out.bin", "--block", "5x1"), 2, "block of C1 (16x24, f16): found 5x1"),
         (("model.pt", "out.bin", "--meta", "licence"), 2, "found 'licence', wanted KEY=VALUE"),
         (("model.pt", "out.bin", "--temperature", "0"), 2, "0.0 is not in the range"),
+        (("model.pt", "out.bin", "--temperature", "nan"), 2, "'--temperature': found nan, wanted a number"),
+        (("a.bin", "out.bin"), 1, "a.bin: found a .bin, wanted a checkpoint (.pt)"),
         (("model.pt", "model.pt"), 2, "one file named twice"),
         (("model.pt", "out.bin", "--onnx", "./out.bin"), 2, "one file named twice"),
         (("missing.pt", "out.bin"), 1, "missing.pt: No such file"),
@@ -205,6 +207,7 @@ def test_bad_input_gives_one_line(args, code, text, saved, clip, tmp_path, monke
     Path("folder").mkdir()
     Path("empty.pt").write_bytes(b"")
     Path("text.pt").write_text("not a checkpoint\n")
+    Path("a.bin").write_bytes(b"WaveRNN\n" + bytes(700))
     Path("cut.pt").write_bytes(saved[1].read_bytes()[:3000])
     Path("pickle.pt").write_bytes(pickle.dumps(Path("x")))  # an object: weights_only refuses it
     torch.save([1], "list.pt")

@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import isnan
 from typing import Any
 
 import click
@@ -103,7 +104,15 @@ def printable(text: str) -> str:
 
 
 class Command(click.Command):
-    """A click command whose errors, usage errors included, are one line (click's own are three)."""
+    """A click command that takes no NaN, and whose errors, usage errors included, are one line (click's own are three)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for option in self.params:  # click's ranges let NaN through: it is below no minimum
+            found = ctx.params.get(option.name or "")
+            if any(isinstance(x, float) and isnan(x) for x in (found if isinstance(found, tuple) else (found,))):
+                raise click.BadParameter("found nan, wanted a number", ctx, option)
+        return rest
 
     def main(
         self,

@@ -177,7 +177,7 @@ def plot(model: Model, path: str | os.PathLike[str]) -> None:
 
 
 @click.command("wv-inspect", cls=Command)
-@click.argument("path", metavar="OUT.BIN", type=click.Path())
+@click.argument("path", metavar="MODEL.BIN", type=click.Path())
 @click.option("--json", "json_", is_flag=True, help="print JSON")
 @click.option("--plot", "plot_", type=click.Path(), metavar="PICTURE", help="draw the sparsity pattern (.png, .pdf)")
 def main(path: str, json_: bool, plot_: str | None) -> None:

@@ -79,7 +79,9 @@ def main(
     for line in said:
         click.echo(f"wv-mel: {printable(line)}", err=True)
     seconds = recipe.seconds(mel)
-    click.echo(f"{mel_path}: {mel.shape[0]} bands x {mel.shape[1]} frames, {seconds:.3f} s, {settings(recipe.cfg)}")
+    click.echo(
+        f"{printable(mel_path)}: {mel.shape[0]} bands x {mel.shape[1]} frames, {seconds:.3f} s, {settings(recipe.cfg)}"
+    )
 
 
 @dataclass(frozen=True)

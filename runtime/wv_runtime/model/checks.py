@@ -37,6 +37,9 @@ from wv_runtime.model.layout import (
 )
 from wv_runtime.model.weights import Matrix
 
+# How files begin that are taken for a .bin, and what to say then
+FOREIGN = {b"PK\x03\x04": "; for a checkpoint, run wv-export first", b"\x93NUMPY": "; a model comes before mels"}
+
 
 def checksum(data: bytes | NDArray[np.uint8]) -> int:
     """What the header's checksum must be."""
@@ -53,7 +56,8 @@ def read_header(raw: NDArray[np.uint8], where: str) -> np.void:
     n = len(raw)
     need(n >= 16, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")
     magic = raw[:8].tobytes()
-    need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r}")
+    hint = next((hint for known, hint in FOREIGN.items() if magic.startswith(known)), "")
+    need(magic == MAGIC, "magic", where, f"magic {magic!r}, expected {MAGIC!r} of a .bin by wv-export{hint}")
     version, wanted = (int(v) for v in raw[8:16].view("<u4"))
     need(version in VERSIONS, "version", where, f"version {version}, expected 1, 2, 3, 4 or 5")
     need(n >= HEADER_BYTES, "truncated", where, f"{n} bytes, expected at least {HEADER_BYTES}")

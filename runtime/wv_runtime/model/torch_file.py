@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import CheckpointError
+from wv_runtime.model.layout import MAGIC
 
 MAX_DIRECTORY = 2**20  # bytes of the zip's table of contents
 MAX_PICKLE = 2**23  # bytes
@@ -103,6 +104,7 @@ def read_torch_file(path: str) -> Any:
     """What a file of ``torch.save`` holds, within the bounds above."""
     with open(path, "rb") as f:
         n_bytes = os.fstat(f.fileno()).st_size
+        need(f.read(len(MAGIC)) != MAGIC, path, "found a .bin, wanted a checkpoint (.pt)")
         try:
             archive = _open_zip(f)
             raw = _Machine(path, archive).run(_read_entry(archive, _entry(archive, "data.pkl"), MAX_PICKLE))
