@@ -104,7 +104,7 @@ def printable(text: str) -> str:
 
 
 class Command(click.Command):
-    """A click command that takes no NaN, and whose errors, usage errors included, are one line (click's own are three)."""
+    """A click command that takes no NaN, and whose errors, of usage too, are one line (click's own are three)."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
