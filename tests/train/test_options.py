@@ -92,7 +92,7 @@ BAD = {
     ),
     "wrong type": (["SPEECH", "--steps", "many"], 2, "many"),
     "out of range": (["SPEECH", "--lr", "-1"], 2, "options: lr: found -1.0"),
-    "nan": (["SPEECH", "--lr", "nan"], 2, "options: lr: found nan"),
+    "nan": (["SPEECH", "--lr", "nan"], 2, "'--lr': found nan, wanted a number"),
     "network shape": (["SPEECH", "--n-units", "100"], 2, "options: n_units: found 100, wanted 64..8192, by 64"),
     "block does not divide": (["SPEECH", "--sparsity", "0.5", "--block", "12x1"], 2, "block of R_u: found 12x1"),
     "block shape": (["SPEECH", "--block", "R=big"], 2, "block of R_u: found 'big'"),

@@ -12,6 +12,18 @@ from conftest import ROOT
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
 
 
+# By the CPU time that it takes, interrupt.py tells when a command has started
+BUSY = """
+import time
+try:
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        pass
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+
+
 def test_a_command_that_fails_by_itself_is_named(command, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("interrupt", ROOT / "benchmarks/interrupt.py")
     interrupt = importlib.util.module_from_spec(spec)
@@ -19,7 +31,7 @@ def test_a_command_that_fails_by_itself_is_named(command, tmp_path, monkeypatch)
     found = {
         "usage": [sys.executable, "-c", "import sys; sys.exit('no such option')"],
         "short": [sys.executable, "-c", ""],
-        "long": ["sleep", "2"],
+        "long": [sys.executable, "-c", BUSY],
     }
     monkeypatch.setattr(interrupt, "cases", lambda *args: found)
     result = command(interrupt.main, tmp_path, "--voice", tmp_path, "--times", 2)

@@ -60,10 +60,11 @@ static void reset_filter(wv_filter *f) {
 /* The lanes of a subscale voice; what conditions a frame is s->lane's. */
 static void lay_out_staircase(const wv_state *s, wv_staircase *c, char *base, size_t *used) {
     const wv_model *m = s->model;
-    const int32_t behind = (m->subscale - 1) * (m->horizon + 1); /* steps of the last lane behind the first */
+    const int32_t ahead = s->n_threads > 1 ? WV_AHEAD : 0;
+    const int32_t apart = (m->subscale - 1) * (m->horizon + 1) + ahead; /* steps from the last lane to the first, at most */
     const size_t B = (size_t)m->subscale, N = (size_t)m->n_units, order = (size_t)m->lpc_order;
-    const size_t n_slots = (size_t)((behind + WV_AHEAD) / (m->hop_length / m->subscale) + 2), n_g = n_slots * (size_t)m->n_sub * 3 * N;
-    const uint64_t n_seen = (uint64_t)(m->subscale * (behind + WV_AHEAD + m->lookback + 2) + m->hop_length / m->n_sub);
+    const size_t n_slots = (size_t)(apart / (m->hop_length / m->subscale) + 2), n_g = n_slots * (size_t)m->n_sub * 3 * N;
+    const uint64_t n_seen = (uint64_t)(m->subscale * (apart + m->lookback + 2) + m->hop_length / m->n_sub);
     const int int8 = m->matrix[WV_R].dtype == WV_I8;
     memset(c, 0, sizeof *c);
     c->kernels = s->kernels;

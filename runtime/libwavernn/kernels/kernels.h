@@ -227,8 +227,9 @@ typedef struct {
     float y;                             /* the last of them, before it was rounded */
 } wv_staircase;
 
-/* Steps that the first of several threads may be ahead of the last */
-enum { WV_AHEAD = 16 };
+/* Steps that the first of several threads may be ahead of the last: some milliseconds of computing, for which one of them may
+ * have to wait for a core on a busy machine */
+enum { WV_AHEAD = 256 };
 
 /* Where the windows of the frames lie: a ring, from that of sample `begin` on */
 typedef struct {

@@ -48,7 +48,7 @@
     }                                                                                                                   \
     static void WV_CAT(name, WV_H)(const wv_matrix *m, int32_t n, const float *x, size_t x_stride, float y_min, float *y, \
                                    size_t y_stride) {                                                                   \
-        if (m->block_w == 1) /* a number to the compiler: GCC keeps a sum in memory otherwise */                        \
+        if (WV_ONE_COLUMN && m->block_w == 1)                                                                           \
             WV_EACH_TILE(WV_H, m, n, WV_CAT(name##tile_, WV_H), m, row, end_row, x + (size_t)first * x_stride, x_stride, \
                          y_min, y + (size_t)first * y_stride, y_stride, 1)                                              \
         else                                                                                                            \
@@ -135,6 +135,10 @@ static void WV_CAT(spmm_i8_, WV_H)(const wv_matrix *m, int32_t n, const int8_t *
 #else
 
 #include "blocks.h"
+
+#ifndef WV_ONE_COLUMN
+#define WV_ONE_COLUMN 0 /* 1: the compiler sees float blocks of one column apart. GCC keeps a sum in memory otherwise */
+#endif
 
 #define WV_ALWAYS_INLINE static inline __attribute__((always_inline))
 

@@ -134,5 +134,6 @@ WV_LANES_EVEN_ODD(16)
 WV_LANES_EVEN_ODD_PAIR(32, 16)
 #define WV_TILE_ROWS 128 /* 16 registers of sums */
 #define WV_SHORTS 32
+#define WV_ONE_COLUMN 1
 
 #endif

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .fp_mode import X86
 
-AHEAD = 16  # steps that the first thread may be ahead of the others: WV_AHEAD
+AHEAD = 256  # steps that the first thread may be ahead of the others: WV_AHEAD
 APART = 8  # int64 of a cache line: each number has one of its own
 
 
