@@ -15,7 +15,8 @@
 
 typedef uint64_t wv_fp_mode; /* the control register */
 
-/* The assembler is volatile and clobbers memory, so that no load, and nothing computed from one, moves across it. */
+/* The assembler is volatile and clobbers memory: no load moves across it, nor what is computed from one. What is computed
+ * from locals and arguments may: they are volatile where that matters. */
 static inline wv_fp_mode wv_fp_get(void) {
 #if defined(_MSC_VER) && !defined(__clang__)
 #if defined(_M_ARM64)

@@ -191,8 +191,9 @@ wv_status wv_state_new(const wv_model *model, const wv_options *caller_options, 
         free(s);
         return WV_ERR_MEMORY;
     }
+    const volatile float temperature = options.temperature; /* a local's division would move across wv_fp_enter */
     const wv_fp_mode mode = wv_fp_enter();
-    s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)options.temperature);
+    s->lane.log2e_over_temperature = (float)(1.4426950408889634 / (double)temperature);
     lay_out(s, (char *)wv_padded((size_t)(uintptr_t)s->storage));
     if (s->filtered) wv_filter_tables(&s->filter, model->mel_stats, model->denoise);
     wv_fp_leave(mode);
