@@ -18,7 +18,8 @@ from wv_runtime.commands.common import BLOCK, INTEGERS, Command
 from wv_runtime.commands.plots import check_figure
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.batch import check_lanes
-from wv_runtime.engine.cuda import CudaNet, check_gpu, device_name
+from wv_runtime.engine.cuda_device import check_gpu, device_name
+from wv_runtime.engine.cuda_net import CudaNet
 from wv_runtime.engine.registry import ENGINES
 from wv_runtime.model import binary as bin_format
 from wv_runtime.model.blocks import check_block, default_block

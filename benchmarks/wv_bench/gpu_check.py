@@ -25,7 +25,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.engine.cuda import NO_OPT_IN
+from wv_runtime.engine.cuda_net import NO_OPT_IN
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
 from wv_runtime.model.weights import Model
@@ -50,6 +50,12 @@ EXPECTED = {
         "c909dace136f997e78c6cd35486d028b9ef0f9226554365cfb45212c5c4ec76c",
         "d548c4e04c18ddcbd12e546b8a327cdb318f00a40a9479b378d8b413a55a9ed5",
     ),
+    "kathleen16-subscale": (
+        "7939bac4091d83e77203d28094dad0c07dab1ff3b5a2a7fa8a4d56d5821873d6",
+        "cf4b00e0c052e2c443994e81aa9996f1f7956fede4b79393822954e68c48ed72",
+        "58ee07e6434c95bbdc533f979b5bb4a3af9a0d8cd3e347ece01b9fdf35273def",
+        "e8da90eacf28f4d1f3d8210fcefc6617e8c7148cf9acd5670cb9ae33e1ada2fb",
+    ),
     "1024 units": (
         "e08fe4ceea953732025e1c3dd7b7676afce5012a9f7b314ddbfccad489ef81bb",
         "87cbea634364fd53a7b6ed391da56230e3565b962e2aa087f55bec56f821dade",
@@ -57,6 +63,7 @@ EXPECTED = {
         "f303deb95aa0236ebf76eb14cbae1d72ad6752e9797dcc9edf28a32dee7f6086",
     ),
 }
+VOICES = ("kathleen16", "kathleen16-small", "kathleen16-subscale")
 LAST_S = 120.0  # for a part that began just in time
 
 
@@ -89,7 +96,7 @@ class Check:
         self._shared_bytes: int | None = None  # as much as there is
 
     def net(self, name: str, shared_bytes: int | None = None) -> Any:
-        from wv_runtime.engine.cuda import CudaNet
+        from wv_runtime.engine.cuda_net import CudaNet
 
         key = (name, shared_bytes or self._shared_bytes)
         if key not in self._nets:
@@ -105,7 +112,7 @@ class Check:
 
     def machine(self) -> Any:
         from numba import cuda
-        from wv_runtime.engine.cuda import check_gpu, device_name
+        from wv_runtime.engine.cuda_device import check_gpu, device_name
 
         check_gpu()
         device = cuda.get_current_device()
@@ -133,7 +140,7 @@ class Check:
         def draw(net: Any) -> None:
             stream = CudaStream(net, 0, 1.0)
             stream.push(np.load(MEL)[:, :4])
-            net.draw([stream], [2])
+            stream.pull(2)
 
         try:
             draw(net)
@@ -183,7 +190,7 @@ class Check:
 
     def speed_voices(self) -> Any:
         result = {}
-        for name in ("kathleen16", "kathleen16-small"):
+        for name in VOICES:
             net = self.net(name)
             print(f"  {name}: {net.n_threads} threads, {net.image.n_bytes} bytes of shared memory a block")
             result[name] = [self.speed(net, b, 16_000 if b <= 132 else 4_000) for b in (1, 132, 1024)]
@@ -192,7 +199,7 @@ class Check:
     def end_to_end(self) -> Any:
         """The demo of every bundled voice with its post-filter, and 132 utterances from mels to samples"""
         result = {}
-        for name in ("kathleen16", "kathleen16-small"):
+        for name in VOICES:
             voice, mel = Voice(load_model(name), "cuda"), np.load(MEL)
             start = time.perf_counter()
             pcm = voice(mel)

@@ -22,14 +22,15 @@ from typing import Any
 import click
 import numpy as np
 from wv_runtime.commands.common import Command
-from wv_runtime.engine.cuda import NO_OPT_IN, Image, check_package
+from wv_runtime.engine.cuda_device import check_package
+from wv_runtime.engine.cuda_net import NO_OPT_IN, Image
 
 from wv_bench.synthetic import synthetic_config, synthetic_model
 
 CAPABILITIES = ((7, 5), (8, 0), (8, 6), (9, 0))  # T4, A100, RTX 30, H100
 
 
-KERNELS = ("sample_block", "condition_block", "grid_block")
+KERNELS = ("sample_block", "condition_block", "interpolate_block", "grid_block")
 GRID_SHAPE = 1024, 512  # n_units, n_out of the dense model that grid_block is compiled for
 
 
@@ -78,14 +79,17 @@ def kernel_of(name: str) -> tuple[Any, Any, tuple[int, ...]]:
     matrices = (i32[::1], i64[::1], i32[::1], f32[::1])
     conditioning = (i16[:, ::1], i16[:, ::1], i64[:, ::1])
     if name == "condition_block":
-        once = (f32[::1], i32[::1], i32[::1], f32[::1], f32[:, ::1], f32[:, ::1], i32[:, ::1])
-        types = t.void(typeof(image.condition), *matrices, *once, *conditioning)
+        once = (f32[::1], i32[::1], i32[::1], f32[::1], f32[:, ::1], i16[:, ::1], f32[:, ::1], i32[:, ::1])
+        types = t.void(typeof(image.condition), *matrices, *once, *conditioning, t.float64[:, ::1])
         return condition.condition_block, types, (condition.THREADS,)
-    state = (i32[:, ::1], i64[:, ::1], f32[:, ::1], i16[:, ::1], i16[:, ::1], i16[:, ::1])
-    stream = (u64[::1], f32[::1], i32[::1], *conditioning, *state)
+    if name == "interpolate_block":
+        types = t.void(typeof(image.condition), t.float64[:, ::1], i32[:, ::1], i32[::1], *conditioning[1:])
+        return condition.interpolate_block, types, (condition.WARP,)
+    state = (i32[:, ::1], i32[:, ::1], i16[:, ::1], i16[:, ::1])
+    stream = (i32[:, ::1], u64[::1], f32[::1], i32[::1], i64[::1], *conditioning, *state)
     if name == "grid_block":
         number, scale = np.int32(1), np.float32(1)
-        net = grid.GridNet(number, number, number, scale, scale, scale, scale, scale)
+        net = grid.GridNet(number, number, number, number, scale, scale, scale, scale)
         weights = (*[i32[:, :, ::1]] * 3, i32[:, ::1], f32[:, ::1], i64[::1], i16[::1])
         exchanged = (*(i32[::1], t.uint8[::1]) * 2, f32[::1], i32[::1])
         types = t.void(typeof(net), *weights, *exchanged, *stream)
@@ -152,14 +156,14 @@ def main() -> None:
     """Print registers and spills of the CUDA kernels for several GPUs. None of them has to be there."""
     check_package()
     click.echo(
-        "kernel           GPU    registers  spilled bytes  dp4a  fused  flushing  barriers  divisions  loads in loop"
+        "kernel             GPU    registers  spilled bytes  dp4a  fused  flushing  barriers  divisions  loads in loop"
     )
     for kernel in KERNELS:
         for capability in CAPABILITIES:
             r = resources(kernel, capability)
             name = "sm_{}{}".format(*capability)
             click.echo(
-                f"{kernel:<15}  {name}  {r.registers:9}  {r.spilled_bytes:13}  {r.dp4a:4}  {r.fused:5}  "
+                f"{kernel:<17}  {name}  {r.registers:9}  {r.spilled_bytes:13}  {r.dp4a:4}  {r.fused:5}  "
                 f"{r.flushing:8}  {r.barriers:8}  {r.divisions:9}  {'-' if r.loop_loads is None else r.loop_loads:>13}"
             )
 

@@ -25,15 +25,16 @@ def arguments(net: Any, n_streams: int, n: int) -> list[Any]:
     from numba import cuda
     from wv_runtime.engine.cuda import CudaStream
 
-    stream, mel = CudaStream(net, 0, 1.0), net.model.config.mel
-    stream.push(np.random.default_rng(0).normal(size=(mel.n_mels, n // mel.hop_length + 4)).astype(np.float32))
-    seed, k, counts, *conditioning, at, t, y, h, past, pcm = net.to_device([stream], [n])
-    per_stream = (k, counts, at, t, y, h, past, pcm)
-    k, counts, at, t, y, h, past, pcm = (
-        cuda.to_device(np.repeat(a.copy_to_host(), n_streams, axis=0)) for a in per_stream
+    stream, cfg = CudaStream(net, 0, 1.0), net.model.config
+    n_frames = -(-(n + cfg.delay) // cfg.mel.hop_length) + 4
+    stream.push(np.random.default_rng(0).normal(size=(cfg.mel.n_mels, n_frames)).astype(np.float32))
+    seed, k, counts, first, *conditioning, at, last, h, signal = net.to_device([stream], [stream.steps_for(n)])
+    k, counts, first, at, last, h, signal = (
+        cuda.to_device(np.tile(a.copy_to_host(), (n_streams,) + (1,) * (a.ndim - 1)))
+        for a in (k, counts, first, at, last, h, signal)
     )
     seed = cuda.to_device(np.arange(n_streams, dtype=np.uint64))
-    return [seed, k, counts, *conditioning, at, t, y, h, past, pcm]
+    return [seed, k, counts, first, *conditioning, at, last, h, signal]
 
 
 def seconds(net: Any, n_streams: int, n: int, repeats: int = REPEATS) -> list[float]:
@@ -67,7 +68,10 @@ def line(found: dict[str, Any]) -> str:
 def steps(
     net: Any, n: Sequence[int] = (1, 4, 16, 64, 256, 1024, 4096), n_steps: int = 400, n_before: int = 48_000
 ) -> dict[str, Any]:
-    """One launch for n samples: d + n s. And a launch per sample, queued behind one of n_before: no time of Python."""
+    """One launch for n samples: d + n s. And a launch per step, queued behind one of n_before: no time of Python.
+
+    A step is a sample, or one of each subscale lane.
+    """
     from numba import cuda
 
     times = [float(np.median(seconds(net, 1, m, 5))) for m in n]
@@ -85,10 +89,11 @@ def steps(
     end.record()
     cuda.synchronize()
     per_step = 1e-3 * start.elapsed_time(end) / n_steps
+    per_sample = per_step / net.model.config.subscale
     return {
         "n": list(n), "seconds": times, "us_per_launch_d": 1e6 * d, "us_per_sample_s": 1e6 * s,
-        "us_per_one_sample_launch": 1e6 * per_step, "us_to_queue_one": 1e6 * wall / n_steps,
-        "ratio": per_step / float(s),
+        "us_per_one_step_launch": 1e6 * per_step, "us_to_queue_one": 1e6 * wall / n_steps,
+        "ratio": per_sample / float(s),
     }  # fmt: skip
 
 
@@ -96,6 +101,6 @@ def steps_text(found: dict[str, Any]) -> str:
     """Of a result of `steps`"""
     return (
         f"  one launch: {found['us_per_launch_d']:.1f} us and {found['us_per_sample_s']:.1f} us a sample\n"
-        f"  a launch per sample: {found['us_per_one_sample_launch']:.1f} us, {found['ratio']:.2f} times; "
+        f"  a launch per step: {found['us_per_one_step_launch']:.1f} us, {found['ratio']:.2f} times as much a sample; "
         f"{found['us_to_queue_one']:.1f} us to queue it from Python"
     )

@@ -35,11 +35,13 @@ class Grid:
 
     Parameters
     ----------
-    image : cuda.Image of the model
+    image : cuda_net.Image of the model
     cuda  : numba.cuda
 
     Raises
     ------
+    ValueError
+        If the model is a subscale model.
     NativeError
         If the GPU has too few multiprocessors for all blocks to run at once.
     """
@@ -49,6 +51,8 @@ class Grid:
         from wv_runtime.engine.kernels.device import SIMULATED
 
         cfg, m = model.config, model.matrices
+        if cfg.subscale > 1:
+            raise ValueError(f"backend cuda: found {cfg.subscale} subscale lanes, wanted a model without for the grid")
         n = cfg.n_units
         if not SIMULATED:
             room = grid.BLOCKS * cuda.get_current_device().MULTIPROCESSOR_COUNT
@@ -75,15 +79,8 @@ class Grid:
         self._exchanged = (32 * shape.R, 32 * shape.hidden + n // 8, 32 * shape.logits)
         net = image.net
         self._net = grid.GridNet(
-            net.lpc_order,
-            net.sub_length,
-            net.I_shift,
-            net.preemphasis,
-            net.scale_2,
-            net.zero_2,
-            net.scale_4,
-            net.zero_4,
-        )
+            net.lpc_order, net.sub_steps, net.n_kept, net.I_shift, net.scale_2, net.zero_2, net.scale_4, net.zero_4
+        )  # fmt: skip
 
     def launch(self, *streams: Any) -> None:
         """The samples of one stream; `streams` are those of `CudaNet.launch`."""

@@ -79,7 +79,9 @@ ENGINES = {
         forks=True,
         timed=True,
     ),
-    "cuda": Entry("wv_runtime.engine.cuda:CudaEngine", "an NVIDIA GPU, int8 models alone", timed=True),
+    "cuda": Entry(
+        "wv_runtime.engine.cuda:CudaEngine", "an NVIDIA GPU, int8 models alone", interleaves=True, timed=True
+    ),
     "onnx": Entry("wv_runtime.engine.onnx:OnnxEngine", "ONNX Runtime, with samples of its own", same_samples=False),
 }
 CHOICES = ("auto", *ENGINES)  # of options

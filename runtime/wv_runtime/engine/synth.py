@@ -33,8 +33,8 @@ class Voice:
     Raises
     ------
     ValueError
-        For an unknown backend, an isa with another backend than "c", a voice of interleaved lanes with "cuda" or
-        "onnx", or another model that "cuda" does not run.
+        For an unknown backend, an isa with another backend than "c", a voice of interleaved lanes with "onnx", or a
+        model that "cuda" does not run.
     NativeError
         If libwavernn is missing or has no such ISA, "cuda" finds no GPU, or ONNX Runtime is not installed.
     """

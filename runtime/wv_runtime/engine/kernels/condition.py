@@ -1,10 +1,11 @@
-"""The conditioning as a CUDA kernel: from mels to what the gates of a sub-frame and its linear prediction want.
+"""The conditioning as CUDA kernels: from mels to what the gates of a sub-frame and its linear prediction want.
 
 A block of threads has one sub-frame, so that those of all utterances are made at once. C1 and tanh are float32 and the
 predictor is float64, in the order of wavernn.condition_frame and predict.predictor, one rounding each. C2 and C3 are
-int8.
+int8. The normal equations of a subscale lane are those of predict.interpolators, for a warp.
 
-Usage: ``condition_block[n_rows, n_threads, stream, bytes](net, ...)``
+Usage: ``condition_block[n_rows, n_threads, stream, bytes](net, ...)``, and of a subscale model
+``interpolate_block[n_rows * subscale, 32, stream, bytes](net, ...)`` after it
 """
 
 from __future__ import annotations
@@ -14,13 +15,28 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda, float32, float64, int8, int32
 
-from .device import add, add64, block_kernel, device, div, div64, maximum, minimum, mul, mul64, pow2_64, sqrt64
+from .device import (
+    add,
+    add64,
+    block_kernel,
+    device,
+    div,
+    div64,
+    maximum,
+    minimum,
+    mul,
+    mul64,
+    pow2_64,
+    saturate,
+    sqrt64,
+)
 from .gates import TANH_P0, TANH_P1, TANH_P2, TANH_Q1, TANH_Q2, TANH_Q3, TANH_X
 from .persistent import Block, row_sum
-from .predict import E_MIN, EXP2, K_MAX, LOG2E_2, NOISE_FLOOR, SIGMA_FLOOR
+from .predict import A_MAX, D_MIN, E_MIN, EXP2, K_MAX, L_MAX, LOG2E_2, NOISE_FLOOR, SIGMA_FLOOR
 from .steps import to_q, to_q10
 
-THREADS = 256  # of a block
+THREADS = 256  # of a block of condition_block
+WARP = 32  # threads of a block of interpolate_block
 
 
 class ConditionNet(NamedTuple):
@@ -31,6 +47,8 @@ class ConditionNet(NamedTuple):
     cond_width: np.int32
     n_cond: np.int32
     lpc_order: np.int32
+    n_r: np.int32  # rows of M
+    subscale: np.int32
     log2_h: np.int32  # of a block of C1
     block_w: np.int32
     scale_2: np.float32  # x_scale of C2, and x_zero + 128.5
@@ -41,9 +59,14 @@ class ConditionNet(NamedTuple):
     C3: Block
 
 
-def n_bytes(n_cond: int, n_mels: int, cond_width: int, lpc_order: int) -> int:
+def n_bytes(n_cond: int, n_mels: int, cond_width: int, lpc_order: int, n_r: int) -> int:
     """Of shared memory that a block takes."""
-    return 8 * (3 * lpc_order + 1 + n_mels + n_cond // 8 + n_cond // 8 + 1) + 4 * cond_width * n_mels
+    return 8 * (n_r + 2 * lpc_order + n_mels + n_cond // 8 + n_cond // 8 + 1) + 4 * cond_width * n_mels
+
+
+def n_interpolate_bytes(lpc_order: int) -> int:
+    """Of shared memory that a block of interpolate_block takes."""
+    return 8 * lpc_order * (lpc_order + 4)
 
 
 @device
@@ -92,10 +115,22 @@ def exp2_double(x):
 
 
 @device
+def q12(a):
+    """A coefficient in Q12"""
+    v = maximum(minimum(mul64(a, 4096.0), 32767.0), -32767.0)
+    return np.int32(add64(v, 32768.5)) - np.int32(32768)
+
+
+@device
+def inverse_sigma(power):
+    """2^24 / (sigma + 4)"""
+    return np.int32(add64(div64(16777216.0, add64(sqrt64(power), SIGMA_FLOOR)), 0.5))
+
+
+@device
 def predictor(work, order, lpc, inverse, row):
     """Levinson-Durbin and what follows it in predict.predictor, by one thread. work : r, a, and the a before"""
-    a, old = np.int32(order + 1), np.int32(2 * order + 1)
-    r_0 = mul64(work[0], NOISE_FLOOR)
+    a, old, r_0 = np.int32(order + 1), np.int32(2 * order + 1), work[0]
     E, m = r_0, np.int32(0)  # noqa: N806
     while m < order:
         acc, j = work[np.uint32(m + 1)], np.int32(0)
@@ -114,28 +149,29 @@ def predictor(work, order, lpc, inverse, row):
         m = np.int32(m + 1)
     j = np.int32(0)
     while j < order:
-        v = maximum(minimum(mul64(work[np.uint32(a + j)], 4096.0), 32767.0), -32767.0)
-        lpc[row, np.uint32(order - 1 - j)] = np.int32(add64(v, 32768.5)) - np.int32(32768)
+        lpc[row, np.uint32(order - 1 - j)] = q12(work[np.uint32(a + j)])
         j = np.int32(j + 1)
-    inverse[row, np.uint32(0)] = np.int32(add64(div64(16777216.0, add64(sqrt64(E), SIGMA_FLOOR)), 0.5))
-    inverse[row, np.uint32(1)] = np.int32(add64(div64(16777216.0, add64(sqrt64(r_0), SIGMA_FLOOR)), 0.5))
+    inverse[row, np.uint32(0)], inverse[row, np.uint32(1)] = inverse_sigma(E), inverse_sigma(r_0)
 
 
 @block_kernel(THREADS)
 def condition_block(
-    net, image, images, start, scale, values, row_ptr, col_idx, bias, M, frames, where, g, lpc, inverse
+    net, image, images, start, scale, values, row_ptr, col_idx, bias, M, of_lane, frames, where, g, lpc, inverse, r
 ):  # noqa: N803
     """Block b has sub-frame where[b, 1] of the frame whose window starts at frame where[b, 0].
 
     image, images, start, scale : as in sample_block    values, row_ptr, col_idx, bias : of C1, float32
-    M       : (lpc_order + 1, n_mels) float32           frames : (n, n_mels) float32    where : (n_rows, 2) int32
-    g       : (n_rows, 3N) int16 Q10    lpc : (n_rows, lpc_order) int16    inverse : (n_rows, 2) int64
+    M       : (n_r, n_mels) float32     frames : (n, n_mels) float32    where : (n_rows, 2) int32
+    of_lane : (subscale, 3N) int16 Q10, what a lane adds to C3 b; of a model without subscale zeros
+    g       : (n_rows subscale, 3N) int16 Q10
+    lpc     : (n_rows, lpc_order) int16    inverse : (n_rows, 2) int64, of a model without subscale
+    r       : (n_rows, n_r) float64, the autocorrelation, of a subscale model
     """
     row, i0, step = np.uint32(cuda.blockIdx.x), np.int32(cuda.threadIdx.x), np.int32(cuda.blockDim.x)
     n_cond, n_mels, order = net.n_cond, net.n_mels, net.lpc_order
     words, octets = cuda.shared.array(0, int32), cuda.shared.array(0, int8)
     floats, doubles = cuda.shared.array(0, float32), cuda.shared.array(0, float64)
-    power = np.int32(3 * order + 1)  # in doubles; r, a and the a before come first
+    power = np.int32(net.n_r + 2 * order)  # in doubles; r, a and the a before come first
     at_2 = np.int32(2 * (power + n_mels))  # in words: input of C2, of C3, mels
     at_3 = np.int32(at_2 + (n_cond >> 2))
     at_x = np.int32(at_3 + (n_cond >> 2))
@@ -162,22 +198,105 @@ def condition_block(
     # 2) b = tanh(C2 a) of the sub-frame, and r = M power
     i = i0
     while i < n_cond:
-        b = tanh_float(row_sum(net.C2, w, at_2, np.int32(sub * n_cond + i), np.int32(0), np.int32(1)))
+        b = tanh_float(row_sum(net.C2, w, words, at_2, np.int32(sub * n_cond + i), np.int32(0), np.int32(1)))
         octets[np.uint32(4 * at_3 + i)] = to_q(b, net.scale_3, net.zero_3)
         i = np.int32(i + step)
     i = i0
-    while i <= order and order > 0:
+    while i < net.n_r:
         acc, j = np.float64(0.0), np.int32(0)
         while j < n_mels:
             acc = add64(acc, mul64(np.float64(M[np.uint32(i), np.uint32(j)]), doubles[np.uint32(power + j)]))
             j = np.int32(j + 1)
+        if i == 0:
+            acc = mul64(acc, NOISE_FLOOR)
         doubles[np.uint32(i)] = acc
+        if net.subscale > 1:
+            r[row, np.uint32(i)] = acc
         i = np.int32(i + step)
     cuda.syncthreads()
-    # 3) g = C3 b, and the predictor
+    # 3) g = C3 b of each lane, and the predictor
     i = i0
     while i < 3 * net.n_units:
-        g[row, np.uint32(i)] = to_q10(row_sum(net.C3, w, at_3, i, np.int32(0), np.int32(1)))
+        v, l = to_q10(row_sum(net.C3, w, words, at_3, i, np.int32(0), np.int32(1))), np.int32(0)  # noqa: E741
+        while l < net.subscale:
+            g[np.uint32(row * net.subscale + l), np.uint32(i)] = saturate(v + of_lane[np.uint32(l), np.uint32(i)])
+            l = np.int32(l + 1)  # noqa: E741
         i = np.int32(i + step)
-    if i0 == 0 and order > 0:
+    if i0 == 0 and order > 0 and net.subscale == 1:
         predictor(doubles, order, lpc, inverse, row)
+
+
+@block_kernel(WARP)
+def interpolate_block(net, r, seen, n_seen, lpc, inverse):
+    """Block b has the coefficients of lane b modulo subscale in sub-frame b / subscale, as predict.interpolators.
+
+    r    : (n_rows, n_r) float64 of condition_block             seen : (subscale, 64) int32, n_seen : (subscale,) int32
+    lpc  : (n_rows subscale, lpc_order) int16, 0 from n_seen on    inverse : (n_rows subscale, 2) int64
+    """
+    b, me, order = np.uint32(cuda.blockIdx.x), np.int32(cuda.threadIdx.x), net.lpc_order
+    row = np.uint32(b // np.uint32(net.subscale))
+    l = np.uint32(b - row * np.uint32(net.subscale))  # noqa: E741
+    n, r_0 = n_seen[l], r[row, np.uint32(0)]
+    doubles = cuda.shared.array(0, float64)  # L, row after row; D; y; z; a
+    at_D = np.int32(order * order)  # noqa: N806
+    at_y, at_z, at_a = np.int32(at_D + order), np.int32(at_D + 2 * order), np.int32(at_D + 3 * order)
+    # 1) A = L D L^T, column after column: a thread has every 32nd row
+    least, j = mul64(D_MIN, r_0), np.int32(0)
+    while j < n:
+        i = np.int32(j + me)
+        while i < n:
+            d = np.int32(seen[l, np.uint32(i)] - seen[l, np.uint32(j)])
+            acc, k = r[row, np.uint32(abs(d))], np.int32(0)
+            while k < j:
+                v = mul64(doubles[np.uint32(j * order + k)], doubles[np.uint32(at_D + k)])
+                acc, k = add64(acc, -mul64(doubles[np.uint32(i * order + k)], v)), np.int32(k + 1)
+            doubles[np.uint32(at_y + i)] = acc
+            i = np.int32(i + WARP)
+        cuda.syncthreads()
+        D_j = maximum(doubles[np.uint32(at_y + j)], least)  # noqa: N806
+        i = np.int32(j + me)
+        while i < n:
+            v = div64(doubles[np.uint32(at_y + i)], D_j)
+            doubles[np.uint32(i * order + j)] = maximum(minimum(v, L_MAX), -L_MAX)
+            i = np.int32(i + WARP)
+        if me == 0:
+            doubles[np.uint32(at_D + j)] = D_j
+        cuda.syncthreads()
+        j = np.int32(j + 1)
+    # 2) L y = c; E is the power of the residual
+    i = me
+    while i < n:
+        doubles[np.uint32(at_y + i)] = r[row, np.uint32(abs(np.int32(seen[l, np.uint32(i)])))]
+        i = np.int32(i + WARP)
+    cuda.syncthreads()
+    E, j = r_0, np.int32(0)  # noqa: N806
+    while j < n:
+        y_j = maximum(minimum(doubles[np.uint32(at_y + j)], r_0), -r_0)
+        z_j = div64(y_j, doubles[np.uint32(at_D + j)])
+        E = add64(E, -mul64(y_j, z_j))  # noqa: N806
+        i = np.int32(j + 1 + me)
+        while i < n:
+            y = np.uint32(at_y + i)
+            doubles[y] = add64(doubles[y], -mul64(doubles[np.uint32(i * order + j)], y_j))
+            i = np.int32(i + WARP)
+        if me == 0:
+            doubles[np.uint32(at_z + j)] = z_j
+        cuda.syncthreads()
+        j = np.int32(j + 1)
+    # 3) L^T a = z, by one thread: each a waits for the last
+    if me == 0:
+        j = np.int32(n - 1)
+        while j >= 0:
+            acc, i = doubles[np.uint32(at_z + j)], np.int32(j + 1)
+            while i < n:
+                acc = add64(acc, -mul64(doubles[np.uint32(i * order + j)], doubles[np.uint32(at_a + i)]))
+                i = np.int32(i + 1)
+            doubles[np.uint32(at_a + j)] = maximum(minimum(acc, A_MAX), -A_MAX)
+            j = np.int32(j - 1)
+        inverse[b, np.uint32(0)], inverse[b, np.uint32(1)] = inverse_sigma(maximum(E, E_MIN)), inverse_sigma(r_0)
+    cuda.syncthreads()
+    # 4) to integers
+    i = me
+    while i < order:
+        lpc[b, np.uint32(i)] = q12(doubles[np.uint32(at_a + i)]) if i < n else np.int32(0)
+        i = np.int32(i + WARP)

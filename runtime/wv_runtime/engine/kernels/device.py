@@ -72,6 +72,10 @@ if SIMULATED:
         pairs = zip(int(w).to_bytes(4, "little", signed=True), int(q).to_bytes(4, "little", signed=True))
         return np.int32(int(acc) + sum((a - (a >> 7 << 8)) * (b - (b >> 7 << 8)) for a, b in pairs))
 
+    def from_word(array, n):
+        """An array of the shared memory, from its n-th word on"""
+        return array[int(n) * 4 // array.itemsize :]
+
     def arrive(bar):
         """A block says that what it has written is there; all its threads call it"""
 
@@ -106,9 +110,9 @@ if SIMULATED:
         """x of a lane, int32"""
         return getcurrent().warp.meet(x)[int(lane)]
 
-    def warp_up(x, lane):
-        """x of the lane before, int32; the first keeps its own"""
-        return getcurrent().warp.meet(x)[max(int(lane) - 1, 0)]
+    def warp_sync():
+        """Lanes see what the others have written"""
+        getcurrent().warp.meet()
 
 else:
     from llvmlite import ir
@@ -174,6 +178,20 @@ else:
 
         return types.int32(types.int32, types.int32, types.int32), codegen
 
+    @intrinsic
+    def from_word(typingctx, array, n):
+        """An array of the shared memory, from its n-th word on; a slice would hold a register for each type"""
+
+        def codegen(context, builder, signature, args):
+            whole = context.make_array(array)(context, builder, args[0])
+            part = context.make_array(array)(context, builder, args[0])
+            byte = ir.IntType(8).as_pointer(whole.data.type.addrspace)
+            at = builder.mul(args[1], ir.Constant(args[1].type, 4))
+            part.data = builder.bitcast(builder.gep(builder.bitcast(whole.data, byte), [at]), whole.data.type)
+            return part._getvalue()
+
+        return array(array, types.uint32), codegen
+
     @device
     def arrive(bar):
         """A block says that what it has written is there; all its threads call it"""
@@ -231,9 +249,9 @@ else:
         return cuda.shfl_sync(ALL, x, lane)
 
     @device
-    def warp_up(x, lane):
-        """x of the lane before, int32; the first keeps its own"""
-        return cuda.shfl_up_sync(ALL, x, 1)
+    def warp_sync():
+        """Lanes see what the others have written"""
+        cuda.syncwarp(ALL)
 
 
 @device

@@ -14,9 +14,22 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import cuda, float32, int32, int64
+from numba import cuda, float32, int16, int32, int64
 
-from .device import arrive, block_kernel, device, dot4, load_far, mul, mulhrs, saturate, store_far, wait, warp_sum
+from .device import (
+    arrive,
+    block_kernel,
+    device,
+    dot4,
+    from_word,
+    load_far,
+    mul,
+    mulhrs,
+    saturate,
+    store_far,
+    wait,
+    warp_sum,
+)
 from .predict import N_X
 from .sample import random_bits
 from .steps import (
@@ -24,15 +37,14 @@ from .steps import (
     BYTE,
     FREE,
     LANE_SYMBOLS,
-    PAST,
-    TANH,
-    TANHS,
+    LEFT,
+    ROW,
     D,
     K,
-    P,
     X,
-    Y,
     begin_sample,
+    begin_step,
+    begin_stream,
     begin_sub_frame,
     coarse_input,
     conditioned,
@@ -42,6 +54,7 @@ from .steps import (
     h_to_q,
     input_sum,
     logit_at,
+    row_of,
     to_q,
     to_q10,
 )  # fmt: skip
@@ -55,7 +68,10 @@ SCALE = 3  # (3,) float32, of these
 I_C = 6  # (3,) I* of c_t
 I_STAR = 10  # (3, 2) longs: I* of the first four inputs, of the others
 G = 22  # (3,) the conditioning of the sub-frame
-SHARED_BYTES = 4 * (FREE + OWN * WARPS)
+H = 25  # h
+RING = 128  # samples
+LANE = RING // 2  # words before those of `steps`
+SHARED_BYTES = 2 * RING + 4 * (FREE + OWN * WARPS)
 
 
 @device
@@ -69,7 +85,7 @@ def recurrent(words, floats, own, gate, d):
 def without_c(words, longs, own, gate, n_x):
     """I* x of a gate over the first n_x - 1 inputs"""
     i = np.uint32((own >> 1) + I_STAR // 2 + 2 * gate)
-    return input_sum(words, longs[i], longs[i + np.uint32(1)], np.int32(n_x - 1))
+    return input_sum(words, longs[i], longs[i + np.uint32(1)], longs, i, np.uint32(1), np.int32(n_x - 1))
 
 
 @device
@@ -82,9 +98,9 @@ class GridNet(NamedTuple):
     """The numbers of a dense int8 model."""
 
     lpc_order: np.int32
-    sub_length: np.int32
+    sub_steps: np.int32
+    n_kept: np.int32
     I_shift: np.int32
-    preemphasis: np.float32
     scale_2: np.float32  # x_scale of O2, and x_zero + 128.5
     zero_2: np.float32
     scale_4: np.float32
@@ -117,9 +133,9 @@ def grid_kernel(n_units: int, n_out: int):
     @block_kernel((32 * WARPS, BLOCKS))
     def grid_block(
         net, R, hidden, logits, start, scale, I, I_c, h_words, h_bytes, q_words, q_bytes, z, bar,
-        seed, k, n, g, lpc, inverse, at, t, y, h, past, pcm,
+        seen, seed, k, n, first, g, lpc, inverse, at, last, h, signal,
     ):  # fmt: skip
-        """Draws the next n[0] samples of stream 0; the arguments from `seed` on are those of sample_block.
+        """Draws the next n[0] samples of stream 0; the arguments from `seen` on are those of sample_block.
 
         R, hidden, logits : (rows of a warp and lane's quads, N, 32) int32: R; O1 over O3; O2 over O4
         start, scale      : (3 + k_i + k_o, N) int32, float32, of these rows
@@ -132,7 +148,10 @@ def grid_kernel(n_units: int, n_out: int):
         me, unit, n_blocks, order, n_b = np.uint32(lane), np.uint32(w), np.int32(cuda.gridDim.x), net.lpc_order, n[0]
         n_x = np.int32(N_X if order > 0 else 3)
         more, of_r = np.uint32(3 * n_units if n_x > 4 else 0), np.uint32(n_units * lane + w)  # the row of a lane's gate
-        words, longs, floats = cuda.shared.array(0, int32), cuda.shared.array(0, int64), cuda.shared.array(0, float32)
+        shorts, mask = cuda.shared.array(0, int16), np.int32(RING - 1)
+        words = from_word(cuda.shared.array(0, int32), np.uint32(LANE))
+        longs = from_word(cuda.shared.array(0, int64), np.uint32(LANE))
+        floats = from_word(cuda.shared.array(0, float32), np.uint32(LANE))
         own = np.uint32(FREE + OWN * (i0 >> 5))
         # 1) weights to registers
         w_r, w_i, w_o = cuda.local.array(all_r, int32), cuda.local.array(all_i, int32), cuda.local.array(all_o, int32)
@@ -156,21 +175,20 @@ def grid_kernel(n_units: int, n_out: int):
             i_star = np.uint32((own >> 1) + I_STAR // 2 + 2 * lane)
             longs[i_star], longs[i_star + np.uint32(1)] = I[of_r], I[np.uint32(more + of_r)]
         # 2) the state
-        row, left, h_u = at[0, 0], at[0, 1], np.int32(h[0, unit])
-        if left == 0:
-            row, left = np.int32(row + 1), net.sub_length
+        row = np.int32(at[0, 0] + (1 if at[0, 1] == 0 else 0))
         if lane < 3:
             words[np.uint32(own + G + lane)] = g[np.uint32(row), of_r]
         if lane == 0:
-            store_far(h_bytes, unit, h_to_q(h_u) & 255)
+            words[own + np.uint32(H)] = h[0, unit]
+            store_far(h_bytes, unit, h_to_q(np.int32(h[0, unit])) & 255)
         if i0 < 32:
-            words[TANHS + me], floats[Y + me], words[D + me], words[P + me] = TANH[me], y[0, 0], t[0, 4], t[0, 3]
-            words[PAST + me] = past[0, order - 1 - lane] if lane < order else 0
-            words[PAST + 32 + me] = past[0, order - 33 - lane] if lane + 32 < order else 0
-            if lane == 0:
-                words[BYTE], words[BYTE + 1], floats[K] = t[0, 1], t[0, 2], k[0]
+            i = lane
+            while i < net.n_kept:
+                shorts[np.uint32(i & mask)] = signal[0, i]
+                i = np.int32(i + 32)
+            begin_stream(words, floats, at, last, 0, k[0], seen, 0, net.n_kept, lane)
             begin_sub_frame(words, lpc, inverse, row, order, lane)
-            begin_sample(words, np.int32(t[0, 1]), np.int32(t[0, 2]), lane, order)
+            begin_sample(words, shorts, mask, lane, order, 1, 0)
         phase = np.int32(n_blocks)
         arrive(bar)
         wait(bar, phase)
@@ -200,27 +218,20 @@ def grid_kernel(n_units: int, n_out: int):
                 phase = np.int32(phase + n_blocks)
                 arrive(bar)
                 wait(bar, phase)
-                left = np.int32(left - 1)
-                new_row = left == 0 and i + 1 < n_b
-                if new_row:
-                    row, left = np.int32(row + 1), net.sub_length
-                    if lane < 3:
-                        words[np.uint32(own + G + lane)] = g[np.uint32(row), of_r]
+                new_row = words[LEFT] == 0 and i + 1 < n_b
+                if new_row and lane < 3:
+                    words[np.uint32(own + G + lane)] = g[np.uint32(row_of(words, 1)), of_r]
                 if i0 < 32:
                     for m in range(LANE_SYMBOLS):
                         r = np.int32(LANE_SYMBOLS * lane + m)
                         floats[logit_at(r)] = load_far(z, np.uint32(r))
                     bits = np.uint64(longs[BITS]) & np.uint64(0xFFFFFFFF)
                     c, f = words[BYTE], draw(words, floats, floats[K], bits, lane)
-                    sample = end_sample(words, floats, c, f, lane, order, net.preemphasis)
-                    if lane == 0:
-                        words[BYTE + 1] = f
-                        if w == 0:
-                            pcm[0, np.uint32(i)] = sample
+                    end_sample(words, shorts, mask, signal, 0, c, f, lane, order, 1)
                     if new_row:
-                        begin_sub_frame(words, lpc, inverse, row, order, lane)
+                        begin_sub_frame(words, lpc, inverse, row_of(words, 1), order, lane)
                     if i + 1 < n_b:
-                        begin_sample(words, c, f, lane, order)
+                        begin_sample(words, shorts, mask, lane, order, 1, 0)
                 cuda.syncthreads()
             else:
                 phase = np.int32(phase + n_blocks)
@@ -231,12 +242,13 @@ def grid_kernel(n_units: int, n_out: int):
                 break
             # 4) the coarse half of h_t, and I* x of the fine half without c_t
             if i0 == 0:
-                longs[BITS] = np.int64(random_bits(seed[0], np.uint64(t[0, 0] + i)))
+                begin_step(words, net.sub_steps, 1)
+                longs[BITS] = np.int64(random_bits(seed[0], np.uint64(first[0] + i)))
             v_u, v_r = without_c(words, longs, own, 0, n_x), without_c(words, longs, own, 1, n_x)
             v_e = without_c(words, longs, own, 2, n_x)
             for fine in range(2):
-                first = np.int32(fine * half)
-                if first <= w and w < first + half:
+                of_half = np.int32(fine * half)
+                if of_half <= w and w < of_half + half:
                     if fine == 1:
                         x = words[np.uint32(X + n_x - 1)]
                         v_u, v_r = with_c(words, own, 0, v_u, x), with_c(words, own, 1, v_r, x)
@@ -244,8 +256,9 @@ def grid_kernel(n_units: int, n_out: int):
                     v_u = conditioned(net.I_shift, v_u, words[own + np.uint32(G)])
                     v_r = conditioned(net.I_shift, v_r, words[own + np.uint32(G + 1)])
                     v_e = conditioned(net.I_shift, v_e, words[own + np.uint32(G + 2)])
-                    h_u = gate(words, v_u, v_r, v_e, a_u, a_r, a_e, h_u)
+                    h_u = gate(words, v_u, v_r, v_e, a_u, a_r, a_e, words[own + np.uint32(H)])
                     if lane == 0:
+                        words[own + np.uint32(H)] = h_u
                         store_far(h_bytes, unit, h_to_q(h_u) & 255)
                 phase = np.int32(phase + n_blocks)
                 arrive(bar)
@@ -293,18 +306,13 @@ def grid_kernel(n_units: int, n_out: int):
                     cuda.syncthreads()
         # 8) the state, for the next call
         if lane == 0:
-            h[0, unit] = h_u
+            h[0, unit] = words[own + np.uint32(H)]
         phase = np.int32(phase + n_blocks)
         arrive(bar)
-        wait(bar, phase)  # t, y, at and past were read by all
-        if w == 0:
-            if lane < order:
-                past[0, order - 1 - lane] = words[PAST + me]
-            if lane + 32 < order:
-                past[0, order - 33 - lane] = words[PAST + 32 + me]
-            if lane == 0:
-                t[0, 0] += n_b
-                t[0, 1], t[0, 2], t[0, 3], t[0, 4] = words[BYTE], words[BYTE + 1], words[P], words[D]
-                y[0, 0], at[0, 0], at[0, 1] = floats[Y], row, left
+        wait(bar, phase)  # first, at and last were read by all
+        if w == 0 and lane == 0:
+            last[0, 0], last[0, 1], last[0, 2] = words[BYTE], words[BYTE + 1], words[D]
+            at[0, 0], at[0, 1] = words[ROW], words[LEFT]
+            first[0] += n_b
 
     return grid_block

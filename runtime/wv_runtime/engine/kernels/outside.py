@@ -1,4 +1,4 @@
-"""What is left of a sample where the network itself runs elsewhere, as in ONNX Runtime: inputs, draws and PCM.
+"""What is left of a sample where the network itself runs elsewhere, in ONNX Runtime or on a GPU: inputs, draws and PCM.
 
 Between the calls the caller puts h_t into s.h and the logits of the byte to draw into s.logits. And, the other way
 round, what of the network the kernels keep to themselves: `output_layers`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .jit import kernel
 from .predict import predictor
-from .wavernn import lane_draw, stage_coarse, stage_inputs, stage_logits, stage_pcm
+from .wavernn import heard, lane_draw, stage_coarse, stage_inputs, stage_logits, stage_pcm
 
 
 @kernel
@@ -36,6 +36,13 @@ def draw_coarse(net, s, seed, log2e_over_temperature):
 def draw_fine(net, s, seed, log2e_over_temperature, coarse):
     """f_t, and the sample that both bytes make. int16"""
     return stage_pcm(net, s, coarse, lane_draw(s, seed, log2e_over_temperature, 0))
+
+
+@kernel
+def hear(samples, preemphasis, y, pcm):
+    """What is heard of pre-emphasised samples. samples, pcm : (n,) int16    y : as in wavernn.heard"""
+    for i in range(len(samples)):
+        pcm[i] = heard(samples[i], preemphasis, y)
 
 
 @kernel

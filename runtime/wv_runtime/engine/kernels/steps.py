@@ -21,7 +21,7 @@ from .device import (
     warp_max,
     warp_scan,
     warp_sum,
-    warp_up,
+    warp_sync,
 )  # fmt: skip
 from .gates import EXP2_C1, EXP2_C2, EXP2_C3, EXP2_C4, TANH_C0, TANH_C1, TANH_C2, TANH_C3
 from .predict import N_X, OFFSET, input_coarse, log_q11, ratio_q12
@@ -29,21 +29,26 @@ from .predict import N_X, OFFSET, input_coarse, log_q11, ratio_q12
 TANH = np.concatenate([TANH_C0, TANH_C1, TANH_C2, TANH_C3]).astype(np.int32)
 LANE_SYMBOLS = 8  # of the 256: what a lane of the drawing warp has
 
-# Where the parts of a block's shared memory start, in words. Constants, so that no register holds a pointer to them.
-X = 0  # (8,) x_t in Q15
-BYTE = 8  # (2,) c_t, f_t
-BITS = 5  # random_bits, in longs
-K = 12  # float32, log2(e) / temperature
-TANHS = 16  # (32,)
-Z = 48  # (288,) float32: logits, one word in nine left out so that lanes read from different banks; then p
+# Shared memory begins with a ring of samples: number i of `signal` is at i modulo its length. Where the parts of what a
+# lane has of it start, in words: constants, so that no register holds a pointer to each.
+X = 0  # (40,) x_t in Q15
+BYTE = 40  # (2,) c_t, f_t
+BITS = 21  # random_bits, in longs
+K = 44  # float32, log2(e) / temperature
+NOW = 45  # the number of its next sample in `signal`
+BEGIN, END = 46, 47  # the first step of the launch at which it draws, and the first at which it does not any more
+TANHS = 48  # (32,)
+Z = 80  # (288,) float32: logits, one word in nine left out so that lanes read from different banks; then p
 # Of each lane of the drawing warp, so that none waits for another
-Y = 336  # (32,) float32, the last sample that is heard
-D = 368  # (32,) d_{t-1}
+D = 368  # (32,) d_{t-1}, of a subscale lane d_{t-B}
 P = 400  # (32,) p_t
-PAST = 432  # (64,) s_{t-1}, s_{t-2}, ..
-LPC = 496  # (64,) a_1, a_2, .. of the sub-frame
+LPC = 432  # (64,) coefficients of the sub-frame ..
+SEEN = 496  # (64,) .. and the offsets of the samples that they are for; 0 where there are fewer
 INVERSE = 560  # (64,) of sigma_d, and of sigma_s
-FREE = 624
+OF = 624  # its row of the arguments
+ROW = 625  # of the sub-frame
+LEFT = 626  # steps that it still has
+FREE = 628
 
 
 @device
@@ -97,16 +102,18 @@ def input_of(four, j):
 
 
 @device
-def input_sum(words, four, more, n_x):
+def input_sum(words, four, more, I, row, step, n_x):  # noqa: E741, N803
     """I* x of one gate of one unit over the first n_x inputs, saturated in the order of gates_q
 
-    four, more : its I*, four int16 in each
+    four, more : its I* of the first eight inputs, four int16 in each; those of the others are in I, `step` apart
     """
     v = mulhrs(input_of(four, 0), words[X])
     j = np.int32(1)
     while j < n_x:
         if j == 4:
             four = more
+        elif j > 4 and (j & 3) == 0:
+            four = I[np.uint32(row + (j >> 2) * step)]
         v = saturate(v + mulhrs(input_of(four, j), words[np.uint32(X + j)]))
         j = np.int32(j + 1)
     return v
@@ -180,23 +187,36 @@ def coarse_input(c, order):
 
 
 @device
-def end_sample(words, floats, c, f, lane, order, preemphasis):
-    """The sample that both bytes make, without its prediction and pre-emphasis, -32768..32767"""
-    me = np.uint32(lane)
+def end_sample(words, shorts, mask, signal, b, c, f, lane, order, stride):
+    """The sample that both bytes make, pre-emphasised, goes to row b of `signal` and to the ring."""
     sample = np.int32(256 * c + f - 32768)
     if order > 0:
-        p = words[P + me]
+        p = words[P + np.uint32(lane)]
         sample = saturate(p + (256 * c + f - OFFSET))
-        words[D + me] = sample - p
-        newest = words[PAST + me]
-        older, last = warp_up(words[PAST + 32 + me], lane), warp_from(newest, 31)
-        newer = warp_up(newest, lane)
-        words[PAST + 32 + me] = last if lane == 0 else older
-        words[PAST + me] = sample if lane == 0 else newer
-    y = add(np.float32(sample), mul(preemphasis, floats[Y + me]))
-    floats[Y + me] = y
-    clipped = maximum(minimum(y, np.float32(32767.0)), np.float32(-32768.0))
-    return np.int32(add(clipped, np.float32(32768.5))) - np.int32(32768)
+        words[D + np.uint32(lane)] = sample - p
+    if lane == 0:
+        words[BYTE + 1] = f
+        next_sample(words, shorts, mask, sample, stride)
+        signal[np.uint32(b), np.uint32(words[NOW] - stride)] = sample
+
+
+@device
+def next_sample(words, shorts, mask, sample, stride):
+    """A sample goes to the ring; the next is `stride` later."""
+    now = words[NOW]
+    shorts[np.uint32(now & mask)], words[NOW] = sample, now + stride
+
+
+@device
+def begin_stream(words, floats, at, last, of, k, seen, l, now, lane):  # noqa: E741
+    """What holds for all samples of a launch: lane l of a stream goes on from row `of` of `last`."""
+    me, of, l = np.uint32(lane), np.uint32(of), np.uint32(l)  # noqa: E741
+    words[TANHS + me], words[D + me] = TANH[me], last[of, np.uint32(2)]
+    words[SEEN + me], words[SEEN + 32 + me] = seen[l, me], seen[l, 32 + me]
+    if lane == 0:
+        words[BYTE], words[BYTE + 1], floats[K] = last[of, np.uint32(0)], last[of, np.uint32(1)], k
+        words[NOW], words[BEGIN], words[END] = now, at[of, np.uint32(2)], at[of, np.uint32(3)]
+        words[OF], words[ROW], words[LEFT] = of, at[of, np.uint32(0)], at[of, np.uint32(1)]
 
 
 @device
@@ -204,25 +224,44 @@ def begin_sub_frame(words, lpc, inverse, row, order, lane):
     """The linear prediction of a sub-frame: a lane has up to two of its coefficients"""
     row, me = np.uint32(row), np.uint32(lane)
     if order > 0:
-        words[LPC + me] = lpc[row, np.uint32(order - 1 - lane)] if lane < order else 0
-        words[LPC + 32 + me] = lpc[row, np.uint32(order - 33 - lane)] if lane + 32 < order else 0
+        words[LPC + me] = lpc[row, me] if lane < order else 0
+        words[LPC + 32 + me] = lpc[row, 32 + me] if lane + 32 < order else 0
         words[INVERSE + me], words[INVERSE + 32 + me] = inverse[row, np.uint32(0)], inverse[row, np.uint32(1)]
 
 
 @device
-def begin_sample(words, c, f, lane, order):
-    """x_t but c_t, from the last sample: a lane has one of the inputs"""
+def row_of(words, stride):
+    """The row of the step that comes, `stride` further on where a sub-frame begins"""
+    return np.int32(words[ROW] + (stride if words[LEFT] == 0 else 0))
+
+
+@device
+def begin_step(words, sub_steps, stride):
+    """The step that comes has begun. By one thread, once all have called row_of"""
+    words[ROW] = row_of(words, stride)
+    words[LEFT] = (sub_steps if words[LEFT] == 0 else words[LEFT]) - 1
+
+
+@device
+def begin_sample(words, shorts, mask, lane, order, stride, context):
+    """x_t but c_t, from the samples before: a lane has one of the inputs, and one of the context
+
+    mask   : length of the ring less 1
+    stride : from a sample to the one before it of the same stream or subscale lane
+    """
     me, x = np.uint32(lane), np.int64(0)
+    warp_sync()  # the last sample and its bytes are lane 0's
     if order > 0:
         # 1) p_t. The sum is below 2^37: its lower 12 bits and the rest are added up apart
-        newest = words[PAST + me]
-        a, b = np.int32(words[LPC + me] * newest), np.int32(words[LPC + 32 + me] * words[PAST + 32 + me])
+        d_0, d_1, now = words[SEEN + me], words[SEEN + 32 + me], words[NOW]
+        s_0, s_1 = np.int32(shorts[np.uint32((now + d_0) & mask)]), np.int32(shorts[np.uint32((now + d_1) & mask)])
+        a, b = np.int32(words[LPC + me] * s_0), np.int32(words[LPC + 32 + me] * s_1)
         high = warp_sum(np.int32((a >> 12) + (b >> 12)), np.int32(32))
         low = warp_sum(np.int32((a & 4095) + (b & 4095)), np.int32(32))
         p = saturate(high + ((low + 2048) >> 12))
         words[P + me] = p
         # 2) as predict.inputs: lanes 0..2 have a logarithm, lanes 3..5 a ratio
-        d, s = words[D + me], warp_from(newest, 0)
+        d, s = words[D + me], np.int32(shorts[np.uint32((now - stride) & mask)])
         v = d if lane == 0 or lane == 3 else (p if lane == 1 or lane == 4 else s)
         if lane < 3:
             x = log_q11(np.int64(v), np.int64(3 if lane == 0 else 5))
@@ -230,7 +269,10 @@ def begin_sample(words, c, f, lane, order):
             x = ratio_q12(np.int64(v), np.int64(words[INVERSE + me] if lane == 3 else words[INVERSE + 32 + me]))
         else:
             x = np.int64((2 * ((d + OFFSET) & 255) - 255) * 128)
+        if lane < context:
+            near = ratio_q12(np.int64(s_0 - p), np.int64(words[INVERSE + me]))
+            words[N_X - 1 + me] = near if d_0 != 0 else np.int64(0)
     else:
-        x = np.int64((2 * (c if lane == 0 else f) - 255) * 128)
+        x = np.int64((2 * (words[BYTE] if lane == 0 else words[BYTE + 1]) - 255) * 128)
     if lane < (N_X - 1 if order > 0 else 2):
         words[X + me] = x
