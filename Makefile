@@ -25,10 +25,10 @@ CLIP := tests/data/clips/arctic_a0281.flac
 C_FILES := $(shell find runtime/libwavernn -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 ANDROID_FILES := $(shell find android_demo -type f -not -path '*/test/*')
 APK := build/android/wavernn-demo.apk
-# What Debian 12 has to hold for `make arm`, `make arm-bench`, `make apk` and `make web`, and for their tests
+# What Debian 12 has to hold for `make arm`, `make arm-bench`, `make apk`, `make web` and `make fuzz`, and for their tests
 DEBIAN := qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross \
 	clang-19 lld-19 llvm-19 libclang-rt-19-dev aapt apksigner android-framework-res android-libnativehelper-dev \
-	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium
+	openjdk-17-jdk-headless proguard-cli junit4 enjarify nodejs chromium valgrind
 # and for the builds of `make matrix` that CI does not run
 DEBIAN_MATRIX := clang-14 clang-15 clang-16 gcc-12-multilib musl-tools gcc-mingw-w64-x86-64-posix wine wine64
 
@@ -122,7 +122,7 @@ web-test: .venv/ready ## test the web demo in headless Chromium; its screenshots
 web-bench: web ## times real time of one minute of audio in headless Chromium, on one core
 	node web_demo/test/bench.mjs build/web/site
 
-deps: ## install what `make arm`, `make arm-bench`, `make apk` and `make web` want, as root on Debian 12
+deps: ## install what `make arm`, `make arm-bench`, `make apk`, `make web` and `make fuzz` want, as root on Debian 12
 	apt-get -qq update
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends $(DEBIAN)
 	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends npm

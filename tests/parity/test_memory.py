@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from conftest import DATA, LIBWAVERNN, SUPPORT
 from model_fixtures import tiny_config, tiny_model
+from wv_bench.synthetic import synthetic_config, synthetic_model
 from wv_runtime.model import binary
 
 FLAGS = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", f"-I{LIBWAVERNN / 'include'}"]
@@ -40,13 +43,22 @@ def test_every_allocation_fails_once_and_none_comes_late(program, model_files):
 
 
 def test_valgrind_finds_nothing(program, model_files):
-    if not shutil.which("valgrind"):
+    if not shutil.which("valgrind") and "WV_NEED_FUZZ" not in os.environ:
         pytest.skip("valgrind is not installed")
     command = ["valgrind", "--quiet", "--error-exitcode=3", "--leak-check=full", program, model_files[-1]]
     done = subprocess.run(command, capture_output=True, text=True, env={"WV_ISA": "avx2"})  # it knows no AVX-512
-    if "unrecognised instruction" in done.stderr:
-        pytest.skip("this valgrind does not know the CPU's instructions")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("backend", ["c", "numba"])
+def test_half_an_hour_takes_no_more_memory_than_two_minutes(backend, tmp_path):
+    binary.save(synthetic_model(synthetic_config(64, 16, preset="16k"), 0.5, (16, 4), "int8"), tmp_path / "small.bin")
+    command = [sys.executable, "-m", "wv_bench.long_stream", tmp_path / "small.bin", "--backend", backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    resident = [float(line.split()[2]) for line in done.stdout.splitlines()[1:]]
+    assert len(resident) == 30 and max(resident) <= max(resident[:2]) + 1.0, done.stdout
 
 
 def test_no_writable_globals(c_build):
