@@ -107,3 +107,15 @@ def test_a_table_that_a_spreadsheet_wrote(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
     (tmp_path / "split.tsv").write_bytes(b"\xef\xbb\xbfid\tsplit\r\na\ttrain\r\n")
     assert read_table(tmp_path / "split.tsv", tmp_path, find_files(tmp_path))[tmp_path / "a.wav"]["split"] == "train"
+
+
+def test_a_wav_file_whose_end_is_missing(tmp_path, speech):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech, 16000)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert remarks_of(path, 16000) == [
+        f"{path}: found {len(whole) - 100} bytes, wanted {len(whole)} by its header: its end is missing"
+    ]
+    path.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:])  # as written into a pipe
+    assert remarks_of(path, 16000) == []

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wv_runtime.errors import AudioError, MelError, WaveRNNError
-from wv_runtime.features.recording import check_recording, remarks
+from wv_runtime.features.recording import check_recording, missing, remarks
 from wv_runtime.model.config import MelConfig
 
 MAGNITUDE_EPS = 1e-9  # HiFi-GAN adds it under the square root
@@ -68,7 +68,7 @@ def load_audio(
         raise AudioError(f"{path}: found NaN or infinite samples, wanted finite ones")
     check_recording(path, audio)
     mono = audio.mean(axis=1, dtype=np.float32)
-    for remark in remarks(mono, file_rate, sample_rate):
+    for remark in [*missing(path), *remarks(mono, file_rate, sample_rate)]:
         warn(f"{path}: {remark}")
     if file_rate != sample_rate:
         mono = optional("soxr").resample(mono, file_rate, sample_rate)

@@ -1,6 +1,6 @@
 """Is this a recording of speech? What reads like audio and cannot be meant is refused, what is unlikely gets a remark.
 
-Usage: ``check_recording(path, channels)``; ``for remark in remarks(mono, 8000, 16000): ...``
+Usage: ``check_recording(path, channels)``; ``for remark in [*missing(path), *remarks(mono, 8000, 16000)]: ...``
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ CLIPPED_SHARE = 1e-3  # of the samples
 RATE_SHARE = 0.85  # of the voice's rate: 22,050 Hz is enough for 24,000
 TOP = 0.75  # of the voice's band: above it there has to be some sound
 QUIET = 1e-7, 3e-10  # power of that: -70 dB of all, or what 16-bit rounding leaves
+STREAMED = 0x7F000000  # bytes: programs that write WAV into a pipe say about 2 or 4 GiB
 
 
 def check_recording(path: str | Path, channels: NDArray[np.float32]) -> None:
@@ -39,6 +40,18 @@ def check_recording(path: str | Path, channels: NDArray[np.float32]) -> None:
     if peak > SILENCE and left < CANCELLED * power:
         raise AudioError(f"{path}: found {channels.shape[1]} channels that cancel each other, wanted ones whose mean "
                          "is the speech: one of them has its sign reversed")  # fmt: skip
+
+
+def missing(path: str | Path) -> list[str]:
+    """A remark if a WAV file ends before the end that its header gives; libsndfile reads what is there."""
+    if not Path(path).is_file():
+        return []
+    with open(path, "rb") as file:
+        head = file.read(8)
+    found, wanted = Path(path).stat().st_size, 8 + int.from_bytes(head[4:], "little")
+    if head[:4] != b"RIFF" or not found < wanted < STREAMED:
+        return []
+    return [f"found {found} bytes, wanted {wanted} by its header: its end is missing"]
 
 
 def remarks(mono: NDArray[np.float32], file_rate: int, sample_rate: int) -> list[str]:
