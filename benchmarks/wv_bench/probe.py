@@ -46,7 +46,7 @@ def measure_machine(repeats: int = 15, slice_s: float = 0.5e-3) -> Machine:
         "f16": rate(near / 2, lambda k: stages.mac_float(area[: near // 4].view(np.uint16), np.float32(1), k)),
         "int8": rate(near, lambda k: stages.mac_int8(area[: near // 4].view(np.int8), q, k)),
     }
-    lanes = {"avx512vnni": 16, "avx2": 8}.get(simd.ISA, 4)
+    lanes = {"avx512vnni": 16, "avxvnni": 8, "avx2": 8}.get(simd.ISA, 4)
     zero = dict.fromkeys(DTYPES, 0.0)
     return Machine(
         f"{platform.machine()}-{simd.ISA}", True, "measured by wv-bench, one thread, best of repeats", lanes,

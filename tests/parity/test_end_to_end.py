@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import DATA
+from audio_hash import audio_hash
+from conftest import DATA, SUPPORT
 from model_fixtures import N_FRAMES, golden_mel
 from wv_runtime.commands.run import main
+from wv_runtime.engine.kernels.isa import HOST_ISAS, ISA
 from wv_runtime.features.mel_file import save_mel
 from wv_runtime.model import binary as bin_format
 
@@ -49,3 +54,21 @@ def test_same_samples_everywhere(dtype, folder, command, wv_run):
         seen[seed] = hashes["numba",]
     assert len(set(seen.values())) == len(seen), "seeds must matter"
     assert seen[7] == GOLDEN[dtype]
+
+
+@pytest.mark.parametrize("isa", [isa for isa in HOST_ISAS if isa != ISA])
+def test_numba_on_the_other_isas_of_this_cpu(isa):
+    paths = [DATA / "golden_v1_f32.bin", DATA / "golden_v3_int8.bin"]
+    code = (
+        "import hashlib, sys\n"
+        "from model_fixtures import golden_mel\n"
+        "from wv_runtime import load\n"
+        "from wv_runtime.engine.kernels.isa import ISA\n"
+        "for path in sys.argv[1:]:\n"
+        "    voice = load(path, engine='numba')\n"
+        "    pcm = voice(golden_mel(voice.config.mel.n_mels), seed=7)\n"
+        "    print(ISA, hashlib.sha256(pcm.astype('<i2').tobytes()).hexdigest())\n"
+    )
+    environment = {**os.environ, "WV_ISA": isa, "PYTHONPATH": str(SUPPORT)}
+    done = subprocess.run([sys.executable, "-c", code, *paths], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"{isa} {audio_hash(path)}" for path in paths], done.stderr

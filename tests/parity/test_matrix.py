@@ -21,7 +21,7 @@ from hostile_models import delicate, hostile
 from model_fixtures import N_FRAMES
 from wv_runtime.model import binary
 
-X86, A64 = ("avx2", "avx512vnni"), ("neon", "neon_dot")
+X86, A64 = ("avx2", "avxvnni", "avx512vnni"), ("neon", "neon_dot")
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion"
 N_HOSTILE, N_MANY = 2, 200  # hostile models in `make check`, in `make matrix`
 FEW_FRAMES = 5  # that builds of slow code speak of so many models: it is the models that find faults, not their length

@@ -6,7 +6,7 @@
 #include "../kernels/kernels.h"
 #include "fp_mode.h"
 
-#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512VNNI)
+#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
 #include <cpuid.h>
 #endif
 #if defined(WV_HAVE_NEON) || defined(WV_HAVE_NEON_DOT)
@@ -31,10 +31,16 @@ typedef struct {
 
 static int always(void) { return 1; }
 
-#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVX512VNNI)
+#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
 static int has_avx2(void) {
     unsigned eax, ebx, ecx, edx; /* clang's __builtin_cpu_supports knows f16c from version 17 on */
     return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 29) != 0;
+}
+#endif
+#ifdef WV_HAVE_AVXVNNI
+static int has_avxvnni(void) {
+    unsigned eax, ebx, ecx, edx;
+    return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4) != 0;
 }
 #endif
 #ifdef WV_HAVE_AVX512VNNI
@@ -93,6 +99,9 @@ static int meets_no_subnormal(const wv_model *model) {
 static const candidate candidates[] = {
 #ifdef WV_HAVE_AVX512VNNI
     {&wv_kernels_avx512vnni, has_avx512vnni, NULL},
+#endif
+#ifdef WV_HAVE_AVXVNNI
+    {&wv_kernels_avxvnni, has_avxvnni, NULL},
 #endif
 #ifdef WV_HAVE_AVX2
     {&wv_kernels_avx2, has_avx2, NULL},

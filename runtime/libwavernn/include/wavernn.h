@@ -105,8 +105,8 @@ WV_API const char *wv_status_str(wv_status status);
 /* Its name without the prefix, in lower case, e.g. "col_idx": FormatError.status in Python. Never NULL. */
 WV_API const char *wv_status_name(wv_status status);
 
-/* Names of the ISAs this build holds and this CPU runs, best first, of avx512vnni, avx2, neon_dot, neon,
- * relaxed_u8, relaxed_s8, simd128_dot, simd128, portable; NULL past the end. */
+/* Names of the ISAs this build holds and this CPU runs, best first, of avx512vnni, avxvnni, avx2, neon_dot,
+ * neon, relaxed_u8, relaxed_s8, simd128_dot, simd128, portable; NULL past the end. */
 WV_API const char *wv_isa_name(int32_t index);
 
 /* Checks everything FORMAT.md demands, once. `data` is used in place: 64-byte aligned, unchanged and alive until

@@ -255,7 +255,7 @@ void wv_lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_stag
 /* The lane kernels that go with an ISA's kernels */
 const wv_lane_kernels *wv_lane_kernels_of(const wv_kernels *kernels);
 
-extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot,
+extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avxvnni, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot,
     wv_kernels_relaxed_u8, wv_kernels_relaxed_s8, wv_kernels_simd128_dot, wv_kernels_simd128;
 
 enum { WV_PITCH_MIN = 60, WV_PITCH_MAX = 400, WV_COARSE_RATE = 8000, WV_SMOOTH_RATE = 4000 }; /* Hz */

@@ -4,7 +4,7 @@
 
 #include "kernels.h"
 
-extern const wv_lane_kernels wv_lane_kernels_portable, wv_lane_kernels_avx2, wv_lane_kernels_avx512vnni,
+extern const wv_lane_kernels wv_lane_kernels_portable, wv_lane_kernels_avx2, wv_lane_kernels_avxvnni, wv_lane_kernels_avx512vnni,
     wv_lane_kernels_neon, wv_lane_kernels_neon_dot;
 
 /* By the same macros as dispatch.c's */
@@ -12,6 +12,9 @@ const wv_lane_kernels *wv_lane_kernels_of(const wv_kernels *kernels) {
     static const wv_lane_kernels *const all[] = {
 #ifdef WV_HAVE_AVX512VNNI
         &wv_lane_kernels_avx512vnni,
+#endif
+#ifdef WV_HAVE_AVXVNNI
+        &wv_lane_kernels_avxvnni,
 #endif
 #ifdef WV_HAVE_AVX2
         &wv_lane_kernels_avx2,

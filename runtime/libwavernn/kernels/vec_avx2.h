@@ -1,20 +1,27 @@
-/* vec_avx2.h - vectors of 4 and 8 in registers; the int8 dot product by vpmaddubsw, which adds two products into
- * int16. FORMAT.md's |w0| + |w1| <= 128 keeps that from saturating: 255 * 128 < 2^15. */
+/* vec_avx2.h - vectors of 4 and 8 in registers. The int8 dot product is VNNI's vpdpbusd for vec_avxvnni.h, exact in int32;
+ * else vpmaddubsw, which adds two products into int16. FORMAT.md's |w0| + |w1| <= 128 keeps that from saturating:
+ * 255 * 128 < 2^15. */
 #ifndef WV_VEC_AVX2_H
 #define WV_VEC_AVX2_H
 
 #include "vec_x86.h"
 
-WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
-    __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi32(load_quad(x)), _mm_loadu_si128((const void *)w));
-    return _mm_add_epi32(acc, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+#ifdef WV_VNNI
+WV_INLINE vi4 vi4_dot4_each(vi4 acc, __m128i w, __m128i quads) { return _mm_dpbusd_avx_epi32(acc, quads, w); }
+WV_INLINE vi8 vi8_dot4_each(vi8 acc, __m256i w, __m256i quads) { return _mm256_dpbusd_avx_epi32(acc, quads, w); }
+#else
+WV_INLINE vi4 vi4_dot4_each(vi4 acc, __m128i w, __m128i quads) {
+    return _mm_add_epi32(acc, _mm_madd_epi16(_mm_maddubs_epi16(quads, w), _mm_set1_epi16(1)));
 }
-WV_INLINE vi8 vi8_dot4_each(vi8 acc, const int8_t *w, __m256i quads) {
-    __m256i pairs = _mm256_maddubs_epi16(quads, _mm256_loadu_si256((const void *)w));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+WV_INLINE vi8 vi8_dot4_each(vi8 acc, __m256i w, __m256i quads) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(quads, w), _mm256_set1_epi16(1)));
+}
+#endif
+WV_INLINE vi4 vi4_dot4(vi4 acc, const int8_t *w, const int8_t *x) {
+    return vi4_dot4_each(acc, _mm_loadu_si128((const void *)w), _mm_set1_epi32(load_quad(x)));
 }
 WV_INLINE vi8 vi8_dot4(vi8 acc, const int8_t *w, const int8_t *x) {
-    return vi8_dot4_each(acc, w, _mm256_set1_epi32(load_quad(x)));
+    return vi8_dot4_each(acc, _mm256_loadu_si256((const void *)w), _mm256_set1_epi32(load_quad(x)));
 }
 
 /* For lanes */
@@ -30,13 +37,8 @@ WV_INLINE vb8 vb8_load(const int8_t *w) {
     WV_IN_REGISTER(b, x);
     return b;
 }
-WV_INLINE vi4 vl4_dot1(vi4 acc, vb4 w, const int8_t *x) {
-    return _mm_add_epi32(acc, _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi32(load_quad(x)), w), _mm_set1_epi16(1)));
-}
-WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) {
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(load_quad(x)), w);
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
+WV_INLINE vi4 vl4_dot1(vi4 acc, vb4 w, const int8_t *x) { return vi4_dot4_each(acc, w, _mm_set1_epi32(load_quad(x))); }
+WV_INLINE vi8 vl8_dot1(vi8 acc, vb8 w, const int8_t *x) { return vi8_dot4_each(acc, w, _mm256_set1_epi32(load_quad(x))); }
 
 /* As byte indices into a table of 8 int16: both bytes of element s are 2 s and 2 s + 1. At shift 9, 2 s is in the high byte. */
 WV_INLINE vs16 vs16_segment(vs16 a, int shift) {
@@ -85,8 +87,8 @@ WV_INLINE vi16 vi16_dot4_of_four(vi16 acc, const int8_t *w, const int8_t *x, con
     const __m256i x1 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j01 >> 16)));
     const __m256i x2 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j23 & 0xffff)));
     const __m256i x3 = _mm256_set1_epi32(load_quad(x + 4 * (size_t)(j23 >> 16)));
-    acc.lo = vi8_dot4_each(acc.lo, w, _mm256_blend_epi32(x0, x1, 0xf0));
-    acc.hi = vi8_dot4_each(acc.hi, w + 32, _mm256_blend_epi32(x2, x3, 0xf0));
+    acc.lo = vi8_dot4_each(acc.lo, _mm256_loadu_si256((const void *)w), _mm256_blend_epi32(x0, x1, 0xf0));
+    acc.hi = vi8_dot4_each(acc.hi, _mm256_loadu_si256((const void *)(w + 32)), _mm256_blend_epi32(x2, x3, 0xf0));
     return acc;
 }
 #define WV_ROWS_APART 16

@@ -12,6 +12,7 @@ import llvmlite.binding as llvm
 # What an ISA wants of the CPU, best first. Here neon is the same code as portable: LLVM's own vectors.
 ISAS = {
     "avx512vnni": ("avx2", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni"),
+    "avxvnni": ("avx2", "f16c", "avxvnni"),
     "avx2": ("avx2", "f16c"),
     "neon_dot": ("neon", "dotprod"),
     "neon": ("neon",),
@@ -25,6 +26,7 @@ _features = llvm.get_host_cpu_features()
 HOST_ISAS = [name for name, wanted in ISAS.items() if all(_features.get(f) for f in wanted)]
 _asked = os.environ.get("WV_ISA") or HOST_ISAS[0]
 ISA = _asked if _asked in HOST_ISAS else "portable"
+VECTORS = "avx2" if ISA == "avxvnni" else ISA  # the ISA whose vectors it has: that of all but its int8 dot products
 
 
 def check_isa() -> None:

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..isa import ISA
+from ..isa import ISA, VECTORS
 from .memory import _load
 from .vector import I8, I16, I32, N_SUMS, VecType, _call, _concat, _constant, _part, _splat, _width
 
@@ -35,7 +35,7 @@ def _quads(context: Any, builder: Any, q: Any, q_array: Any, j: Any, n: int) -> 
 def _dots(builder: Any, sums: Any, w4: Any, q4: Any) -> Any:
     """sums[r] + w4[4r : 4r + 4] . q4[4r : 4r + 4], in vectors as wide as the ISA's own"""
     n = sums.type.count
-    width = min(n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4}.get(ISA, n))
+    width = min(n, {"avx512vnni": 16, "avx2": 8, "neon_dot": 4}.get(VECTORS, n))
     dot = _DOT4.get(ISA, _dot4_portable)
     return _concat(builder, [
         dot(builder, _part(builder, sums, r, width), _part(builder, w4, 4 * r, 4 * width),
@@ -51,7 +51,7 @@ def dot4_of_four(typingctx, acc, w, i, q, col_idx, j):
     def codegen(context, builder, signature, args):
         sums, w_array, i_, q_array, c_array, j_ = args
         # AVX-512 is short of loads: one for four indices; AVX2 of other instructions, too: shifts and masks
-        per_load = 2 if ISA == "avx2" else 4
+        per_load = 2 if VECTORS == "avx2" else 4
         word = ir.IntType(16 * per_load)
         words = [
             _load(context, builder, col_idx, c_array, builder.add(j_, j_.type(i)), word) for i in range(0, 4, per_load)
@@ -132,7 +132,7 @@ def _total(builder: Any, sums: Any) -> Any:
     return builder.add(*parts) if len(parts) == 2 else parts[0]
 
 
-def _dot4_avx512vnni(builder, sums, w, q):
+def _dot4_vnni(builder, sums, w, q):
     name = f"llvm.x86.avx512.vpdpbusd.{32 * sums.type.count}"
     if llvm.llvm_version_info >= (22,):
         return _call(builder, name, sums.type, sums, q, w)
@@ -161,4 +161,4 @@ def _dot4_portable(builder, sums, w, q):
     return sums
 
 
-_DOT4 = {"avx512vnni": _dot4_avx512vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_neon_dot}
+_DOT4 = {"avx512vnni": _dot4_vnni, "avxvnni": _dot4_vnni, "avx2": _dot4_avx2, "neon_dot": _dot4_neon_dot}

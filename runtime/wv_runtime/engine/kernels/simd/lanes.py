@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from ..isa import ISA
+from ..isa import VECTORS
 from .dot import _dots, _total
 from .memory import _data, _load, _store
 from .quantize import _store_q, _store_q10
@@ -23,7 +23,7 @@ from .vector import F32, I8, I32, N_SUMS, VecType, _pack, _splat, _width
 
 MAX_TILE = 8
 # Rows of all lanes whose sums fill the registers; 0 where lanes are no better than one after the other
-TILE_ROWS = {"avx512vnni": 128, "avx2": 64, "neon_dot": 64, "neon": 64}.get(ISA, 0)
+TILE_ROWS = {"avx512vnni": 128, "avx2": 64, "neon_dot": 64, "neon": 64}.get(VECTORS, 0)
 
 
 def tile_lanes(block_h: int) -> int:

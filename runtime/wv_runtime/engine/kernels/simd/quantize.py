@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..isa import ISA
+from ..isa import VECTORS
 from .fixed_point import _mulhrs
 from .memory import _data, _store
 from .vector import F32, I8, I16, I32, Q_BIAS, _by_parts, _call, _clamp, _constant, _constant32, _part
@@ -34,7 +34,7 @@ def _store_q(context: Any, builder: Any, q_type: Any, q: Any, index: Any, v: Any
 
 def _to_q(builder: Any, v: Any) -> Any:
     n = v.type.count
-    if ISA == "avx2" and n % 32 == 0 and v.type.element == I16:
+    if VECTORS == "avx2" and n % 32 == 0 and v.type.element == I16:
         v = _pack_halves(builder, "llvm.x86.avx2.packsswb", _mulhrs(builder, v, _constant(v.type, 128)), 32)
         return builder.xor(v, _constant(v.type, -128))
     if v.type.element == F32:
@@ -78,7 +78,7 @@ def _to_q10(builder: Any, v: Any) -> Any:
     n = v.type.count
     v = builder.fadd(builder.fmul(v, _constant(v.type, 1024.0)), _constant(v.type, 32768.5))
     v = builder.fptosi(_clamp(builder, v, 0.0, 65535.0), ir.VectorType(I32, n))
-    if ISA == "avx2" and n % 16 == 0:
+    if VECTORS == "avx2" and n % 16 == 0:
         return builder.xor(
             _pack_halves(builder, "llvm.x86.avx2.packusdw", v, 16), ir.Constant(ir.VectorType(I16, n), [-32768] * n)
         )

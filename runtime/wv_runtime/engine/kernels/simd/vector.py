@@ -13,14 +13,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from ..isa import ISA
+from ..isa import VECTORS
 
 I8, I16, I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 ELEMENT = {"f": F32, "d": F64, "i": I32, "s": I16, "a": I32}
-Q_BIAS = 128 if ISA in ("avx2", "avx512vnni") else 0
-N_SUMS = 2 if ISA == "avx512vnni" else 1  # of an int8 block row: of its even and its odd blocks, or of all
-ROWS_APART = 16 if ISA == "avx2" else 1  # block rows whose sums lie in memory before they are scaled
+Q_BIAS = 128 if VECTORS in ("avx2", "avx512vnni") else 0
+N_SUMS = 2 if VECTORS == "avx512vnni" else 1  # of an int8 block row: of its even and its odd blocks, or of all
+ROWS_APART = 16 if VECTORS == "avx2" else 1  # block rows whose sums lie in memory before they are scaled
 WIDE = bool(Q_BIAS)  # whether a vector has room for several blocks of 4 rows
 SHORTS = 32 if Q_BIAS else 16  # elements of an int16 vector in the gates
 
