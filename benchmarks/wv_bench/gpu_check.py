@@ -235,8 +235,8 @@ PARTS = (
 
 
 def warm_up() -> None:
-    """Compile the CPU's post-filter into Numba's cache, in a process of its own, while the GPU's kernels compile."""
-    from wv_runtime.engine.kernels import postfilter
+    """Compile the CPU's part into Numba's cache, in a process of its own, while the GPU's kernels compile."""
+    from wv_runtime.engine.kernels import outside, postfilter
     from wv_runtime.engine.kernels.fp_mode import defined_mode
 
     model = load_model("kathleen16")
@@ -244,6 +244,7 @@ def warm_up() -> None:
     samples: NDArray[np.int16] = np.zeros(mel.hop_length, np.int16)
     if model.postfilter:
         with defined_mode():
+            outside.hear(samples, np.float32(model.config.preemphasis), np.zeros(1, np.float32), samples.copy())
             f = postfilter.make_filter(mel, model.postfilter)
             postfilter.filter_hops(f, np.zeros(mel.n_mels, np.float32), 1, samples, samples.copy())
 

@@ -1,4 +1,4 @@
-"""Times of the CUDA engine's kernel: utterances at once, and one launch against a launch per sample.
+"""Times of the CUDA engine's kernel: utterances at once, and one launch against a launch per step.
 
 Usage: ``net = CudaNet(model)``; ``speed(net, 132, 24_000)["samples_per_s"]``; ``steps(net)["us_per_sample_s"]``
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 N_STREAMS = (1, 8, 32, 132, 1024)
 REPEATS = 3
+COUNTS, AT, BEGIN = 2, 7, 2  # of `arguments`; a column of `at` of sample_block
 
 
 def n_samples(n_streams: int) -> int:
@@ -76,8 +77,12 @@ def steps(
 
     times = [float(np.median(seconds(net, 1, m, 5))) for m in n]
     s, d = np.polyfit(n, times, 1)
-    before, prepared = arguments(net, 1, n_before), arguments(net, 1, n_steps)
-    prepared[2] = cuda.to_device(np.array([1], np.int32))
+    before, prepared = arguments(net, 1, n_before), arguments(net, 1, n_steps * net.model.config.subscale)
+    # each launch has step 0 alone: all lanes draw in it
+    prepared[COUNTS] = cuda.to_device(np.array([1], np.int32))
+    at = prepared[AT].copy_to_host()
+    at[:, BEGIN] = 0
+    prepared[AT] = cuda.to_device(at)
     start, end = cuda.event(), cuda.event()
     cuda.synchronize()
     wall = time.perf_counter()

@@ -35,7 +35,7 @@ def minutes(voice: Voice, n: int) -> Iterator[Minute]:
     for _ in range(n):
         done, seconds = 0, 0.0
         while done < 60 * mel.sample_rate:
-            frames = np.cumsum(rng.normal(size=(mel.n_mels, FRAMES)), axis=1).astype(np.float32) / 20 - 4
+            frames = (np.cumsum(rng.normal(size=(mel.n_mels, FRAMES)), axis=1) / 20 - 4).astype(np.float32)
             began, taken = time.process_time(), 0
             while taken < FRAMES:
                 taken += stream.push(frames[:, taken:])

@@ -14,6 +14,7 @@ from conftest import ROOT, SUPPORT
 from model_fixtures import tiny_config, tiny_mel, tiny_model
 from wv_bench import bench, gpu_check, gpu_resources, gpu_speed, gpu_train
 from wv_runtime.commands.run import main
+from wv_runtime.engine.cuda_grid import Grid
 from wv_runtime.engine.cuda_net import NO_OPT_IN, Image
 from wv_runtime.engine.synth import Voice
 from wv_runtime.model import binary
@@ -163,6 +164,13 @@ def test_a_float_model_is_refused():
         Image(tiny_model("f32"), NO_OPT_IN)
 
 
+@needs_numba_cuda
+def test_lanes_over_the_whole_grid_are_refused():
+    model = tiny_model("int8", cfg=tiny_config(lpc_order=4, subscale=2, lookback=3))
+    with pytest.raises(ValueError, match="backend cuda: found 2 subscale lanes, wanted a model without for the grid"):
+        Grid(model, Image(model, NO_OPT_IN), None)
+
+
 # Registers that a block of so many threads leaves each; barriers: those of a sample, of a subscale step one more, and
 # one before the first; divisions of integers
 LIMITS = {
@@ -203,9 +211,10 @@ def test_the_short_voice_of_gpu_check(monkeypatch, tmp_path):
 @needs_numba_cuda
 @pytest.mark.slow
 def test_the_measurements_run():
-    speed, steps = run_simulated("simulate_cuda_speed.py")
+    speed, steps, of_lanes = run_simulated("simulate_cuda_speed.py")
     assert speed["samples_per_s"] == pytest.approx(2 / speed["seconds"][0]) and steps["n"] == [1, 2]
     assert steps["us_per_sample_s"] == pytest.approx(1e6 * (steps["seconds"][1] - steps["seconds"][0]))
+    assert len(of_lanes["seconds"]) == 2
     assert gpu_speed.line({**speed, "samples_per_s": 5000.0}).split()[-4:] == ["5,000", "samples/s,", "2,500", "each"]
 
 

@@ -73,7 +73,7 @@ class CudaStream(NumbaStream):
         first = self._n_drawn - (self._config.subscale * self.step - len(self.past))
         with self._defined_mode():
             self._hear(self.past[first : first + len(pcm)], np.float32(self._config.preemphasis), self.state.y, pcm)
-        self.past = self.past[len(self.past) - n_kept(self._config) :]
+        self.past = self.past[len(self.past) - n_kept(self._config) :].copy()
 
     def drawn(self, n: int) -> None:
         super().drawn(n)
@@ -91,16 +91,22 @@ class CudaBatch:
 
     def pull(self, streams: Sequence[CudaStream], n: Sequence[int]) -> list[NDArray[np.int16]]:
         cfg = self._net.model.config
+        # sub-frames of a launch, and those by which the last lane is behind lane 0
+        most = CONDITIONING_BYTES // (6 * cfg.n_units * cfg.subscale)
+        behind = -(-(cfg.subscale - 1) * (cfg.horizon + 1) * cfg.subscale // cfg.sub_length) + 1
+        n_streams = max(1, most // (behind + cfg.n_sub))
+        if len(streams) > n_streams:
+            some = [slice(i, i + n_streams) for i in range(0, len(streams), n_streams)]
+            return [pcm for part in some for pcm in self.pull(streams[part], n[part])]
         left = [max(0, min(m, s.available)) for s, m in zip(streams, n, strict=True)]
         parts: list[list[NDArray[np.int16]]] = [[np.zeros(0, np.int16)] for _ in streams]
         while n_pulling := sum(m > 0 for m in left):
-            rows = CONDITIONING_BYTES // (6 * cfg.n_units * cfg.subscale * n_pulling)
-            at_once = cfg.mel.hop_length * max(1, rows // cfg.n_sub)
+            at_once = cfg.mel.hop_length * max(1, (most // n_pulling - behind) // cfg.n_sub)
             now = [min(m, at_once) for m in left]
             pcms = [s.begin(m) for s, m in zip(streams, now)]
             steps = [s.steps_for(len(pcm)) if len(pcm) else 0 for s, pcm in zip(streams, pcms)]
-            if some := [i for i, m in enumerate(steps) if m]:
-                self._net.draw([streams[i] for i in some], [steps[i] for i in some])
+            if drawing := [i for i, m in enumerate(steps) if m]:
+                self._net.draw([streams[i] for i in drawing], [steps[i] for i in drawing])
             for part, stream, m, pcm in zip(parts, streams, now, pcms):
                 stream.take(pcm)
                 stream.drawn(len(pcm))

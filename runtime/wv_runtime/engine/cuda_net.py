@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 
 SAMPLED = ("R", "O1", "O2", "O3", "O4")  # the matrices of the sample loop
 CONDITION = ("C2", "C3")  # the int8 matrices of the conditioning
-MAX_THREADS = 1024
-WARP = 32
 NO_OPT_IN = 48 * 1024  # bytes of shared memory that a block may take without being asked for
 SIMULATED_THREADS = 64  # of a block, at least; each is a greenlet
-MAX_SEEN = 64  # samples that a linear prediction is from
 
 
 def n_kept(cfg: WaveRNNConfig) -> int:
@@ -42,7 +39,7 @@ class Image:
     words        : (2 n,) int32, of each matrix the arrays of `pairs`; those in shared memory come first
     start, scale : (rows,) int32, float32, of all of them
     net          : persistent.DeviceNet       condition : condition.ConditionNet
-    n_bytes      : of shared memory that a block takes, and a block of `condition_block`
+    n_bytes      : of shared memory that a block takes    condition_bytes : that one of condition_block takes
 
     Parameters
     ----------
@@ -58,14 +55,15 @@ class Image:
 
     def __init__(self, model: Model, shared_bytes: int):
         from wv_runtime.engine.kernels import condition, persistent
+        from wv_runtime.engine.kernels.device import on_host
 
         cfg, names = model.config, SAMPLED + CONDITION
         matrices = [model.matrices[name] for name in names]
         for m in matrices:
             if m.dtype != "int8":
                 raise ValueError(f"backend cuda: found {m.name} of {m.dtype}, wanted a model of wv-export --dtype int8")
-        ring = 1 << (n_kept(cfg) + cfg.subscale).bit_length()
-        first = cfg.subscale * persistent.state_words(cfg.n_units, cfg.n_out) + ring // 2
+        ring, state_words = 1 << (n_kept(cfg) + cfg.subscale).bit_length(), on_host(persistent.state_words)
+        first = ring // 2 + cfg.subscale * int(state_words(cfg.n_units, cfg.n_out))
         self.condition_bytes = condition.n_bytes(
             cfg.n_cond, cfg.mel.n_mels, cfg.cond_width, cfg.lpc_order, len(model.M)
         )
@@ -144,6 +142,8 @@ def pairs(m: Matrix) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.i
 def n_threads(n_units: int, subscale: int) -> int:
     """Of a block: of each lane as many threads a unit as MAX_THREADS has room for, or as few turns; whole warps, and
     at least 256 together."""
+    from wv_runtime.engine.kernels.device import MAX_THREADS, WARP
+
     most = WARP * (MAX_THREADS // (WARP * subscale))
     turns, lanes = -(-n_units // most), 1
     while 2 * lanes * n_units <= most:
@@ -153,6 +153,8 @@ def n_threads(n_units: int, subscale: int) -> int:
 
 def seen_of(model: Model) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(subscale, 64) Offsets of the samples that the coefficients of a lane are for, else 0; and how many it has."""
+    from wv_runtime.engine.kernels.steps import MAX_SEEN
+
     order = model.config.lpc_order
     offsets = model.seen if model.config.subscale > 1 else (np.arange(-order, 0),)  # as predictor has them
     seen = np.zeros((len(offsets), MAX_SEEN), np.int32)
@@ -180,7 +182,7 @@ class CudaNet:
     def __init__(self, model: Model, shared_bytes: int | None = None, grid: bool = False):
         cuda = check_gpu()
         from wv_runtime.engine.kernels import condition, persistent
-        from wv_runtime.engine.kernels.device import SIMULATED
+        from wv_runtime.engine.kernels.device import SIMULATED, WARP
 
         if shared_bytes is None:
             shared_bytes = NO_OPT_IN if SIMULATED else cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
@@ -233,7 +235,7 @@ class CudaNet:
         cfg = self.model.config
         B, lag, sub_steps = cfg.subscale, cfg.horizon + 1, cfg.sub_length // cfg.subscale  # noqa: N806
         lanes, at = np.arange(B), []
-        first: list[int] = []
+        first_sub: list[int] = []
         counts: list[int] = []
         for s, m in zip(streams, n):
             # 1) the step that each lane would have now, from the first frame of the stream on, and the one that it has
@@ -244,8 +246,8 @@ class CudaNet:
             last = (min(int(now[0]) + m, s.n_steps) - 1) // sub_steps
             rows = (sum(counts) + sub - sub[-1]) * B + lanes
             at.append([rows, sub_steps - step % sub_steps, step - now, np.maximum(s.n_steps - now, 0)])
-            first.append(int(sub[-1]))
-            counts.append(last + 1 - first[-1])
+            first_sub.append(int(sub[-1]))
+            counts.append(last + 1 - first_sub[-1])
         arrays: list[NDArray[Any]] = [
             np.concatenate(at, axis=1).T.astype(np.int32),
             np.concatenate([s.last for s in streams]),
@@ -258,19 +260,19 @@ class CudaNet:
             np.array(n, np.int32),
             np.array([B * s.step for s in streams], np.int64),
         ]
-        conditioning = self.condition([s.frames for s in streams], first, counts)
+        conditioning = self.condition([s.frames for s in streams], first_sub, counts)
         return [*map(self.array_of, numbers), *conditioning, *map(self.array_of, arrays)]
 
     def condition(
-        self, frames: Sequence[NDArray[np.float32]], first: Sequence[int], counts: Sequence[int]
+        self, frames: Sequence[NDArray[np.float32]], first_sub: Sequence[int], counts: Sequence[int]
     ) -> list[Any]:
-        """g, lpc and inverse of `sample_block`: of each stream counts[i] sub-frames from first[i] on.
+        """g, lpc and inverse of `sample_block`: of each stream counts[i] sub-frames from first_sub[i] on.
 
         frames : (n_frames, n_mels) each, the window of sub-frame 0 first
         """
         cfg, where, start = self.model.config, [], 0
-        used = [-(-(f + m) // cfg.n_sub) + cfg.cond_width - 1 for f, m in zip(first, counts)]
-        for f, m, n_frames in zip(first, counts, used):
+        used = [-(-(f + m) // cfg.n_sub) + cfg.cond_width - 1 for f, m in zip(first_sub, counts)]
+        for f, m, n_frames in zip(first_sub, counts, used):
             number = np.arange(f, f + m)
             where.append(np.stack([start + number // cfg.n_sub, number % cfg.n_sub], axis=1))
             start += n_frames
@@ -287,7 +289,7 @@ class CudaNet:
         shape = (rows, self._n_condition, 0, self.image.condition_bytes)
         self._kernels.condition_block[shape](self.image.condition, *arguments, g, lpc, inverse, r)
         if subscale:
-            solved = (n_rows, WARP, 0, self._kernels.n_interpolate_bytes(cfg.lpc_order))
+            solved = (n_rows, self._kernels.WARP, 0, self._kernels.n_interpolate_bytes(cfg.lpc_order))
             self._kernels.interpolate_block[solved](self.image.condition, r, *self._seen, lpc, inverse)
         return [g, lpc, inverse]
 
@@ -298,6 +300,6 @@ class CudaNet:
         last, h, signal = (a.copy_to_host() for a in arguments[-3:])
         B = self.model.config.subscale  # noqa: N806
         for i, (s, m) in enumerate(zip(streams, n)):
-            s.last, s.h = last[B * i : B * (i + 1)], h[B * i : B * (i + 1)]
+            s.last, s.h = last[B * i : B * (i + 1)].copy(), h[B * i : B * (i + 1)].copy()
             s.past = signal[i, : len(s.past) + B * m]
             s.step += m

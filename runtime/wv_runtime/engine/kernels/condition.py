@@ -16,6 +16,7 @@ import numpy as np
 from numba import cuda, float32, float64, int8, int32
 
 from .device import (
+    WARP,
     add,
     add64,
     block_kernel,
@@ -36,7 +37,6 @@ from .predict import A_MAX, D_MIN, E_MIN, EXP2, K_MAX, L_MAX, LOG2E_2, NOISE_FLO
 from .steps import to_q, to_q10
 
 THREADS = 256  # of a block of condition_block
-WARP = 32  # threads of a block of interpolate_block
 
 
 class ConditionNet(NamedTuple):
@@ -60,13 +60,13 @@ class ConditionNet(NamedTuple):
 
 
 def n_bytes(n_cond: int, n_mels: int, cond_width: int, lpc_order: int, n_r: int) -> int:
-    """Of shared memory that a block takes."""
+    """Of shared memory that a block takes. n_r : rows of M"""
     return 8 * (n_r + 2 * lpc_order + n_mels + n_cond // 8 + n_cond // 8 + 1) + 4 * cond_width * n_mels
 
 
 def n_interpolate_bytes(lpc_order: int) -> int:
     """Of shared memory that a block of interpolate_block takes."""
-    return 8 * lpc_order * (lpc_order + 4)
+    return 8 * lpc_order * ((lpc_order | 1) + 4)
 
 
 @device
@@ -238,7 +238,8 @@ def interpolate_block(net, r, seen, n_seen, lpc, inverse):
     l = np.uint32(b - row * np.uint32(net.subscale))  # noqa: E741
     n, r_0 = n_seen[l], r[row, np.uint32(0)]
     doubles = cuda.shared.array(0, float64)  # L, row after row; D; y; z; a
-    at_D = np.int32(order * order)  # noqa: N806
+    width = np.int32(order | 1)  # of a row: odd, so that threads read from different banks
+    at_D = np.int32(order * width)  # noqa: N806
     at_y, at_z, at_a = np.int32(at_D + order), np.int32(at_D + 2 * order), np.int32(at_D + 3 * order)
     # 1) A = L D L^T, column after column: a thread has every 32nd row
     least, j = mul64(D_MIN, r_0), np.int32(0)
@@ -248,8 +249,8 @@ def interpolate_block(net, r, seen, n_seen, lpc, inverse):
             d = np.int32(seen[l, np.uint32(i)] - seen[l, np.uint32(j)])
             acc, k = r[row, np.uint32(abs(d))], np.int32(0)
             while k < j:
-                v = mul64(doubles[np.uint32(j * order + k)], doubles[np.uint32(at_D + k)])
-                acc, k = add64(acc, -mul64(doubles[np.uint32(i * order + k)], v)), np.int32(k + 1)
+                v = mul64(doubles[np.uint32(j * width + k)], doubles[np.uint32(at_D + k)])
+                acc, k = add64(acc, -mul64(doubles[np.uint32(i * width + k)], v)), np.int32(k + 1)
             doubles[np.uint32(at_y + i)] = acc
             i = np.int32(i + WARP)
         cuda.syncthreads()
@@ -257,7 +258,7 @@ def interpolate_block(net, r, seen, n_seen, lpc, inverse):
         i = np.int32(j + me)
         while i < n:
             v = div64(doubles[np.uint32(at_y + i)], D_j)
-            doubles[np.uint32(i * order + j)] = maximum(minimum(v, L_MAX), -L_MAX)
+            doubles[np.uint32(i * width + j)] = maximum(minimum(v, L_MAX), -L_MAX)
             i = np.int32(i + WARP)
         if me == 0:
             doubles[np.uint32(at_D + j)] = D_j
@@ -277,7 +278,7 @@ def interpolate_block(net, r, seen, n_seen, lpc, inverse):
         i = np.int32(j + 1 + me)
         while i < n:
             y = np.uint32(at_y + i)
-            doubles[y] = add64(doubles[y], -mul64(doubles[np.uint32(i * order + j)], y_j))
+            doubles[y] = add64(doubles[y], -mul64(doubles[np.uint32(i * width + j)], y_j))
             i = np.int32(i + WARP)
         if me == 0:
             doubles[np.uint32(at_z + j)] = z_j
@@ -289,7 +290,7 @@ def interpolate_block(net, r, seen, n_seen, lpc, inverse):
         while j >= 0:
             acc, i = doubles[np.uint32(at_z + j)], np.int32(j + 1)
             while i < n:
-                acc = add64(acc, -mul64(doubles[np.uint32(i * order + j)], doubles[np.uint32(at_a + i)]))
+                acc = add64(acc, -mul64(doubles[np.uint32(i * width + j)], doubles[np.uint32(at_a + i)]))
                 i = np.int32(i + 1)
             doubles[np.uint32(at_a + j)] = maximum(minimum(acc, A_MAX), -A_MAX)
             j = np.int32(j - 1)

@@ -11,12 +11,19 @@ from __future__ import annotations
 import numpy as np
 from numba import config, cuda
 
+WARP = 32  # threads
+MAX_THREADS = 1024  # of a block: that leaves 64 registers for each
 SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
 
 
 def device(function):
     """A function that kernels of this folder call"""
     return function if SIMULATED else cuda.jit(device=True)(function)
+
+
+def on_host(function):
+    """A function of `device`, for Python"""
+    return getattr(function, "py_func", function)
 
 
 def block_kernel(max_threads):

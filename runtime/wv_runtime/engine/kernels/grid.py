@@ -38,6 +38,7 @@ from .steps import (
     FREE,
     LANE_SYMBOLS,
     LEFT,
+    MAX_SEEN,
     ROW,
     D,
     K,
@@ -69,8 +70,8 @@ I_C = 6  # (3,) I* of c_t
 I_STAR = 10  # (3, 2) longs: I* of the first four inputs, of the others
 G = 22  # (3,) the conditioning of the sub-frame
 H = 25  # h
-RING = 128  # samples
-LANE = RING // 2  # words before those of `steps`
+RING = 2 * MAX_SEEN  # samples: more than a prediction is from
+RING_WORDS = RING // 2
 SHARED_BYTES = 2 * RING + 4 * (FREE + OWN * WARPS)
 
 
@@ -149,9 +150,9 @@ def grid_kernel(n_units: int, n_out: int):
         n_x = np.int32(N_X if order > 0 else 3)
         more, of_r = np.uint32(3 * n_units if n_x > 4 else 0), np.uint32(n_units * lane + w)  # the row of a lane's gate
         shorts, mask = cuda.shared.array(0, int16), np.int32(RING - 1)
-        words = from_word(cuda.shared.array(0, int32), np.uint32(LANE))
-        longs = from_word(cuda.shared.array(0, int64), np.uint32(LANE))
-        floats = from_word(cuda.shared.array(0, float32), np.uint32(LANE))
+        words = from_word(cuda.shared.array(0, int32), np.uint32(RING_WORDS))
+        longs = from_word(cuda.shared.array(0, int64), np.uint32(RING_WORDS))
+        floats = from_word(cuda.shared.array(0, float32), np.uint32(RING_WORDS))
         own = np.uint32(FREE + OWN * (i0 >> 5))
         # 1) weights to registers
         w_r, w_i, w_o = cuda.local.array(all_r, int32), cuda.local.array(all_i, int32), cuda.local.array(all_o, int32)

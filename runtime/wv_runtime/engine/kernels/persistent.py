@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda, float32, int8, int16, int32, int64
 
-from .device import block_kernel, device, dot4, from_word, mul, mulhrs, saturate, warp_sum
+from .device import MAX_THREADS, block_kernel, device, dot4, from_word, mul, mulhrs, saturate, warp_sum
 from .sample import random_bits
 from .steps import (
     BEGIN,
@@ -53,8 +53,6 @@ from .steps import (
     to_q,
     to_q10,
 )  # fmt: skip
-
-MAX_THREADS = 1024  # of a block: that leaves 64 registers for each
 
 
 class Block(NamedTuple):
@@ -98,10 +96,11 @@ class DeviceNet(NamedTuple):
     O4: Block
 
 
-def state_words(n_units: int, n_out: int) -> int:
+@device
+def state_words(n_units, n_out):
     """Words of shared memory of a lane's state, an even number. The ring of samples is before those of all lanes, the
     weights are behind them."""
-    return FREE + 2 * (n_units // 4) + n_out // 4 + n_units // 2 + 3 * n_units // 2
+    return np.int32(FREE + (n_units >> 1) + (n_out >> 2) + n_units + n_units)
 
 
 def log2_lanes(n_threads: int, rows: int) -> int:
@@ -180,7 +179,7 @@ def two(low, high):
 
 
 @device
-def with_c(net, v, pair, x):
+def fine_sum(net, v, pair, x):
     """I* x of a gate with that of c_t, and the conditioning, from the sum without"""
     v = saturate(v + mulhrs(np.int32(np.int32(pair << np.int32(16)) >> np.int32(16)), x))
     return conditioned(net.I_shift, v, np.int32(pair >> np.int32(16)))
@@ -218,7 +217,7 @@ def sample_block(
     lane = np.int32(i0 & (lanes - 1))
     # The dynamic shared memory, as words, longs and shorts; then what of it is the lane's, as bytes and floats, too
     all_words, all_longs = cuda.shared.array(0, int32), cuda.shared.array(0, int64)
-    n_ring, n_state = np.int32((net.mask + 1) >> 1), np.int32(FREE + (n_units >> 1) + (n_out >> 2) + n_units + n_units)
+    n_ring, n_state = np.int32((net.mask + 1) >> 1), state_words(n_units, n_out)
     all_shorts, base = cuda.shared.array(0, int16), np.uint32(n_ring + l * n_state)
     words, longs, shorts = from_word(all_words, base), from_word(all_longs, base), from_word(all_shorts, base)
     octets, floats = from_word(cuda.shared.array(0, int8), base), from_word(cuda.shared.array(0, float32), base)
@@ -305,8 +304,8 @@ def sample_block(
         x = words[np.uint32(X + n_x - 1)]
         while u < n_units:
             p = np.uint32(at_v + u)
-            v_u, v_r = with_c(net, shorts[p], c_u, x), with_c(net, shorts[np.uint32(p + half)], c_r, x)
-            v_e, p = with_c(net, shorts[np.uint32(p + n_units)], c_e, x), np.uint32(at_a + u)
+            v_u, v_r = fine_sum(net, shorts[p], c_u, x), fine_sum(net, shorts[np.uint32(p + half)], c_r, x)
+            v_e, p = fine_sum(net, shorts[np.uint32(p + n_units)], c_e, x), np.uint32(at_a + u)
             a_u, a_r, a_e = shorts[p], shorts[np.uint32(p + half)], shorts[np.uint32(p + n_units)]
             h_u = gate(words, v_u, v_r, v_e, a_u, a_r, a_e, shorts[np.uint32(at_h + u)])
             shorts[np.uint32(at_h + u)], octets[np.uint32(4 * new_q + u)] = h_u, h_to_q(h_u)

@@ -17,7 +17,7 @@ import numpy as np
 from greenlet import getcurrent, greenlet
 from numba.np.numpy_support import as_dtype
 
-WARP = 32
+from .device import WARP
 
 
 class Group:

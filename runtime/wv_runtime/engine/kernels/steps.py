@@ -29,6 +29,8 @@ from .predict import N_X, OFFSET, input_coarse, log_q11, ratio_q12
 TANH = np.concatenate([TANH_C0, TANH_C1, TANH_C2, TANH_C3]).astype(np.int32)
 LANE_SYMBOLS = 8  # of the 256: what a lane of the drawing warp has
 
+MAX_SEEN = 64  # samples that a linear prediction is from
+
 # Shared memory begins with a ring of samples: number i of `signal` is at i modulo its length. Where the parts of what a
 # lane has of it start, in words: constants, so that no register holds a pointer to each.
 X = 0  # (40,) x_t in Q15
@@ -42,13 +44,13 @@ Z = 80  # (288,) float32: logits, one word in nine left out so that lanes read f
 # Of each lane of the drawing warp, so that none waits for another
 D = 368  # (32,) d_{t-1}, of a subscale lane d_{t-B}
 P = 400  # (32,) p_t
-LPC = 432  # (64,) coefficients of the sub-frame ..
-SEEN = 496  # (64,) .. and the offsets of the samples that they are for; 0 where there are fewer
-INVERSE = 560  # (64,) of sigma_d, and of sigma_s
-OF = 624  # its row of the arguments
-ROW = 625  # of the sub-frame
-LEFT = 626  # steps that it still has
-FREE = 628
+LPC = 432  # (MAX_SEEN,) coefficients of the sub-frame ..
+SEEN = LPC + MAX_SEEN  # (MAX_SEEN,) .. and the offsets of the samples that they are for; 0 where there are fewer
+INVERSE = SEEN + MAX_SEEN  # (64,) of sigma_d, and of sigma_s
+OF = INVERSE + 64  # its row of the arguments
+ROW = OF + 1  # of the sub-frame
+LEFT = OF + 2  # steps that it still has
+FREE = OF + 4
 
 
 @device
@@ -271,7 +273,7 @@ def begin_sample(words, shorts, mask, lane, order, stride, context):
             x = np.int64((2 * ((d + OFFSET) & 255) - 255) * 128)
         if lane < context:
             near = ratio_q12(np.int64(s_0 - p), np.int64(words[INVERSE + me]))
-            words[N_X - 1 + me] = near if d_0 != 0 else np.int64(0)
+            words[X + N_X - 1 + me] = near if d_0 != 0 else np.int64(0)
     else:
         x = np.int64((2 * (words[BYTE] if lane == 0 else words[BYTE + 1]) - 255) * 128)
     if lane < (N_X - 1 if order > 0 else 2):
