@@ -41,6 +41,8 @@ from .scores import NEEDS, missing
 @click.option("--split", type=click.Choice([*SPLITS, "all"]), default="test", show_default=True)
 @click.option("--clips", "n_clips", type=click.IntRange(1), help="The first N clips only.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
+@click.option("--seeds", "n_seeds", type=click.IntRange(1), default=1, show_default=True,
+              help="Copies of each clip, by as many seeds; their scores are averaged.")  # fmt: skip
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--backend", type=click.Choice(CHOICES), default="c", show_default=True,
               help="For the copies; the likelihood is always Numba's.")  # fmt: skip
@@ -58,6 +60,7 @@ def main(
     split: str,
     n_clips: int | None,
     seed: int,
+    n_seeds: int,
     temperature: float,
     backend: str,
     baselines: bool,
@@ -72,7 +75,7 @@ def main(
     if html_path:
         check_file(html_path, (".html",), "--html")
     peers = tuple(_peer(text) for text in compare)
-    evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers))
+    evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers, n_seeds))
     clips = find_clips(Path(data_dir), split, n_clips)
     for _, folder in peers:  # before the work: a run may take an hour
         for clip in clips:
@@ -98,7 +101,7 @@ def main(
     report = {
         "model": model_path, "dtype": evaluator.model.matrices["R"].dtype, "data": data_dir, "split": split,
         "n_clips": len(results), "audio_s": sum(r.n_samples for r in results) / rate, "sample_rate": rate,
-        "backend": backend, "seed": seed, "temperature": temperature,
+        "backend": backend, "seed": seed, "n_seeds": n_seeds, "temperature": temperature,
         "built_in_temperature": (built_in := float(evaluator.model.metadata.get("temperature", 1.0))),
         "effective_temperature": built_in * temperature,
         **means(results), "differences": differences(results), "long": long,

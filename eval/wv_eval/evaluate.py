@@ -40,6 +40,7 @@ class Settings:
     baselines: bool = True
     asr: bool = True
     compare: tuple[tuple[str, str], ...] = ()  # name and folder of finished copies, by file stem
+    n_seeds: int = 1  # copies of each clip, by the seeds from `seed` on
 
 
 class Clip(NamedTuple):
@@ -50,13 +51,20 @@ class Clip(NamedTuple):
 
 @dataclass
 class Result:
-    """Of one clip. scores : by system ("model", BASELINES, then --compare)    audio : by system, "recording" first"""
+    """Of one clip.
+
+    scores  : by system ("model", BASELINES, then --compare), the model's as means over the seeds
+    by_seed : the model's, seed by seed
+    jump    : largest of all copies, of the recording; full scale is 1
+    audio   : by system, "recording" first, the model's by the first seed
+    """
 
     clip: Clip
     nll: tuple[float, float]  # coarse, fine; nats per sample
     n_samples: int
-    jump: tuple[float, float]  # largest of the copy, of the recording; full scale is 1
+    jump: tuple[float, float]
     scores: dict[str, Scores]
+    by_seed: list[Scores]
     audio: dict[str, NDArray[Any]] = field(repr=False)
     nll_lanes: tuple[float, ...] = ()  # of each lane of a subscale model; nats per sample
 
@@ -126,9 +134,9 @@ class Evaluator:
         mel = log_mel(audio, self.cfg.mel)
         return audio[: mel.shape[1] * self.cfg.mel.hop_length], mel
 
-    def copy(self, mel: NDArray[np.float32], progress: Any = None) -> NDArray[np.float32]:
-        """(n_mels, n_frames) -> (n_frames * hop_length,) in [-1, 1)"""
-        pcm = self.synth(mel, self.settings.seed, self.settings.temperature, progress)
+    def copy(self, mel: NDArray[np.float32], progress: Any = None, more: int = 0) -> NDArray[np.float32]:
+        """(n_mels, n_frames) -> (n_frames * hop_length,) in [-1, 1). more : added to the seed"""
+        pcm = self.synth(mel, (self.settings.seed + more) % 2**64, self.settings.temperature, progress)
         return pcm.astype(np.float32) / np.float32(32768)
 
     def __call__(self, clip: Clip) -> Result:
@@ -140,7 +148,8 @@ class Evaluator:
         lanes = both.sum(1).reshape(-1, self.cfg.subscale).mean(axis=0).tolist() if self.cfg.subscale > 1 else ()
         # 2) copies of it
         score = Scorer(recording, rate, clip.text, self.settings.asr)
-        audio: dict[str, NDArray[Any]] = {"recording": recording, "model": self.copy(mel)}
+        copies = [self.copy(mel, more=i) for i in range(self.settings.n_seeds)]
+        audio: dict[str, NDArray[Any]] = {"recording": recording, "model": copies[0]}
         if self.settings.baselines:
             audio["griffin_lim"] = baselines.griffin_lim(mel, self.cfg.mel, self.settings.seed % 2**32)
             if score.voice:
@@ -149,9 +158,11 @@ class Evaluator:
         for name, folder in self.settings.compare:
             audio[name] = finished_copy(Path(folder), clip, rate, len(recording))
         # 3) what they score
-        scores = {name: score(a) for name, a in audio.items() if name != "recording"}
-        jump = largest_jump(audio["model"]), largest_jump(recording)
-        return Result(clip, (float(coarse), float(fine)), len(recording), jump, scores, audio, tuple(lanes))
+        by_seed = [score(a) for a in copies]
+        others = {name: score(a) for name, a in audio.items() if name not in ("recording", "model")}
+        jump = max(map(largest_jump, copies)), largest_jump(recording)
+        likelihood, scores = (float(coarse), float(fine)), {"model": mean_scores(by_seed), **others}
+        return Result(clip, likelihood, len(recording), jump, scores, by_seed, audio, tuple(lanes))
 
 
 _evaluator: Evaluator  # one per process
@@ -182,8 +193,9 @@ def evaluate_all(evaluator: Evaluator, clips: list[Clip], jobs: int = 1) -> Iter
 def means(results: list[Result]) -> dict[str, Any]:
     """{"mean": the model's scores, "baselines": {name: scores}}: plain means over the clips that have the score.
 
-    The likelihoods are means over samples, "nll_lanes" those of a subscale model's lanes; jump_ratio_max is the
-    largest jump of all copies over that of all recordings.
+    "seed_sd" is the standard deviation of the model's from seed to seed, where there are several. The likelihoods are
+    means over samples, "nll_lanes" those of a subscale model's lanes; jump_ratio_max is the largest jump of all copies
+    over that of all recordings.
     """
     weights = [r.n_samples for r in results]
     coarse, fine = (float(np.average([r.nll[i] for r in results], weights=weights)) for i in (0, 1))
@@ -195,7 +207,11 @@ def means(results: list[Result]) -> dict[str, Any]:
         "jump_ratio_max": copies / recordings if recordings else None,
     }
     lanes = np.average([r.nll_lanes for r in results], axis=0, weights=weights).tolist()
-    return {"mean": mean, "baselines": scores, **({"nll_lanes": lanes} if lanes else {})}
+    by_seed = [mean_scores(list(of_clips)) for of_clips in zip(*(r.by_seed for r in results))]
+    return {
+        "mean": mean, "baselines": scores, **({"nll_lanes": lanes} if lanes else {}),
+        **({"seed_sd": _deviations(by_seed)} if len(by_seed) > 1 else {}),
+    }  # fmt: skip
 
 
 def differences(results: list[Result]) -> dict[str, dict[str, list[float] | None]]:
@@ -220,6 +236,14 @@ def mean_scores(scores: list[Scores]) -> Scores:
         return float(np.mean(known)) if known else None
 
     return {key: mean(key) for key in KEYS}
+
+
+def _deviations(scores: list[Scores]) -> Scores:
+    def deviation(key: str) -> float | None:
+        known = [value for s in scores if (value := s[key]) is not None]
+        return float(np.std(known, ddof=1)) if len(known) > 1 else None
+
+    return {key: deviation(key) for key in KEYS}
 
 
 def _likelihood(coarse: float, fine: float) -> Scores:

@@ -32,7 +32,7 @@ def table(report: dict[str, Any]) -> str:
     mean = report["mean"]
     lines = [
         f"{report['model']}, {report['dtype']}: {report['n_clips']} clips, {report['audio_s']:.1f} s of "
-        f"{report['data']}, {report['split']}; seed {report['seed']}, temperature {report['effective_temperature']:g} "
+        f"{report['data']}, {report['split']}; {_seeds(report)}, temperature {report['effective_temperature']:g} "
         f"({report['built_in_temperature']:g} of the file x {report['temperature']:g})",
         f"NLL {mean['nll_nats']:.4f} nats per sample ({mean['nll_coarse']:.4f} coarse + {mean['nll_fine']:.4f} fine), "
         f"{mean['bits_per_sample']:.4f} bits",
@@ -40,7 +40,8 @@ def table(report: dict[str, Any]) -> str:
         "",
         f"{'':<13}" + "".join(f"{head:>11}" for head, _ in COLUMNS.values()),
     ]
-    for name, scores in {"model": mean, **report["baselines"]}.items():
+    rows = {"model": mean, **({"sd by seed": report["seed_sd"]} if "seed_sd" in report else {}), **report["baselines"]}
+    for name, scores in rows.items():
         cells = (_number(scores[key], decimals) for key, (_, decimals) in COLUMNS.items())
         lines.append(f"{NAMES.get(name, name)[:12]:<13}" + "".join(f"{cell:>11}" for cell in cells))
     if mean["wer_ref"] is not None:
@@ -55,6 +56,10 @@ def table(report: dict[str, Any]) -> str:
     if report["long"]:
         lines += ["", *_long(report["long"])]
     return "\n".join(lines)
+
+
+def _seeds(report: dict[str, Any]) -> str:
+    return f"seed {report['seed']}" if report["n_seeds"] == 1 else f"{report['n_seeds']} seeds from {report['seed']} on"
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -84,6 +84,17 @@ def test_processes_and_backends_change_nothing(speech, command):
     assert other["mean"]["nll_nats"] == one["mean"]["nll_nats"] and other["mean"]["mrstft"] != one["mean"]["mrstft"]
 
 
+def test_several_seeds_are_averaged(speech, command):
+    common = ("tiny.bin", "--data", "data", "--json", "--no-baselines", "--no-asr")
+    five, six, both = (json.loads(command(main, *common, *more).out)
+                       for more in (("--seed", 5), ("--seed", 6), ("--seed", 5, "--seeds", 2)))  # fmt: skip
+    a, b = five["mean"]["mrstft"], six["mean"]["mrstft"]
+    assert both["mean"]["mrstft"] == pytest.approx((a + b) / 2, abs=2e-6) and both["n_seeds"] == 2
+    assert both["seed_sd"]["mrstft"] == pytest.approx(abs(a - b) / 2**0.5, abs=2e-6) and "seed_sd" not in five
+    assert both["mean"]["nll_nats"] == five["mean"]["nll_nats"]
+    assert "sd by seed" in command(main, *common[:3], *common[4:], "--seeds", 2).out
+
+
 def test_finished_copies_are_scored_beside_the_model(speech, command):
     """The recordings as copies are perfect; what is paired is the model minus them."""
     done = command(main, "tiny.bin", "--data", "data", "--json", "--no-baselines", "--no-asr", "--compare", "same=data")
@@ -226,7 +237,7 @@ def test_likelihoods_are_means_over_samples_and_scores_over_clips():
     def result(nll, n_samples, jump, **known):
         score = dict.fromkeys(scores.KEYS) | known
         clip = evaluate.Clip("a", Path("a.wav"), "")
-        return evaluate.Result(clip, nll, n_samples, jump, {"model": score, "mu_law": score}, {})
+        return evaluate.Result(clip, nll, n_samples, jump, {"model": score, "mu_law": score}, [score], {})
 
     results = [
         result((1.0, 4.0), 100, (0.5, 0.4), stoi=0.8, pesq_wb=2.0),
