@@ -6,9 +6,10 @@ Usage: ``result = Evaluator(Settings("out.bin"))(clip)``; for several processes,
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -210,7 +211,7 @@ def means(results: list[Result]) -> dict[str, Any]:
     by_seed = [mean_scores(list(of_clips)) for of_clips in zip(*(r.by_seed for r in results))]
     return {
         "mean": mean, "baselines": scores, **({"nll_lanes": lanes} if lanes else {}),
-        **({"seed_sd": _deviations(by_seed)} if len(by_seed) > 1 else {}),
+        **({"seed_sd": _of_each(by_seed, partial(np.std, ddof=1), 2)} if len(by_seed) > 1 else {}),
     }  # fmt: skip
 
 
@@ -231,19 +232,14 @@ def differences(results: list[Result]) -> dict[str, dict[str, list[float] | None
 
 
 def mean_scores(scores: list[Scores]) -> Scores:
-    def mean(key: str) -> float | None:
-        known = [value for s in scores if (value := s[key]) is not None]
-        return float(np.mean(known)) if known else None
-
-    return {key: mean(key) for key in KEYS}
+    """Of those that have the score"""
+    return _of_each(scores, np.mean, 1)
 
 
-def _deviations(scores: list[Scores]) -> Scores:
-    def deviation(key: str) -> float | None:
-        known = [value for s in scores if (value := s[key]) is not None]
-        return float(np.std(known, ddof=1)) if len(known) > 1 else None
-
-    return {key: deviation(key) for key in KEYS}
+def _of_each(scores: list[Scores], of: Callable[[list[float]], Any], least: int) -> Scores:
+    """`of` of the known values of each score; None where fewer than `least` are"""
+    known = {key: [value for s in scores if (value := s[key]) is not None] for key in KEYS}
+    return {key: float(of(values)) if len(values) >= least else None for key, values in known.items()}
 
 
 def _likelihood(coarse: float, fine: float) -> Scores:

@@ -33,7 +33,7 @@ int32_t wv_neighbours(wv_model *m) {
 }
 
 /* Whether an ISA of this library reads wv_fours */
-#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
+#ifdef WV_HAVE_X86
 enum { MAKE_FOURS = 1 };
 #else
 enum { MAKE_FOURS = 0 };

@@ -6,7 +6,7 @@
 #include "../kernels/kernels.h"
 #include "fp_mode.h"
 
-#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
+#ifdef WV_HAVE_X86
 #include <cpuid.h>
 #endif
 #if defined(WV_HAVE_NEON) || defined(WV_HAVE_NEON_DOT)
@@ -31,7 +31,7 @@ typedef struct {
 
 static int always(void) { return 1; }
 
-#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
+#ifdef WV_HAVE_X86
 static int has_avx2(void) {
     unsigned eax, ebx, ecx, edx; /* clang's __builtin_cpu_supports knows f16c from version 17 on */
     return __builtin_cpu_supports("avx2") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 29) != 0;

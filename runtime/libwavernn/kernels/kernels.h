@@ -255,6 +255,11 @@ void wv_lanes_stage(const wv_model *m, wv_lanes *b, const float *window, wv_stag
 /* The lane kernels that go with an ISA's kernels */
 const wv_lane_kernels *wv_lane_kernels_of(const wv_kernels *kernels);
 
+/* Whether this build holds an ISA of x86 */
+#if defined(WV_HAVE_AVX2) || defined(WV_HAVE_AVXVNNI) || defined(WV_HAVE_AVX512VNNI)
+#define WV_HAVE_X86
+#endif
+
 extern const wv_kernels wv_kernels_portable, wv_kernels_avx2, wv_kernels_avxvnni, wv_kernels_avx512vnni, wv_kernels_neon, wv_kernels_neon_dot,
     wv_kernels_relaxed_u8, wv_kernels_relaxed_s8, wv_kernels_simd128_dot, wv_kernels_simd128;
 

@@ -65,8 +65,7 @@ class CudaStream(NumbaStream):
 
     def steps_for(self, n: int) -> int:
         """Steps of lane 0 until n samples more are there, of all lanes"""
-        B, lag = self._config.subscale, self._config.horizon + 1  # noqa: N806
-        return max(0, -(-(self._n_drawn + n) // B) + (B - 1) * lag - self.step)
+        return max(0, -(-(self._n_drawn + n + self._config.delay) // self._config.subscale) - self.step)
 
     def take(self, pcm: NDArray[np.int16]) -> None:
         """The next samples, which are there, as they are heard."""
@@ -93,7 +92,7 @@ class CudaBatch:
         cfg = self._net.model.config
         # sub-frames of a launch, and those by which the last lane is behind lane 0
         most = CONDITIONING_BYTES // (6 * cfg.n_units * cfg.subscale)
-        behind = -(-(cfg.subscale - 1) * (cfg.horizon + 1) * cfg.subscale // cfg.sub_length) + 1
+        behind = -(-cfg.delay // cfg.sub_length) + 1
         n_streams = max(1, most // (behind + cfg.n_sub))
         if len(streams) > n_streams:
             some = [slice(i, i + n_streams) for i in range(0, len(streams), n_streams)]
