@@ -19,11 +19,11 @@ from wv_runtime.features.speech import SPLITS
 
 from . import report as pages
 from .evaluate import (
-    Evaluator,
     Settings,
     clip_entry,
     differences,
     evaluate_all,
+    evaluator_of,
     find_clips,
     find_copy,
     long_synthesis,
@@ -75,7 +75,8 @@ def main(
     if html_path:
         check_file(html_path, (".html",), "--html")
     peers = tuple(_peer(text) for text in compare)
-    evaluator = Evaluator(Settings(model_path, seed, temperature, backend, baselines, asr, peers, n_seeds))
+    settings = Settings(model_path, seed, temperature, backend, baselines, asr, peers, n_seeds)
+    evaluator = evaluator_of(settings)  # fails now if it must
     clips = find_clips(Path(data_dir), split, n_clips)
     for _, folder in peers:  # before the work: a run may take an hour
         for clip in clips:
@@ -88,7 +89,7 @@ def main(
     # 1) clip by clip
     rate = evaluator.cfg.mel.sample_rate
     results = []
-    for result in tqdm(evaluate_all(evaluator, clips, jobs), "clips", len(clips), disable=None):
+    for result in tqdm(evaluate_all(settings, clips, jobs), "clips", len(clips), disable=None):
         if not html_path:
             result.audio.clear()
         results.append(result)

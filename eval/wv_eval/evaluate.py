@@ -5,16 +5,15 @@ Usage: ``result = Evaluator(Settings("out.bin"))(clip)``; for several processes,
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from wv_runtime.commands.jobs import Jobs
 from wv_runtime.engine.nll import nll
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import AudioError
@@ -166,29 +165,20 @@ class Evaluator:
         return Result(clip, likelihood, len(recording), jump, scores, by_seed, audio, tuple(lanes))
 
 
-_evaluator: Evaluator  # one per process
+@lru_cache(1)
+def evaluator_of(settings: Settings) -> Evaluator:
+    """One a process."""
+    return Evaluator(settings)
 
 
-def _start(settings: Settings) -> None:
-    global _evaluator
-    _evaluator = Evaluator(settings)
+def _evaluate(settings: Settings, clip: Clip) -> Result:
+    return evaluator_of(settings)(clip)
 
 
-def _evaluate(clip: Clip) -> Result:
-    return _evaluator(clip)
-
-
-def evaluate_all(evaluator: Evaluator, clips: list[Clip], jobs: int = 1) -> Iterator[Result]:
+def evaluate_all(settings: Settings, clips: list[Clip], jobs: int = 1) -> Iterator[Result]:
     """Results in the order of the clips, from `jobs` processes."""
-    if jobs == 1 or len(clips) == 1:
-        yield from map(evaluator, clips)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy Numba's and BLAS's threads
-    with ProcessPoolExecutor(jobs, context, _start, (evaluator.settings,)) as pool:
-        try:
-            yield from pool.map(_evaluate, clips)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for _, result in Jobs(jobs).in_order(_evaluate, settings, clips):
+        yield result
 
 
 def means(results: list[Result]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from wv_runtime.commands.jobs import JobKilled, Jobs, n_cpus
+from wv_runtime.commands.jobs import Jobs, n_cpus
 from wv_runtime.errors import AudioError, MelError
 from wv_runtime.features.mel import check_length, load_audio, log_mel
 from wv_runtime.features.mel_check import LEVEL_DB, check_audio
@@ -151,8 +151,6 @@ def _build(source: Source, files: list[Path], cache: Path, progress: Any, jobs: 
         said: list[str] = []
         with (temp / "audio.raw").open("wb") as audio_file, (temp / "mel.raw").open("wb") as mel_file:
             for _, (file, found) in zip(progress(files), jobs.in_order(_features, source, files)):
-                if isinstance(found, JobKilled):
-                    raise found
                 path = file.relative_to(source.folder).as_posix()
                 said += found.remarks
                 if found.left_out:

@@ -227,7 +227,7 @@ class Corpus:
     def _all(self, groups: list[Group], jobs: Jobs) -> Iterator[Made]:
         for group, made in jobs.run(_work, self.recipe, groups):
             if isinstance(made, JobKilled):
-                made = [Made(item.source, str(made)) for item in group.items]
+                made = [Made(item.source, f"{made}; the same command goes on") for item in group.items]
             yield from made
 
 

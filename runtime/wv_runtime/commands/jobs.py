@@ -70,12 +70,20 @@ class Jobs:
 
     def in_order(
         self, work: Callable[[Any, Task], Any], settings: Any, tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Any | JobKilled]]:
-        """The same in the order of the tasks, whose results wait for each other."""
+    ) -> Iterator[tuple[Task, Any]]:
+        """The same in the order of the tasks, whose results wait for each other.
+
+        Raises
+        ------
+        JobKilled
+            Where `run` yields it.
+        """
         numbered = [_Numbered(i, task) for i, task in enumerate(tasks)]
         early: dict[int, Any] = {}
         at = 0
         for done, result in self.run(_Plain(work), settings, numbered):
+            if isinstance(result, JobKilled):
+                raise result
             early[done.i] = result
             while at in early:
                 yield numbered[at].task, early.pop(at)
@@ -95,18 +103,19 @@ class Jobs:
         with ProcessPoolExecutor(n, context, _begin, (work, settings)) as pool:
             try:
                 with _interrupts_later():  # which the processes inherit: none is heard while they import
-                    futures: dict[Future[Any], Task] = {pool.submit(_do, task): task for task in tasks}
+                    futures: dict[Future[Any], Task] = {_submit(pool, task): task for task in tasks}
                 for future in as_completed(futures):
                     task = futures.pop(future)  # and with it goes the result
                     try:
                         result = future.result()
                     except BrokenProcessPool:
-                        result = JobKilled("a job was killed; the same command goes on")
+                        result = JobKilled("a job was killed")
                     yield task, result
             except BaseException:  # ctrl-C: what waits is not begun, what is begun ends
-                pool.shutdown(wait=False, cancel_futures=True)
-                for process in multiprocessing.active_children():
-                    process.terminate()
+                with _interrupts_later():
+                    for process in multiprocessing.active_children():
+                        process.terminate()
+                    pool.shutdown()  # and wait for its thread: at Python's end it would race with the exit handlers
                 raise
 
     def _on_cluster(self, work: Any, settings: Any, tasks: list[Task]) -> Iterator[tuple[Task, Any]]:
@@ -172,6 +181,16 @@ class _Plain:
 
     def __call__(self, settings: Any, numbered: _Numbered) -> Any:
         return self.work(settings, numbered.task)
+
+
+def _submit(pool: ProcessPoolExecutor, task: Any) -> Future[Any]:
+    """Its result is BrokenProcessPool, too, where a process was killed before."""
+    try:
+        return pool.submit(_do, task)
+    except BrokenProcessPool as error:
+        broken: Future[Any] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 @contextmanager
