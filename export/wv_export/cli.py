@@ -36,7 +36,9 @@ from . import convert
               help="Lower the noise of the recordings by up to this, in the post-filter [0]")  # fmt: skip
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
-@click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add to the metadata, e.g. licence=CC0-1.0")
+@click.option(
+    "--meta", metavar="KEY=VALUE", multiple=True, help="add metadata, e.g. licence=CC0-1.0; repeatable"
+)
 @click.option("--check", "clip", nargs=2, type=click.Path(), metavar="MELS.NPY AUDIO.WAV",
               help="measure on a clip what the dtype costs against f32")  # fmt: skip
 @click.option("--onnx", "onnx_path", type=click.Path(), metavar="OUT.ONNX",
@@ -64,7 +66,7 @@ def main(
             raise click.UsageError(f"{name}: found {value:g} without a post-filter, wanted --postfilter off or on")
         if 0 < value < low:
             raise click.UsageError(f"{name}: found {value:g}, wanted 0 or {low:g}..{high:g}")
-    extra = dict(_key_value(text) for text in meta)
+    extra = _metadata(meta)
 
     # 1) convert
     ckpt = convert.at_temperature(convert.read_checkpoint(checkpoint), temperature)
@@ -103,11 +105,17 @@ def _distinct(checkpoint: str, out: str, onnx_path: str | None) -> None:
         raise click.UsageError(f"found one file named twice among {', '.join(paths)}, wanted different ones")
 
 
-def _key_value(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise click.BadParameter(f"found {text!r}, wanted KEY=VALUE", param_hint="--meta")
-    return key, value
+def _metadata(texts: tuple[str, ...]) -> dict[str, str]:
+    """Of --meta."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"found {text!r}, wanted KEY=VALUE", param_hint="--meta")
+        if key in found:
+            raise click.BadParameter(f"found {key} twice, wanted each key once", param_hint="--meta")
+        found[key] = value
+    return found
 
 
 if __name__ == "__main__":

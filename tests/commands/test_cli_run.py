@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from model_fixtures import tiny_config, tiny_mel
+from wv_runtime import __version__
 from wv_runtime.commands import run as cli
 from wv_runtime.engine.native import isa_names
 from wv_runtime.features.mel_file import save_mel
@@ -283,10 +284,11 @@ def test_c_program_reads_both_spellings_of_an_option(wv_run, folder):
     result = wv_run("--json", "--seed=3", "--backend=c", "--out=x.wav", "--", "tiny.bin", "mel.npy")
     assert json.loads(result.out)["sha256"] == want and Path("x.wav").exists()
     assert wv_run("--help").out.startswith("usage: wv_run MODEL MEL")
+    assert wv_run("--version").out == f"wv_run, version {__version__}\n"
 
 
 def test_same_options_in_both_programs(wv_run):
     usage = wv_run("--help").out
     for option in cli.main.params:
-        if option.opts[0].startswith("-") and option.name != "version":
+        if option.opts[0].startswith("-"):
             assert option.opts[0] in usage, option.opts

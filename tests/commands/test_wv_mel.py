@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import DATA, Result
 from model_fixtures import tiny_config, tiny_model
+from wv_runtime import __version__
 from wv_runtime.commands.mel import main
 from wv_runtime.features.mel_file import load_mel
 from wv_runtime.model import binary as bin_format
@@ -137,3 +138,4 @@ def test_what_comes_out_of_damaged_files_is_mels_or_one_line(wv_mel, model):
 def test_help(wv_mel):
     result = wv_mel("--help")
     assert result.code == 0 and result.out.startswith("usage: wv_mel AUDIO MEL --model MODEL")
+    assert wv_mel("--version").out == f"wv_mel, version {__version__}\n"

@@ -168,6 +168,7 @@ def test_bad_checkpoint(name, tmp_path):
         (("model.pt", "out.bin", "--block", "0x1"), 2, "found '0x1'"),
         (("model.pt", "out.bin", "--block", "5x1"), 2, "block of C1 (16x24, f16): found 5x1"),
         (("model.pt", "out.bin", "--meta", "licence"), 2, "found 'licence', wanted KEY=VALUE"),
+        (("model.pt", "out.bin", "--meta", "a=1", "--meta", "a=2"), 2, "found a twice, wanted each key once"),
         (("model.pt", "out.bin", "--temperature", "0"), 2, "0.0 is not in the range"),
         (("model.pt", "out.bin", "--temperature", "nan"), 2, "'--temperature': found nan, wanted a number"),
         (("a.bin", "out.bin"), 1, "a.bin: found a .bin, wanted a checkpoint (.pt)"),

@@ -12,7 +12,6 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from wv_runtime import __version__
 from wv_runtime.commands.common import Command
 from wv_runtime.engine.synth import Voice
 from wv_runtime.errors import AudioError
@@ -58,7 +57,6 @@ class Column(NamedTuple):
 @click.option("--seconds", type=click.FloatRange(0, 60, min_open=True), default=SECONDS, show_default=True,
               help="Of the clip's beginning.")  # fmt: skip
 @click.option("--tolerance", type=click.FloatRange(0), help="Nats a sample on average. [0.001; f16 0.003; int8 0.1]")
-@click.version_option(__version__)
 def main(
     checkpoint: str, out: str, onnx_path: str | None, clip: str | None, seconds: float, tolerance: float | None
 ) -> None:

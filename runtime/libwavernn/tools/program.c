@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "posix.h"
+#include "wavernn.h"
 
 enum { MOST_AT_ONCE = 1 << 30 }; /* Windows counts in int */
 
@@ -53,6 +54,9 @@ int next_option(command_line *line) {
             line->options_end = 1;
         } else if (strcmp(text, "--help") == 0) {
             fputs(line->usage, stdout);
+            exit(0);
+        } else if (strcmp(text, "--version") == 0) {
+            printf("%s, version %s\n", program_name, wv_version());
             exit(0);
         } else {
             return 1;

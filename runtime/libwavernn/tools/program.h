@@ -18,7 +18,7 @@ typedef struct {
     int n_paths, i, options_end;
 } command_line;
 
-/* Whether argv[i] is an option now; files before it are in `path`, and --help ends the program. 0: there is no more. */
+/* Whether argv[i] is an option now; files before it are in `path`, and --help and --version end the program. 0: there is no more. */
 int next_option(command_line *line);
 
 /* The value of option `name` if argv[i] is that option, as "--name value", "--name=value" or "-o value". */

@@ -15,7 +15,7 @@
 #include "wav.h"
 #include "wavernn.h"
 
-#define USAGE "usage: wv_mel AUDIO MEL --model MODEL\n" \
+#define USAGE "usage: wv_mel AUDIO MEL --model MODEL [--version]\n" \
               "Writes the log-mels of AUDIO (a WAV file at the rate of the model, mixed to mono) to MEL, a .npy file. AUDIO may be a\n" \
               "pipe; - is standard input.\n"
 

@@ -23,7 +23,7 @@
 
 #define USAGE "usage: wv_run MODEL MEL [-o OUT] [--format wav|s16le] [--backend c] [--seed N] [--temperature T]\n" \
               "              [--isa NAME] [--threads N] [--chunk-frames N] [--postfilter | --no-postfilter] [--rtf-limit X]\n" \
-              "              [--verify] [--strict] [--json]\n" \
+              "              [--verify] [--strict] [--json] [--version]\n" \
               "--threads are those that share the lanes of a Subscale voice; others take one.\n" \
               "MODEL, MEL and OUT may be pipes; - is standard input or output. Standard input that is no .npy is taken as frames of\n" \
               "n_mels float32, spoken as they come. The report goes to stderr where audio goes to standard output.\n" \

@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 
+from wv_runtime import __version__
 from wv_runtime.atomic import atomic_path
 from wv_runtime.errors import WaveRNNError
 from wv_runtime.model.blocks import parse_block
@@ -104,7 +105,11 @@ def printable(text: str) -> str:
 
 
 class Command(click.Command):
-    """A click command that takes no NaN, and whose errors, of usage too, are one line (click's own are three)."""
+    """A click command with --version that takes no NaN, and whose errors, of usage too, are one line, not three."""
+
+    def __init__(self, *args: Any, **settings: Any):
+        super().__init__(*args, **settings)
+        click.version_option(__version__)(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)

@@ -15,7 +15,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.corpus import Folders, Group, Made, Recipe, folder_options
 from wv_runtime.commands.names import check_other, check_suffix
@@ -37,7 +36,6 @@ from wv_runtime.model.config import PRESETS, MelConfig
 @click.option("--convert", metavar="FORMAT", help="AUDIO is a mel array of this format: natural, log10, db, 0..1, ...")
 @folder_options
 @click.option("--json", "as_json", is_flag=True, help="For folders: the summary as one line of JSON.")
-@click.version_option(__version__)
 def main(
     audio_path: str,
     mel_path: str,

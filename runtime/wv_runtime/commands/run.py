@@ -20,7 +20,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from wv_runtime import __version__
 from wv_runtime.commands.common import Command, printable
 from wv_runtime.commands.corpus import Folders, folder_options
 from wv_runtime.commands.output import FORMATS, Output, Write
@@ -64,7 +63,6 @@ STDIN = "standard input"
 @click.option("--mel-format", metavar="FORMAT", help="Of MEL: log10, db, 0..1, -4..4, ..; see wv-mel --convert.")
 @folder_options
 @click.option("--json", "as_json", is_flag=True, help="Report as one line of JSON.")
-@click.version_option(__version__)
 def main(
     model_path: str,
     mel_path: str,
