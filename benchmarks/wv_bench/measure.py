@@ -69,7 +69,8 @@ class Case:
 
     def native(self, isa: str | None, lanes: int = 1, threads: int = 1) -> Engine:
         model = _native.NativeModel(self.data)
-        streams = [_native.NativeStream(model, isa=isa) for _ in range(lanes)]
+        open_one = partial(_native.NativeStream, model, isa=isa, postfilter=False)  # it would draw ahead of a clock
+        streams = [open_one() for _ in range(lanes)]
         for stream in streams:
             stream.push(self.mel[:, : self.config.cond_width])
         if lanes == 1:
@@ -78,8 +79,7 @@ class Case:
             run = partial(_native.NativeBatch(model, lanes).bench_stage, streams)
         B = self.config.subscale  # noqa: N806
         mine = threads if B > 1 else 1  # else the batch's
-        return Engine("c", streams[0].isa, run, lambda: _native.NativeStream(model, isa=isa, n_threads=mine),
-                      max(lanes, B), threads,
+        return Engine("c", streams[0].isa, run, partial(open_one, n_threads=mine), max(lanes, B), threads,
                       lambda: _native.NativeBatch(model, lanes, threads), B > 1)  # fmt: skip
 
     def numba(self, lanes: int = 1, threads: int = 1) -> Engine:

@@ -36,9 +36,7 @@ from . import convert
               help="Lower the noise of the recordings by up to this, in the post-filter [0]")  # fmt: skip
 @click.option("--temperature", type=click.FloatRange(0.01, 100), default=1.0,
               help="build a sampling temperature in; wv-run's own comes on top [1]")  # fmt: skip
-@click.option(
-    "--meta", metavar="KEY=VALUE", multiple=True, help="add metadata, e.g. licence=CC0-1.0; repeatable"
-)
+@click.option("--meta", metavar="KEY=VALUE", multiple=True, help="add metadata, e.g. licence=CC0-1.0; repeatable")
 @click.option("--check", "clip", nargs=2, type=click.Path(), metavar="MELS.NPY AUDIO.WAV",
               help="measure on a clip what the dtype costs against f32")  # fmt: skip
 @click.option("--onnx", "onnx_path", type=click.Path(), metavar="OUT.ONNX",

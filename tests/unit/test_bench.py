@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from model_fixtures import tiny_config, tiny_model
 from wv_bench import bench, calibrate, cost, measure, probe, report
 from wv_bench.synthetic import PRUNED, synthetic_config, synthetic_model
 from wv_runtime.engine import native as _native
 from wv_runtime.engine.kernels import network, stages
-from wv_runtime.model.binary import pack, parse, save
+from wv_runtime.model.binary import load, pack, parse, save
 from wv_runtime.model.blocks import parse_block
 from wv_runtime.model.layout import DTYPES
 
@@ -146,6 +147,17 @@ def test_the_time_of_lanes_is_that_of_one():
     engine = measure.Engine("c", "test", wait, Stream, 4, 2, Batch)
     times = measure.measure([(case, engine)], 1, 1e-6)
     assert times["R"][0, 0] == pytest.approx(0.25e-3, rel=0.5) and times["whole"][0, 0] == pytest.approx(1e-3, rel=0.5)
+
+
+def test_the_post_filter_of_a_file_does_not_run():
+    """It has samples drawn before the clock starts: a voice seemed faster in C than it is."""
+    case = measure.Case(load(ROOT / "voices" / "kathleen16-small" / "voice.bin"))
+    assert case.model.postfilter and case.model.postfilter.on
+    for engine in case.engines(["c", "numba"], [None]):
+        stream = engine.open()
+        stream.push(case.mel[:, : case.config.cond_width])
+        n = case.config.cond_width - case.config.cond_width // 2  # frames that have all their right neighbours
+        assert stream.available == n * case.config.mel.hop_length, engine.backend
 
 
 @pytest.mark.parametrize(
