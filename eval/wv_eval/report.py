@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .evaluate import CLICK, LONG_FLAT_S, RUNAWAY_DB, Result
 
+FOREIGN_PCT = 50  # word errors of recordings; of other languages above 100, of English below 20
 COLUMNS = {  # key: head, decimals
     "pesq_wb": ("PESQ-WB", 2), "stoi": ("STOI", 3), "mcd_db": ("MCD dB", 2), "mrstft": ("MR-STFT", 2),
     "f0_rmse_hz": ("F0 Hz", 1), "f0_gross_pct": ("F0 gross %", 1), "vuv_err_pct": ("voicing %", 1),
@@ -45,7 +46,8 @@ def table(report: dict[str, Any]) -> str:
         cells = (_number(scores[key], decimals) for key, (_, decimals) in COLUMNS.items())
         lines.append(f"{NAMES.get(name, name)[:12]:<13}" + "".join(f"{cell:>11}" for cell in cells))
     if mean["wer_ref"] is not None:
-        lines.append(f"words %: of the recordings themselves {mean['wer_ref']:.1f}")
+        doubt = "; not English? They say nothing then: --no-asr" if mean["wer_ref"] > FOREIGN_PCT else ""
+        lines.append(f"words %: of the recordings themselves {mean['wer_ref']:.1f}{doubt}")
     lines.append(f"jump: of all clips, largest over the recordings' largest {_number(mean['jump_ratio_max'], 2)}")
     if report["differences"]:
         lines += ["", "model minus system, with 95 % intervals over clips"]

@@ -74,6 +74,16 @@ def test_json_and_page(speech, command):
     assert not [p for p in Path().iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.skipif(not installed("wer_ref"), reason="no pocketsphinx")
+@pytest.mark.parametrize(("text", "doubt"), [(TEXT["arctic_a0281"], False), ("Nun verfolgten sie die Römer.", True)])
+def test_word_errors_of_another_language_are_doubted(folder, command, text, doubt):
+    Path("data").mkdir()
+    Path("data/a.flac").write_bytes(CLIPS[0].read_bytes())
+    Path("data/split.tsv").write_text(f"id\tsplit\ttext\na\ttest\t{text}\n")
+    done = command(main, "tiny.bin", "--data", "data", "--no-baselines")
+    assert "words %: of the recordings themselves" in done.out and ("not English?" in done.out) == doubt
+
+
 def test_processes_and_backends_change_nothing(speech, command):
     common = ("tiny.bin", "--data", "data", "--json", "--no-baselines", "--no-asr", "--seed", 5, "--temperature", 0.8)
     one, two, numba = (json.loads(command(main, *common, *more).out)

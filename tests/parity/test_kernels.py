@@ -208,7 +208,7 @@ def test_random_bits_is_splitmix64():
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_sampling_follows_the_softmax(temperature):
-    rng, p = np.random.default_rng(4), np.zeros(256, np.int32)
+    rng, p = np.random.default_rng(4), np.zeros(272, np.int32)
     logits = rng.normal(size=256).astype(np.float32) * 3
     k, n = np.float32(1.4426950408889634 / temperature), 200_000
     counts = np.zeros(256)
@@ -219,7 +219,7 @@ def test_sampling_follows_the_softmax(temperature):
 
 
 def test_sampling_is_the_first_cumulative_sum_above_the_threshold():
-    p, k = np.zeros(256, np.int32), np.float32(1)
+    p, k = np.zeros(272, np.int32), np.float32(1)
     logits = np.full(256, -1000, np.float32)
     logits[[0, 17, 255]] = 3  # p = 2^23 each, all others 2^23 * 2^-30 = 0
     for bits, wanted in [(0, 0), (2**32 // 3, 0), (2**32 // 3 + 1, 17), (2 * 2**32 // 3 + 1, 255), (2**32 - 1, 255)]:

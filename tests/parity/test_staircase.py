@@ -112,7 +112,7 @@ def test_the_order_of_lane_after_lane(dtype):
     *logits, wanted = teacher_forced(model, np.concatenate([[0], pcm]).astype(np.int16), mel)
     for of, first_bit, true in zip(logits, (32, 0), wanted.T, strict=True):
         byte = np.full(len(pcm), first_bit, np.int64)
-        draw(of, np.uint64(seed), np.arange(len(pcm)).astype(np.uint64), byte, np.zeros(256, np.int32))
+        draw(of, np.uint64(seed), np.arange(len(pcm)).astype(np.uint64), byte, np.zeros(272, np.int32))
         np.testing.assert_array_equal(byte, true)
 
 

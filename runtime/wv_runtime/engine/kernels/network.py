@@ -60,7 +60,7 @@ class State(NamedTuple):
     b: NDArray[np.float32]  # (n_sub * n_cond,) conditioning vectors of the current frame
     z: NDArray[np.float32]  # (max(n_out, n_cond),)
     logits: NDArray[np.float32]  # (256,)
-    p: NDArray[np.int32]  # (256,)
+    p: NDArray[np.int32]  # (272,)
     q: NDArray[np.int8]  # (most columns of any matrix,) quantised input
     x: NDArray[Any]  # (8 or n_x,) inputs of the network; float32, or int16 in Q15
     x_q15: NDArray[np.int16]  # likewise, the same before they become float32
@@ -108,7 +108,7 @@ def make_states(model: Any, n: int) -> State:
         return aligned(np.zeros((n, size), dtype))
 
     # a draw stores p_i while it loads the logits: with the same low 12 bits of their addresses it would wait
-    draws = zeros(512, np.float32)
+    draws = zeros(528, np.float32)
     return State(
         h=zeros(cfg.n_units, real),
         a=zeros(3 * cfg.n_units, real),

@@ -26,7 +26,8 @@ def random_bits(seed, t):
 def sample_byte(logits, log2e_over_temperature, bits, p):
     """A byte from softmax(logits / temperature): the first i with p_0 + .. + p_i > (bits * sum p) >> 32.
 
-    logits : (256,) float32    bits : 32 random bits, uint64    p : (256,) int32 scratch
+    logits : (256,) float32    bits : 32 random bits, uint64    p : (272,) int32, the p_i and the sums of
+    16 of them
     """
     # 1) l = logits * log2(e) / temperature, and its largest
     k = broadcast(16, log2e_over_temperature)
@@ -36,22 +37,21 @@ def sample_byte(logits, log2e_over_temperature, bits, p):
     l_max = mul(broadcast(16, hmax(l_max)), k)  # a rounded product grows with its factor
     # 2) p_i = trunc(2^(l_i - l_max) * 2^23); the sum of 256 stays below 2^32
     total = np.uint64(0)
-    for i in range(0, 256, 16):
-        l = maximum(sub(mul(load(16, logits, i), k), l_max), broadcast(16, np.float32(-30.0)))  # noqa: E741
-        p_i = trunc(exp2_negative(l, 23))
-        store(p, i, p_i)
-        total += hsum(p_i)
+    for g in range(16):
+        l = maximum(sub(mul(load(16, logits, 16 * g), k), l_max), broadcast(16, np.float32(-30.0)))  # noqa: E741
+        p_g = trunc(exp2_negative(l, 23))
+        store(p, 16 * g, p_g)
+        group_sum = hsum(p_g)
+        p[256 + g] = group_sum
+        total += group_sum
     # 3) find the group, then the symbol
     threshold = (bits * total) >> np.uint64(32)
-    cumsum, i = np.uint64(0), 0
-    while i < 240:
-        group_sum = hsum(load(16, p, i))
-        if cumsum + group_sum > threshold:
-            break
-        cumsum += group_sum
-        i += 16
-    last = i + 15
-    while i < last and cumsum + np.uint64(p[i]) <= threshold:
+    cumsum, g = np.uint64(0), 0
+    while g < 15 and cumsum + np.uint64(p[256 + g]) <= threshold:
+        cumsum += np.uint64(p[256 + g])
+        g += 1
+    i = 16 * g
+    while i < 16 * g + 15 and cumsum + np.uint64(p[i]) <= threshold:
         cumsum += np.uint64(p[i])
         i += 1
     return i
