@@ -74,13 +74,37 @@ def test_a_stream_without_sizes(wv_mel, model):
     assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
 
 
+def unlikely_files():
+    """{name: exit code}"""
+    x = speech()
+    soundfile.write("silent.wav", 0 * x, 16000)
+    soundfile.write("loud.wav", x / np.abs(x).max() * 3, 16000, subtype="FLOAT")
+    soundfile.write("integers.wav", np.round(x * 32767), 16000, subtype="FLOAT")
+    soundfile.write("cancel.wav", np.stack([x, -x], axis=1), 16000)
+    soundfile.write("mono.wav", np.stack([x, 0 * x], axis=1), 16000)
+    soundfile.write("whole.wav", x, 16000)
+    whole = Path("whole.wav").read_bytes()
+    Path("end.wav").write_bytes(whole[:-100])
+    Path("pad.wav").write_bytes(whole[:-1])
+    return {"silent": 0, "loud": 0, "integers": 1, "cancel": 1, "mono": 0, "whole": 0, "end": 0, "pad": 0}
+
+
+def test_the_same_words_on_what_is_unlikely(wv_mel, command, model):
+    for name, code in unlikely_files().items():
+        ours = wv_mel(f"{name}.wav", "ours.npy", "--model", "voice.bin")
+        theirs = command(main, f"{name}.wav", "theirs.npy", "--model", "voice.bin")
+        assert ours.code == theirs.code == code, (ours, theirs)
+        assert ours.err.replace("wv_mel", "wv-mel") == theirs.err
+        assert (ours.err == "") == (name in ("mono", "whole", "pad"))
+
+
 def bad_files():
     soundfile.write("short.wav", np.zeros(159, np.float32), 16000)
     soundfile.write("empty.wav", np.zeros(0, np.float32), 16000)
     soundfile.write("8k.wav", np.zeros(8000, np.float32), 8000)
     soundfile.write("nan.wav", np.full(500, np.nan, np.float32), 16000, subtype="FLOAT")
     soundfile.write("ulaw.wav", np.zeros(500, np.float32), 16000, subtype="ULAW")
-    soundfile.write("good.wav", np.zeros(500, np.float32), 16000)
+    soundfile.write("good.wav", speech()[8000:8500], 16000)
     good = Path("good.wav").read_bytes()
     Path("cut.wav").write_bytes(good[:30])
     Path("no_data.wav").write_bytes(good[:36])
@@ -132,7 +156,9 @@ def test_what_comes_out_of_damaged_files_is_mels_or_one_line(wv_mel, model):
         damaged[at] = rng.integers(0, 256, len(at))
         damaged.tofile("damaged.wav")
         result = wv_mel("damaged.wav", "o.npy", "--model", "voice.bin")
-        assert result.code in (0, 1) and result.err.count("\n") == result.code, result
+        assert result.code in (0, 1), result
+        n_errors, n_warnings = (result.err.count(f"wv_mel: {kind}: ") for kind in ("error", "warning"))
+        assert n_errors == result.code and n_warnings <= 1 and result.err.count("\n") == n_errors + n_warnings, result
 
 
 def test_help(wv_mel):

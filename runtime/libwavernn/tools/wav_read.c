@@ -1,10 +1,17 @@
-/* wav_read.c - WAV files to read. */
+/* wav_read.c - WAV files to read. What reads like audio and cannot be meant is refused, what is unlikely gets a remark:
+ * wv_runtime/features/recording.py, without what it says of rates and spectra. */
 #include "wav.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define INTEGER_SCALE 8.0f      /* a float file that peaks above it holds integers */
+#define CANCELLED 1e-3          /* share of the channels' power that is left of their mean */
+#define SILENCE 1e-4f           /* of full scale: -80 dB */
+#define CLIPPED_SHARE 1e-3      /* of the samples */
+#define STREAMED 0x7F000000u    /* bytes: programs that write WAV into a pipe say about 2 or 4 GiB */
 
 static uint32_t number(const unsigned char *p, int n_bytes) {
     uint32_t x = 0;
@@ -20,6 +27,38 @@ static float sample(const unsigned char *p, int n_bytes, int is_float) {
     if (!is_float) return (float)((double)(int32_t)bits / 2147483648.0);
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* Of all channels: the largest magnitude, the mean power; and the mean power of their mean. 0: `message` says why not */
+static int check_recording(uint32_t n_channels, float peak, double power, double left, char message[WAV_MESSAGE_BYTES]) {
+    if (peak > INTEGER_SCALE) {
+        const int bits = peak <= 32768.0f ? 16 : peak <= 8388608.0f ? 24 : 32;
+        snprintf(message, WAV_MESSAGE_BYTES, "found a peak of %.0f, wanted full scale at 1; these look like %d-bit integers in a float "
+                 "file: divide them by %u", (double)peak, bits, 1u << (bits - 1));
+        return 0;
+    }
+    if (peak > SILENCE && left < CANCELLED * power) {
+        snprintf(message, WAV_MESSAGE_BYTES, "found %u channels that cancel each other, wanted ones whose mean is the speech: one of "
+                 "them has its sign reversed", (unsigned)n_channels);
+        return 0;
+    }
+    return 1;
+}
+
+/* Into `message`, which is empty if there is nothing to say. n_clipped : samples beyond full scale, of n_samples */
+static void remark(const unsigned char *bytes, size_t n_bytes, float peak, size_t n_clipped, size_t n_samples,
+                   char message[WAV_MESSAGE_BYTES]) {
+    const uint32_t size = number(bytes + 4, 4);
+    int n = 0;
+    message[0] = '\0';
+    if (size < STREAMED && n_bytes + 1 < 8 + (size_t)size) /* one byte may be of padding */
+        n = snprintf(message, WAV_MESSAGE_BYTES, "found %zu bytes, wanted %zu by its header: its end is missing", n_bytes, 8 + (size_t)size);
+    const double share = (double)n_clipped / (double)n_samples;
+    if (peak <= SILENCE)
+        snprintf(message + n, WAV_MESSAGE_BYTES - (size_t)n, "%sfound silence, wanted speech", n ? "; " : "");
+    else if (share > CLIPPED_SHARE)
+        snprintf(message + n, WAV_MESSAGE_BYTES - (size_t)n, "%sfound %.1f%% of the samples beyond full scale, wanted a peak of at most 1",
+                 n ? "; " : "", 100.0 * share);
 }
 
 float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples, int32_t *sample_rate,
@@ -58,14 +97,30 @@ float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples,
     if (*n_samples == 0) return refuse(message, "found 0 samples, wanted audio");
     float *audio = malloc(*n_samples * sizeof *audio);
     if (audio == NULL) return refuse(message, "out of memory");
+    float peak = 0.0f, mono_peak = 0.0f;
+    double power = 0.0, left = 0.0;
+    size_t n_clipped = 0;
+    int finite = 1;
     for (size_t i = 0; i < *n_samples; i++) {
         float sum = 0.0f;
-        for (uint32_t c = 0; c < n_channels; c++) sum += sample(data + i * frame + c * width, (int)width, is_float);
-        audio[i] = sum / (float)n_channels;
-        if (!isfinite(audio[i])) {
-            free(audio);
-            return refuse(message, "found NaN or infinite samples, wanted finite ones");
+        for (uint32_t c = 0; c < n_channels; c++) {
+            const float x = sample(data + i * frame + c * width, (int)width, is_float);
+            sum += x;
+            finite = finite && isfinite(x);
+            peak = fmaxf(peak, fabsf(x));
+            power += (double)x * (double)x;
         }
+        audio[i] = sum / (float)n_channels;
+        mono_peak = fmaxf(mono_peak, fabsf(audio[i]));
+        left += (double)audio[i] * (double)audio[i];
+        n_clipped += fabsf(audio[i]) > 1.0f;
     }
-    return audio;
+    if (!finite)
+        refuse(message, "found NaN or infinite samples, wanted finite ones");
+    else if (check_recording(n_channels, peak, power / n_channels, left, message)) {
+        remark(bytes, n_bytes, mono_peak, n_clipped, *n_samples, message);
+        return audio;
+    }
+    free(audio);
+    return NULL;
 }

@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
     size_t n_frames, n_bytes;
     float *frames = wav_mels(sound.bytes, sound.n_bytes, model, &n_frames, message);
     if (frames == NULL) fail(BAD_DATA, "%s: %s", input_name(a.audio), message);
+    if (message[0]) doubt(0, "%s: %s", input_name(a.audio), message);
     unsigned char *bytes = npy_encode(frames, n_frames, &info, &n_bytes);
     if (bytes == NULL) fail(BAD_DATA, "out of memory (%zu bytes)", n_bytes);
     write_file(a.mel, bytes, n_bytes);

@@ -75,7 +75,7 @@ def main(
     mel = recipe.mel_of(audio_path, said.append)
     save_mel(mel_path, mel, recipe.cfg)
     for line in said:
-        click.echo(f"wv-mel: {printable(line)}", err=True)
+        click.echo(f"wv-mel: warning: {printable(line)}", err=True)
     seconds = recipe.seconds(mel)
     click.echo(
         f"{printable(mel_path)}: {mel.shape[0]} bands x {mel.shape[1]} frames, {seconds:.3f} s, {settings(recipe.cfg)}"

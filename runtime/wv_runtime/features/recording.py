@@ -1,5 +1,7 @@
 """Is this a recording of speech? What reads like audio and cannot be meant is refused, what is unlikely gets a remark.
 
+C twin of what needs neither rates nor spectra: libwavernn/tools/wav_read.c
+
 Usage: ``check_recording(path, channels)``; ``for remark in [*missing(path), *remarks(mono, 8000, 16000)]: ...``
 """
 
@@ -49,7 +51,7 @@ def missing(path: str | Path) -> list[str]:
     with open(path, "rb") as file:
         head = file.read(8)
     found, wanted = Path(path).stat().st_size, 8 + int.from_bytes(head[4:], "little")
-    if head[:4] != b"RIFF" or not found < wanted < STREAMED:
+    if head[:4] != b"RIFF" or not found + 1 < wanted < 8 + STREAMED:  # one byte may be of padding
         return []
     return [f"found {found} bytes, wanted {wanted} by its header: its end is missing"]
 
