@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import soundfile
 torch = pytest.importorskip("torch")
 pytest.importorskip("librosa")
 
-from wv_train import cli  # noqa: E402
+from wv_runtime.model.config import WaveRNNConfig  # noqa: E402
+from wv_train import cli, loop  # noqa: E402
 from wv_train.checkpoint import load_checkpoint  # noqa: E402
 from wv_train.prune import PruneConfig  # noqa: E402
+from wv_train.settings import Settings, TrainConfig  # noqa: E402
 
 TINY = ("--n-units", 64, "--n-out", 16, "--n-cond", 16, "--batch", 2, "--window", 160, "--valid-windows", 1,
         "--valid-window", 160, "--threads", 1, "--no-log")  # fmt: skip
@@ -84,6 +87,56 @@ def test_a_run_of_some_minutes_reaches_its_sparsity(speech, tmp_path, command):
     assert set(reached(checkpoint).values()) == {0.75}
     assert 0.5 < checkpoint["step"] / checkpoint["train"]["steps"] <= 1 and checkpoint["step"] > 20
     assert checkpoint["prune"]["start"] + checkpoint["prune"]["steps"] <= checkpoint["step"]
+    assert result.err.strip().splitlines()[-1].endswith("sparsity: asked 0.75, reached 0.750")
+
+
+def test_a_clock_that_is_asked_again(monkeypatch):
+    """100 s, a step of 1 s, from step 40 on of 2 s: 70 steps. 0.97 of what is left is planned for."""
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    pace = loop.Pace(TrainConfig(steps=0, warmup=10, valid_every=20), 100 / 60, 0.0, 0, 1)
+    told = {}
+    for step in range(70):
+        if n := pace.measure(step, True):
+            told[step] = n
+        if step and step % 20 == 0:
+            pace.validated(0.0)
+        clock[0] += 1 if step < 40 else 2
+    # at 41 the 20 steps before took 21 s, at 61 40 s
+    assert told == {
+        6: 6 + int(0.97 * 94),
+        21: 21 + int(0.97 * 79),
+        41: 41 + int(0.97 * 58 / 1.05),
+        61: 61 + int(0.97 * 9),
+    }
+    assert not loop.Pace(TrainConfig(steps=5), 1.0, 0.0, 0, 1).again
+    assert not loop.Pace(TrainConfig(), 0.0, 0.0, 0, 1).again
+
+
+def test_a_run_that_becomes_shorter_ends_its_pruning(tmp_path):
+    settings = Settings(WaveRNNConfig(), TrainConfig(steps=0), PruneConfig(sparsity={"R": 0.9})).over(1000, "")
+    assert (settings.prune.start, settings.prune.last_step()) == (10, 510)
+    assert settings.lasting(800).prune == settings.prune and settings.lasting(800).train.steps == 800
+    assert settings.lasting(400).prune.last_step() == 400 and settings.lasting(5).prune.last_step() == 5
+
+
+@pytest.mark.slow
+def test_the_schedules_follow_a_machine_that_becomes_slower(speech, tmp_path, command, monkeypatch):
+    update = loop.Update.__call__
+
+    def slower(self, step, lr, droppable):
+        time.sleep(0.001 if step < 100 else 0.1)
+        return update(self, step, lr, droppable)
+
+    monkeypatch.setattr(loop.Update, "__call__", slower)
+    result = command(
+        cli.main, speech, "-o", tmp_path / "m.pt", *TINY, "--max-minutes", 0.15, "--warmup", 5, "--valid-every", 10,
+        "--sparsity", 0.75, "--block", "4x4",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    checkpoint = load_checkpoint(tmp_path / "m.pt")
+    assert "wv-train: the pace has changed: " in result.err
+    assert 0.9 < checkpoint["step"] / checkpoint["train"]["steps"] <= 1 and checkpoint["history"][-1]["lr"] < 2e-4
     assert result.err.strip().splitlines()[-1].endswith("sparsity: asked 0.75, reached 0.750")
 
 

@@ -38,6 +38,7 @@ from .validate import Validation
 from .windows import DeviceWindows, Windows
 
 PACE_SHARE = 0.97  # of the time that is left is planned for
+PACE_TOLERANCE = 0.02  # of the steps: fewer more or less are no other pace
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
 LOOK_EVERY_GPU = 20  # steps between looks at the loss: each waits for the GPU
 
@@ -66,7 +67,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
     `before` is the checkpoint to resume, or, if not `resuming`, the one whose weights and masks to start from.
 
     A run of 0 steps has as many as fit the time limit; they are counted when the first ones have shown how long one
-    takes, and the schedules are laid over them.
+    takes, and again after every validation, and the schedules are laid over them.
     """
     began = time.monotonic()
     model_cfg, cfg, prune_cfg = settings
@@ -171,6 +172,14 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             if n_fit and not cfg.steps:
                 _, cfg, prune_cfg = settings.over(n_fit, f"{n_fit} steps fit --max-minutes {run.max_minutes:g}")
                 pruner.cfg, bar.total = prune_cfg, n_fit
+            elif n_fit and pace.again:
+                if abs(n_fit - cfg.steps) > PACE_TOLERANCE * cfg.steps:
+                    if leads:
+                        bar.write(
+                            f"wv-train: the pace has changed: {n_fit} steps instead of {cfg.steps} fit", sys.stderr
+                        )
+                    _, cfg, prune_cfg = Settings(model_cfg, cfg, prune_cfg).lasting(n_fit)
+                    pruner.cfg, bar.total = prune_cfg, n_fit
             elif n_fit and leads and n_fit < (end := prune_cfg.last_step()):
                 bar.write(
                     f"wv-train: --max-minutes {run.max_minutes:g} ends near step {n_fit} of {cfg.steps}, before "
@@ -237,8 +246,10 @@ def is_best(history: list[dict[str, Any]]) -> bool:
 
 
 class Pace:
-    """How many steps fit a time limit, told once: after the warm-up, or a twentieth of the time if that is sooner.
+    """How many steps fit a time limit, told after the warm-up, or a twentieth of the time if that is sooner.
 
+    again      : whether it is told again after validations, from the pace since the last time: a run that takes its
+                 length from the clock, on a machine that does other work as well, would end with schedules half done
     look_every : steps after which the clock is right; the first so many compile kernels and do not count
     """
 
@@ -246,6 +257,7 @@ class Pace:
         self.look_every, self.settled = look_every, (step // look_every + 1) * look_every
         self.warmup, self.valid_every = max(cfg.warmup, 10), cfg.valid_every
         self.seconds, self.began, self.first = 60 * max_minutes, began, step
+        self.again = bool(max_minutes) and not cfg.steps
         self.loop_began, self.told = time.monotonic(), not max_minutes
         self.validating, self.one = 0.0, 0.0  # seconds: all validations, the last
 
@@ -253,6 +265,7 @@ class Pace:
         """A validation took this long."""
         self.validating += seconds
         self.one = seconds
+        self.told = self.told and not self.again
 
     def measure(self, step: int, leads: bool) -> int:
         """The step at which the time will be up, or 0 if it is not the moment to say."""
@@ -263,9 +276,10 @@ class Pace:
             return 0
         if done < self.look_every * 5 and self.look_every > 1:
             return 0
-        if done < self.warmup and now - self.began < self.seconds / 20:
+        if done < self.warmup and now - self.loop_began < self.seconds / 20:
             return 0
         self.told = True
         per_step = (now - self.loop_began - self.validating) / done + self.one / self.valid_every
         left = PACE_SHARE * (self.seconds - (now - self.began)) - self.one
+        self.loop_began, self.first, self.validating = now, step, 0.0
         return step + max(1, int(left / per_step))
