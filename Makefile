@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 # The bundled voice, named here and nowhere else: the demo, the app and the docs speak with it
 VOICE := voices/kathleen16/voice.bin
-VOICES := voices/kathleen16 voices/kathleen16-small voices/kathleen16-subscale
+VOICES := voices/kathleen16 voices/kathleen16-small voices/kathleen16-subscale voices/kerstin16
 CHECKPOINT := $(dir $(VOICE))model.pt
 DEMO := $(dir $(VOICE))demo
 # The sampling temperature that the bundled voices are exported with; their model cards say why
