@@ -76,6 +76,7 @@ def main(
         check_file(html_path, (".html",), "--html")
     peers = tuple(_peer(text) for text in compare)
     settings = Settings(model_path, seed, temperature, backend, baselines, asr, peers, n_seeds)
+    evaluator_of.cache_clear()  # of a file that was there before
     evaluator = evaluator_of(settings)  # fails now if it must
     clips = find_clips(Path(data_dir), split, n_clips)
     for _, folder in peers:  # before the work: a run may take an hour

@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from job_work import add, die_at_once, refuse_one
+from job_work import add, answer_at_length, die_at_once, refuse_one
 from wv_runtime.commands.jobs import JobKilled, Jobs
 from wv_runtime.errors import WaveRNNError
 
@@ -36,3 +36,19 @@ def test_a_run_that_ends_early_leaves_no_thread():
     next(some)
     some.close()
     assert set(threading.enumerate()) == before
+
+
+def test_a_run_that_ends_amid_a_long_result_ends():
+    """A process that is killed while it writes leaves half of it, for whose other half nobody may wait."""
+
+    def some(n: int) -> None:
+        run = Jobs(4).run(answer_at_length, 0, range(200))
+        for _ in range(n):
+            next(run)
+        run.close()
+
+    for n in range(1, 9):
+        thread = threading.Thread(target=some, args=(n,), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()

@@ -20,5 +20,11 @@ def refuse_one(settings: int, task: int) -> int:
     return task
 
 
+def answer_at_length(settings: int, task: int) -> bytes:
+    """More than a pipe holds"""
+    time.sleep(0.005)
+    return bytes(2_000_000)
+
+
 def die_at_once(settings: int, task: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)

@@ -37,7 +37,7 @@ from .update import Update
 from .validate import Validation
 from .windows import DeviceWindows, Windows
 
-PACE_SHARE = 0.97  # of the time that is left is planned for
+PACE_SHARE = 0.97  # of the time is planned for
 PACE_TOLERANCE = 0.02  # of the steps: fewer more or less are no other pace
 LOG_EVERY = 20  # steps between TensorBoard points of the training loss
 LOOK_EVERY_GPU = 20  # steps between looks at the loss: each waits for the GPU
@@ -170,7 +170,8 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
             limits = [run.max_minutes > 0 and now - began >= 60 * run.max_minutes, now - saved >= 60 * cfg.save_minutes]
             late, due, ended_by, n_fit = team.agree([*limits, signals.seen, pace.measure(step, leads)], run.device)
             if n_fit and not cfg.steps:
-                _, cfg, prune_cfg = settings.over(n_fit, f"{n_fit} steps fit --max-minutes {run.max_minutes:g}")
+                settings = settings.over(n_fit, f"{n_fit} steps fit --max-minutes {run.max_minutes:g}")
+                _, cfg, prune_cfg = settings
                 pruner.cfg, bar.total = prune_cfg, n_fit
             elif n_fit and pace.again:
                 if abs(n_fit - cfg.steps) > PACE_TOLERANCE * cfg.steps:
@@ -178,7 +179,7 @@ def train(run: Run, settings: Settings, before: dict[str, Any] | None, resuming:
                         bar.write(
                             f"wv-train: the pace has changed: {n_fit} steps instead of {cfg.steps} fit", sys.stderr
                         )
-                    _, cfg, prune_cfg = Settings(model_cfg, cfg, prune_cfg).lasting(n_fit)
+                    _, cfg, prune_cfg = settings.lasting(n_fit)
                     pruner.cfg, bar.total = prune_cfg, n_fit
             elif n_fit and leads and n_fit < (end := prune_cfg.last_step()):
                 bar.write(
@@ -280,6 +281,6 @@ class Pace:
             return 0
         self.told = True
         per_step = (now - self.loop_began - self.validating) / done + self.one / self.valid_every
-        left = PACE_SHARE * (self.seconds - (now - self.began)) - self.one
+        left = PACE_SHARE * self.seconds - (now - self.began) - self.one
         self.loop_began, self.first, self.validating = now, step, 0.0
         return step + max(1, int(left / per_step))

@@ -129,10 +129,11 @@ class Settings(NamedTuple):
         return Settings(self.model, train, prune)
 
     def lasting(self, n_steps: int) -> Settings:
-        """The same run with another length: its pruning stays, but ends with it at the latest."""
+        """The same run with another length: its warm-up and its pruning stay, but end with it at the latest."""
         start = min(self.prune.start or 0, n_steps)
         prune = replace(self.prune, start=start, steps=min(self.prune.steps or 0, n_steps - start))
-        return Settings(self.model, replace(self.train, steps=n_steps), prune)
+        train = replace(self.train, steps=n_steps, warmup=min(self.train.warmup, n_steps // 2))
+        return Settings(self.model, train, prune)
 
 
 def gather(

@@ -29,7 +29,7 @@ static float sample(const unsigned char *p, int n_bytes, int is_float) {
     return x;
 }
 
-/* Of all channels: the largest magnitude, the mean power; and the mean power of their mean. 0: `message` says why not */
+/* Of all channels: the largest magnitude, the mean of their energies; and the energy of their mean. 0: `message` says why not */
 static int check_recording(uint32_t n_channels, float peak, double power, double left, char message[WAV_MESSAGE_BYTES]) {
     if (peak > INTEGER_SCALE) {
         const int bits = peak <= 32768.0f ? 16 : peak <= 8388608.0f ? 24 : 32;
@@ -107,11 +107,11 @@ float *wav_decode(const unsigned char *bytes, size_t n_bytes, size_t *n_samples,
             const float x = sample(data + i * frame + c * width, (int)width, is_float);
             sum += x;
             finite = finite && isfinite(x);
-            peak = fmaxf(peak, fabsf(x));
+            peak = fabsf(x) > peak ? fabsf(x) : peak;
             power += (double)x * (double)x;
         }
         audio[i] = sum / (float)n_channels;
-        mono_peak = fmaxf(mono_peak, fabsf(audio[i]));
+        mono_peak = fabsf(audio[i]) > mono_peak ? fabsf(audio[i]) : mono_peak;
         left += (double)audio[i] * (double)audio[i];
         n_clipped += fabsf(audio[i]) > 1.0f;
     }

@@ -2,7 +2,7 @@
  *
  *     wv_mel in.wav mels.npy --model out.bin
  *
- * The same .npy file and texts as wv-mel, the mels within 1e-4. It reads WAV alone, at the model's rate: it does not resample.
+ * The same .npy file and texts as wv-mel, several remarks in one line, the mels within 1e-4. It reads WAV alone, at the model's rate: it does not resample.
  * Exit 0: done, 1: bad data, 2: bad usage. POSIX or Windows: files. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>

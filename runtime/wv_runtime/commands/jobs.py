@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,10 +112,11 @@ class Jobs:
                         result = JobKilled("a job was killed")
                     yield task, result
             except BaseException:  # ctrl-C: what waits is not begun, what is begun ends
-                with _interrupts_later():
-                    for process in multiprocessing.active_children():
-                        process.terminate()
-                    pool.shutdown()  # and wait for its thread: at Python's end it would race with the exit handlers
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                with suppress(AttributeError):  # the other half of a result will not come; only this end could write it
+                    pool._result_queue._writer.close()  # type: ignore[attr-defined]
+                pool.shutdown()  # and wait for its thread: at Python's end it would race with the exit handlers
                 raise
 
     def _on_cluster(self, work: Any, settings: Any, tasks: list[Task]) -> Iterator[tuple[Task, Any]]:
